@@ -1,0 +1,72 @@
+package check
+
+import (
+	"embed"
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strconv"
+	"testing"
+)
+
+//go:embed golden/*.json
+var goldenFiles embed.FS
+
+// Golden decodes the golden file of that name into a slice of cases and runs f on each as a subtest. The files are embedded, so a test binary
+// carries them; GODCEM_GOLDEN=dir reads them from another folder of the same shape instead. A missing file or an empty one fails.
+func Golden[C any](t *testing.T, name string, f func(t *testing.T, c C)) {
+	t.Helper()
+	var raw []byte
+	var err error
+	if dir := os.Getenv("GODCEM_GOLDEN"); dir != "" {
+		raw, err = os.ReadFile(filepath.Join(dir, name))
+	} else {
+		raw, err = goldenFiles.ReadFile("golden/" + name)
+	}
+	if err != nil {
+		t.Fatalf("golden file: %v", err)
+	}
+	var cases []C
+	if err := json.Unmarshal(raw, &cases); err != nil {
+		t.Fatalf("golden file %s: %v", name, err)
+	}
+	if len(cases) == 0 {
+		t.Fatalf("golden file %s has no case", name)
+	}
+	for i, c := range cases {
+		t.Run(CaseName(c, i), func(t *testing.T) { f(t, c) })
+	}
+}
+
+// CaseName names case i: by its Name() if it has one, else by its number.
+func CaseName(c any, i int) string {
+	if n, ok := c.(interface{ Name() string }); ok {
+		return n.Name()
+	}
+	return "case" + strconv.Itoa(i)
+}
+
+// Nested is a JSON array of any depth, flattened in row-major order.
+type Nested []float64
+
+// UnmarshalJSON implements json.Unmarshaler.
+func (v *Nested) UnmarshalJSON(raw []byte) error {
+	var any any
+	if err := json.Unmarshal(raw, &any); err != nil {
+		return err
+	}
+	*v = flatten((*v)[:0], any)
+	return nil
+}
+
+func flatten(dst []float64, v any) []float64 {
+	switch v := v.(type) {
+	case float64:
+		dst = append(dst, v)
+	case []any:
+		for _, e := range v {
+			dst = flatten(dst, e)
+		}
+	}
+	return dst
+}
