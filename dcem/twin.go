@@ -12,21 +12,38 @@ import (
 // forward op is built again from plain nodes, differentiated once to give this gradient as a plain expression, and that is
 // differentiated again. So every op has derivatives of any order, and only the first is hand-written.
 func diffTwin(k twinned, inputs G.Nodes, grad *G.Node) (G.Nodes, error) {
-	last := len(inputs) - 1
-	out, which, err := k.twin(inputs[:last])
+	// The inputs may depend on one another (mu on x, say). What is wanted are partial derivatives, so each goes in by a wire of its own.
+	wires := make(G.Nodes, len(inputs))
+	for i, n := range inputs {
+		var err error
+		if wires[i], err = typed(n.Dtype(), wireOp[float32]{input: i}, wireOp[float64]{input: i}, n.Shape(), n); err != nil {
+			return nil, err
+		}
+	}
+	last := len(wires) - 1
+	out, which, err := k.twin(wires[:last])
 	if err != nil {
 		return nil, fmt.Errorf("dcem: derivative of %v: %w", k, err)
 	}
-	first, err := autodiff.VJP(G.Nodes{out}, G.Nodes{inputs[last]}, inputs[which])
+	first, err := autodiff.VJP(G.Nodes{out}, G.Nodes{wires[last]}, wires[which])
 	if err != nil {
 		return nil, fmt.Errorf("dcem: derivative of %v: %w", k, err)
 	}
-	second, err := autodiff.VJP(first, G.Nodes{grad}, inputs...)
+	second, err := autodiff.VJP(first, G.Nodes{grad}, wires...)
 	if err != nil {
 		return nil, fmt.Errorf("dcem: derivative of %v: %w", k, err)
 	}
 	return second, nil
 }
+
+// wireOp is the identity, one node per input of a twin.
+type wireOp[T kernels.Float] struct {
+	identityOp[T]
+	input int
+}
+
+func (k wireOp[T]) String() string { return fmt.Sprintf("dcem.Wire{%d}", k.input) }
+func (k wireOp[T]) rules() []*rule { return []*rule{{k, []operand{gradient}}} }
 
 // twin builds an expression and keeps the first error.
 type twin struct{ err error }
