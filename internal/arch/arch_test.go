@@ -1,0 +1,135 @@
+// Package arch holds the test of the import arrows.
+package arch
+
+import (
+	"bytes"
+	"encoding/json"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/godcem/godcem"
+
+// levels lists the packages from top to bottom, by path prefix: an import may only point to a later line.
+// Packages on one line may not import each other unless one's path is a prefix of the other's.
+var levels = [][]string{
+	{"cmd"},
+	{"bench"},
+	{"models/rl"},
+	{"models/control"},
+	{"models/energy/regression", "models/energy/bumps"},
+	{"models/energy"},
+	{"models/env"},
+	{"models/nn"},
+	{"dcem"},
+	{"engine"},
+	{"autodiff"},
+	{"kernels"},
+	{"internal/run", "internal/viz"},
+	{"internal/vec"},
+	{"internal/check"},
+	{"internal/arch"},
+}
+
+// gorgoniaFree packages must stay importable without Gorgonia.
+var gorgoniaFree = []string{"kernels", "internal"}
+
+type listed struct {
+	ImportPath   string
+	Imports      []string
+	TestImports  []string
+	XTestImports []string
+}
+
+func level(pkg string) int {
+	best, length := -1, 0
+	for i, l := range levels {
+		for _, p := range l {
+			if (pkg == p || strings.HasPrefix(pkg, p+"/")) && len(p) > length {
+				best, length = i, len(p)
+			}
+		}
+	}
+	return best
+}
+
+func packages(t *testing.T) []listed {
+	t.Helper()
+	out, err := exec.Command("go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", module+"/...").Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var pkgs []listed
+	for d := json.NewDecoder(bytes.NewReader(out)); d.More(); {
+		var p listed
+		if err := d.Decode(&p); err != nil {
+			t.Fatal(err)
+		}
+		pkgs = append(pkgs, p)
+	}
+	if len(pkgs) < 5 {
+		t.Fatalf("go list names %d packages; nothing was checked", len(pkgs))
+	}
+	return pkgs
+}
+
+func TestImportsPointDownward(t *testing.T) {
+	for _, p := range packages(t) {
+		from := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
+		if from == "" {
+			continue
+		}
+		if level(from) < 0 {
+			t.Errorf("%s is on no line of the layout: add it to levels", from)
+			continue
+		}
+		for _, imp := range p.Imports {
+			to, ours := strings.CutPrefix(imp, module+"/")
+			if ours && !allowed(from, to) {
+				t.Errorf("%s imports %s, which is not below it", from, to)
+			}
+		}
+	}
+}
+
+// allowed reports whether from may import to.
+func allowed(from, to string) bool {
+	a, b := level(from), level(to)
+	return b > a || a == b && strings.HasPrefix(from, to+"/") || a == b && strings.HasPrefix(to, from+"/")
+}
+
+func TestLeavesStayFreeOfGorgonia(t *testing.T) {
+	for _, p := range packages(t) {
+		from := strings.TrimPrefix(p.ImportPath, module+"/")
+		for _, free := range gorgoniaFree {
+			if from != free && !strings.HasPrefix(from, free+"/") {
+				continue
+			}
+			for _, imp := range append(append([]string{}, p.Imports...), p.TestImports...) {
+				if strings.HasPrefix(imp, "gorgonia.org/") {
+					t.Errorf("%s imports %s; it must build without Gorgonia", from, imp)
+				}
+			}
+		}
+	}
+}
+
+func TestTheRuleCanFail(t *testing.T) {
+	for _, c := range []struct {
+		from, to string
+		want     bool
+	}{
+		{"dcem", "kernels", true},
+		{"kernels", "dcem", false},
+		{"autodiff", "dcem", false},
+		{"models/energy/bumps", "models/energy", true},
+		{"models/energy", "models/energy/bumps", false},
+		{"models/energy/bumps", "models/energy/regression", false},
+		{"internal/viz", "internal/run", false},
+	} {
+		if got := allowed(c.from, c.to); got != c.want {
+			t.Errorf("allowed(%s, %s) = %v, want %v", c.from, c.to, got, c.want)
+		}
+	}
+}
