@@ -1,0 +1,401 @@
+package run
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// Task is what a program trains: a state and the update that moves it on. Everything that a later update depends on
+// (parameters, the optimiser's moments, schedules, random counters, replay buffers) goes through Save and Load, so that
+// the state after step s is the same bits whether the run was cut before or not. Random numbers should be a function of
+// seed and step (package kernels), not of a generator with a hidden state.
+type Task interface {
+	// Kind names the program in its checkpoints, such as "regression".
+	Kind() string
+
+	// Columns names the numbers that Step and Validate report beside the loss, as columns of metrics.csv.
+	Columns() []string
+
+	// Step makes update number step (the first is 1). An update whose loss or gradient is not finite leaves the
+	// parameters alone and says so in StepMetrics.Skipped; that is no error. A Step that takes long may give up when
+	// ctx is done: it then returns ctx.Err() and leaves the state as it was before the step. Any other error ends the
+	// run, and the newest checkpoint stays the last one.
+	Step(ctx context.Context, step int) (StepMetrics, error)
+
+	// Save puts the state after the last finished step into c. It must not change the state.
+	Save(c *Checkpoint) error
+
+	// Load takes the state from c. The names that start with "run/" are Train's own.
+	Load(c *Checkpoint) error
+}
+
+// StepMetrics is what an update reports.
+type StepMetrics struct {
+	Loss     float64
+	GradNorm float64 // before clipping; NaN where the task has none
+	Skipped  bool    // the loss or the gradient was not finite, the parameters stayed
+	Values   map[string]float64
+}
+
+// Validator is a Task that can judge its state. Validate returns a score, the lower the better, and numbers for
+// metrics.csv. It must not change the state, should always judge on the same data and noise, and runs to its end even
+// when the run is being interrupted.
+type Validator interface {
+	Task
+	Validate(step int) (score float64, values map[string]float64, err error)
+}
+
+// Options of Train.
+type Options struct {
+	Steps           int    // updates in all, those of earlier parts of the run included
+	CheckpointEvery int    // updates between checkpoints; 0: 100
+	ValidateEvery   int    // updates between validations, which also happen after the last step; 0: never. Needs a Validator.
+	LogEvery        int    // updates between rows of metrics.csv; validations and the last step have a row anyhow; 0: 1
+	Out             string // folder of the files; "": none are written
+	Resume          bool   // continue from Out's checkpoint; a folder without one starts at step 0
+	Config          any    // the config struct: goes into every checkpoint and into config.yaml; may be nil
+	Progress        ProgressOptions
+}
+
+// Outcome is how a run of Train ended.
+type Outcome struct {
+	Step        int     // updates done
+	Resumed     int     // the step at which this process began, 0 for a fresh start
+	Interrupted bool    // the context was cancelled before the last step; the state was saved
+	Skipped     int     // updates skipped because something was not finite, over all parts of the run
+	BestStep    int     // the step with the lowest finite validation score, 0 if there is none
+	BestScore   float64 // its score; NaN if there is none
+	Last        StepMetrics
+	Seconds     float64 // wall-clock time, over all parts of the run
+}
+
+// Err returns ErrInterrupted for an interrupted run, else nil.
+func (o Outcome) Err() error {
+	if o.Interrupted {
+		return ErrInterrupted
+	}
+	return nil
+}
+
+// loopState is what Train itself keeps in a checkpoint.
+type loopState struct {
+	Skipped   int     `json:"skipped"`
+	BestStep  int     `json:"best_step"`
+	BestScore float64 `json:"best_score"`
+}
+
+const loopKey = "run/loop"
+
+// Columns of metrics.csv that every program has: these first, then the task's, then "validation" and "seconds".
+var leading = []string{"loss", "grad_norm", "skipped"}
+
+// Train runs the task's updates up to o.Steps. With o.Out it keeps metrics.csv and config.yaml there, saves
+// checkpoint.gdc every CheckpointEvery updates, at each new best score, at the end and when ctx is cancelled, and
+// best.gdc at each new best score. A fresh start removes these files of an earlier run first.
+//
+// A run that was interrupted, or killed at any moment, and is continued with Resume ends with the same checkpoint.gdc,
+// best.gdc and metrics.csv (its seconds apart) as a run that was left alone, provided that the Task keeps its word.
+func Train(ctx context.Context, task Task, o Options) (Outcome, error) {
+	t := &trainer{task: task, o: o}
+	if err := t.prepare(); err != nil {
+		return Outcome{}, err
+	}
+	err := t.loop(ctx)
+	if t.metrics != nil {
+		if e := t.metrics.Close(); err == nil {
+			err = e
+		}
+	}
+	return t.outcome(), err
+}
+
+// LoadBest puts the task in the state with the best validation score of the run in dir, and returns its step.
+func LoadBest(dir string, task Task) (step int, err error) {
+	path := filepath.Join(dir, BestFile)
+	c, err := Load(path, task.Kind())
+	if err != nil {
+		return 0, err
+	}
+	return c.Step, load(task, c, path)
+}
+
+func load(task Task, c *Checkpoint, path string) error {
+	err := oneLine(task.Load(c))
+	if err == nil || errors.Is(err, ErrMismatch) { // already names the path
+		return err
+	}
+	return fmt.Errorf("%s: %w", path, err)
+}
+
+type trainer struct {
+	task      Task
+	validator Validator
+	o         Options
+	config    json.RawMessage
+	columns   []string // the task's own
+	metrics   *Metrics
+
+	state       loopState
+	step        int // updates done
+	from        int // where this process began
+	saved       int // step of the checkpoint on disk; -1: none
+	last        StepMetrics
+	interrupted bool
+	start       time.Time
+	earlier     float64 // seconds of earlier parts
+}
+
+func (t *trainer) path(name string) string { return filepath.Join(t.o.Out, name) }
+
+func (t *trainer) seconds() float64 { return t.earlier + time.Since(t.start).Seconds() }
+
+func (t *trainer) outcome() Outcome {
+	o := Outcome{Step: t.step, Resumed: t.from, Interrupted: t.interrupted, Skipped: t.state.Skipped, BestStep: t.state.BestStep,
+		BestScore: t.state.BestScore, Last: t.last, Seconds: t.seconds()}
+	if o.BestStep == 0 {
+		o.BestScore = math.NaN()
+	}
+	return o
+}
+
+// prepare checks the options and opens or clears the out folder.
+func (t *trainer) prepare() (err error) {
+	t.start, t.saved = time.Now(), -1
+	o := &t.o
+	switch {
+	case o.Steps < 0:
+		return fmt.Errorf("train: steps is %d, want at least 0", o.Steps)
+	case o.CheckpointEvery < 0 || o.ValidateEvery < 0 || o.LogEvery < 0:
+		return fmt.Errorf("train: checkpoint-every, validate-every, log-every are %d, %d, %d, want at least 0",
+			o.CheckpointEvery, o.ValidateEvery, o.LogEvery)
+	case o.Resume && o.Out == "":
+		return errors.New("train: resume needs an out folder")
+	}
+	if o.CheckpointEvery == 0 {
+		o.CheckpointEvery = 100
+	}
+	if o.LogEvery == 0 {
+		o.LogEvery = 1
+	}
+	if o.ValidateEvery > 0 {
+		var ok bool
+		if t.validator, ok = t.task.(Validator); !ok {
+			panic(fmt.Sprintf("run: Train: ValidateEvery = %d, but %T has no Validate", o.ValidateEvery, t.task))
+		}
+	}
+	t.columns = t.task.Columns()
+	columns := slices.Concat(leading, t.columns)
+	if t.validator != nil {
+		columns = append(columns, "validation")
+	}
+	columns = append(columns, "seconds")
+	checkColumns(columns)
+	if o.Config != nil {
+		if t.config, err = EncodeConfig(o.Config); err != nil {
+			return err
+		}
+	}
+	if o.Out == "" {
+		return nil
+	}
+	if err := PrepareOut(o.Out); err != nil {
+		return err
+	}
+	if o.Resume {
+		found, err := t.resume(columns)
+		if err != nil || found {
+			return err
+		}
+	}
+	// The checkpoint goes first: a start that is killed here must not be resumed from another run's.
+	for _, name := range []string{CheckpointFile, BestFile, ResultFile, MetricsFile} {
+		if err := os.Remove(t.path(name)); err != nil && !os.IsNotExist(err) {
+			return fmt.Errorf("%s: cannot remove: %w", t.path(name), bare(err))
+		}
+	}
+	if err := t.saveConfig(); err != nil {
+		return err
+	}
+	t.metrics, err = CreateMetrics(t.path(MetricsFile), columns)
+	return err
+}
+
+// resume loads the checkpoint of the out folder, if there is one.
+func (t *trainer) resume(columns []string) (found bool, err error) {
+	path := t.path(CheckpointFile)
+	if _, err := os.Lstat(path); os.IsNotExist(err) {
+		return false, nil
+	}
+	c, err := Load(path, t.task.Kind())
+	if err != nil {
+		return true, err
+	}
+	if t.o.Config != nil && c.Config != nil {
+		if err := SameConfig(c, t.o.Config); err != nil {
+			return true, err
+		}
+	}
+	if err := c.Get(loopKey, &t.state); err != nil {
+		return true, err
+	}
+	if err := load(t.task, c, path); err != nil {
+		return true, err
+	}
+	t.step, t.from, t.saved = c.Step, c.Step, c.Step
+	if err := t.saveConfig(); err != nil {
+		return true, err
+	}
+	// A run killed between writing a new best state as checkpoint and as best has the old best on disk.
+	if t.state.BestStep == t.step && t.step > 0 {
+		if err := Save(t.path(BestFile), c); err != nil {
+			return true, err
+		}
+	}
+	var last []float64
+	if t.metrics, last, err = ResumeMetrics(t.path(MetricsFile), columns, t.step); err != nil {
+		return true, err
+	}
+	if last != nil && last[len(last)-1] > 0 {
+		t.earlier = last[len(last)-1]
+	}
+	return true, nil
+}
+
+func (t *trainer) saveConfig() error {
+	if t.o.Config == nil {
+		return nil
+	}
+	return SaveConfig(t.path(ConfigFile), t.o.Config)
+}
+
+func (t *trainer) loop(ctx context.Context) (err error) {
+	progress := NewProgress(t.o.Steps, t.step, t.o.Progress)
+	switch {
+	case t.from > 0:
+		progress.Say("resumed from %s at step %d of %d", t.path(CheckpointFile), t.from, t.o.Steps)
+	case t.o.Resume:
+		progress.Say("no checkpoint in %s: starting at step 0", t.o.Out)
+	}
+	defer func() {
+		progress.Finish()
+		if err == nil && t.interrupted && t.o.Out != "" {
+			progress.Say("interrupted at step %d of %d: saved in %s, resume continues", t.step, t.o.Steps, t.path(CheckpointFile))
+		}
+	}()
+	for t.step < t.o.Steps {
+		if ctx.Err() != nil {
+			t.interrupted = true
+			break
+		}
+		m, err := t.task.Step(ctx, t.step+1)
+		if err != nil {
+			if ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx))) {
+				t.interrupted = true
+				break
+			}
+			return fmt.Errorf("step %d: %w", t.step+1, oneLine(err))
+		}
+		t.step++
+		if err := t.finishStep(m); err != nil {
+			return err
+		}
+		progress.Step(t.step, m.Loss)
+	}
+	if t.saved != t.step {
+		return t.checkpoint(false)
+	}
+	return nil
+}
+
+// finishStep does what follows an update: counting, validation, the row of metrics, checkpoints.
+func (t *trainer) finishStep(m StepMetrics) error {
+	end := t.step == t.o.Steps
+	if m.Skipped || math.IsNaN(m.Loss) || math.IsInf(m.Loss, 0) {
+		t.state.Skipped++
+		m.Skipped = true
+	}
+	t.last = m
+	row := map[string]float64{"loss": m.Loss, "skipped": 0}
+	if m.Skipped {
+		row["skipped"] = 1
+	}
+	if !math.IsNaN(m.GradNorm) {
+		row["grad_norm"] = m.GradNorm
+	}
+	if err := t.merge(row, m.Values); err != nil {
+		return err
+	}
+	validated, best := t.validator != nil && (end || t.step%t.o.ValidateEvery == 0), false
+	if validated {
+		score, values, err := t.validator.Validate(t.step)
+		if err != nil {
+			return fmt.Errorf("validation after step %d: %w", t.step, oneLine(err))
+		}
+		row["validation"] = score
+		if err := t.merge(row, values); err != nil {
+			return err
+		}
+		if best = isFinite(score) && (t.state.BestStep == 0 || score < t.state.BestScore); best {
+			t.state.BestStep, t.state.BestScore = t.step, score
+		}
+	}
+	if t.metrics != nil && (validated || end || t.step%t.o.LogEvery == 0) {
+		row["seconds"] = math.Round(t.seconds()*1e3) / 1e3
+		if err := t.metrics.Row(t.step, row); err != nil {
+			return err
+		}
+	}
+	if best || end || t.step%t.o.CheckpointEvery == 0 {
+		return t.checkpoint(best)
+	}
+	return nil
+}
+
+// merge adds the task's own numbers to a row.
+func (t *trainer) merge(row, values map[string]float64) error {
+	for name := range values {
+		if !slices.Contains(t.columns, name) {
+			return fmt.Errorf("step %d: value %q is not among the task's columns %v", t.step, name, t.columns)
+		}
+	}
+	maps.Copy(row, values)
+	return nil
+}
+
+func isFinite(v float64) bool { return !math.IsNaN(v) && !math.IsInf(v, 0) }
+
+// checkpoint saves the state, as the best one too if it is. The order matters to a process that is killed in between:
+// the rows of metrics.csv are on disk before the checkpoint that counts on them, and the checkpoint before best.gdc,
+// which resume can make again from it.
+func (t *trainer) checkpoint(best bool) error {
+	if t.o.Out == "" {
+		return nil
+	}
+	if err := t.metrics.Flush(); err != nil {
+		return err
+	}
+	c := NewCheckpoint(t.task.Kind(), t.step)
+	c.Config = t.config
+	if err := c.Put(loopKey, t.state); err != nil {
+		return err
+	}
+	if err := t.task.Save(c); err != nil {
+		return fmt.Errorf("saving after step %d: %w", t.step, oneLine(err))
+	}
+	if err := Save(t.path(CheckpointFile), c); err != nil {
+		return err
+	}
+	t.saved = t.step
+	if best {
+		return Save(t.path(BestFile), c)
+	}
+	return nil
+}
