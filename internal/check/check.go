@@ -17,8 +17,12 @@ func Within(got, want, tol float64) bool {
 	return math.Abs(got-want) <= tol
 }
 
-// MaxDiff returns the largest |got[i]-want[i]| divided by max(1, max |want|), and its index. NaN anywhere gives +Inf.
+// MaxDiff returns the largest |got[i]-want[i]| divided by max(1, max |want|), and its index. NaN anywhere gives +Inf, and so do
+// slices of different lengths.
 func MaxDiff[T Float](got, want []T) (diff float64, at int) {
+	if len(got) != len(want) {
+		return math.Inf(1), min(len(got), len(want))
+	}
 	scale := 1.0
 	for _, w := range want {
 		if a := math.Abs(float64(w)); a > scale && !math.IsInf(a, 0) {
@@ -51,7 +55,7 @@ func Close[T Float](t testing.TB, name string, got, want []T, tol float64) {
 		t.Errorf("%s: nothing to compare", name)
 		return
 	}
-	if d, at := MaxDiff(got, want); !(d <= tol) {
+	if d, at := MaxDiff(got, want); !(d <= tol) || math.IsInf(d, 1) {
 		t.Errorf("%s: element %d is %v, want %v (scaled difference %.3g > %.3g)", name, at, got[at], want[at], d, tol)
 	}
 }
@@ -73,14 +77,19 @@ const (
 // Guarded returns a poisoned slice of n elements with sentinel bands on both sides, and a function that fails t if a band was written to
 // or an element left unwritten (still NaN).
 func Guarded[T Float](t testing.TB, name string, n int) (s []T, verify func()) {
-	buf := make([]T, n+2*band)
+	_, s, verify = guarded[T](t, name, n)
+	return s, verify
+}
+
+func guarded[T Float](t testing.TB, name string, n int) (buf, s []T, verify func()) {
+	buf = make([]T, n+2*band)
 	mark := T(sentinel)
 	for i := range buf {
 		buf[i] = mark
 	}
 	s = buf[band : band+n : band+n]
 	Poison(s)
-	return s, func() {
+	return buf, s, func() {
 		t.Helper()
 		for i := range band {
 			if buf[i] != mark || buf[band+n+i] != mark {

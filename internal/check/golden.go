@@ -3,6 +3,7 @@ package check
 import (
 	"embed"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -16,6 +17,16 @@ var goldenFiles embed.FS
 // carries them; GODCEM_GOLDEN=dir reads them from another folder of the same shape instead. A missing file or an empty one fails.
 func Golden[C any](t *testing.T, name string, f func(t *testing.T, c C)) {
 	t.Helper()
+	cases, err := goldenCases[C](name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, c := range cases {
+		t.Run(CaseName(c, i), func(t *testing.T) { f(t, c) })
+	}
+}
+
+func goldenCases[C any](name string) ([]C, error) {
 	var raw []byte
 	var err error
 	if dir := os.Getenv("GODCEM_GOLDEN"); dir != "" {
@@ -24,18 +35,16 @@ func Golden[C any](t *testing.T, name string, f func(t *testing.T, c C)) {
 		raw, err = goldenFiles.ReadFile("golden/" + name)
 	}
 	if err != nil {
-		t.Fatalf("golden file: %v", err)
+		return nil, fmt.Errorf("golden file: %w", err)
 	}
 	var cases []C
 	if err := json.Unmarshal(raw, &cases); err != nil {
-		t.Fatalf("golden file %s: %v", name, err)
+		return nil, fmt.Errorf("golden file %s: %w", name, err)
 	}
 	if len(cases) == 0 {
-		t.Fatalf("golden file %s has no case", name)
+		return nil, fmt.Errorf("golden file %s has no case", name)
 	}
-	for i, c := range cases {
-		t.Run(CaseName(c, i), func(t *testing.T) { f(t, c) })
-	}
+	return cases, nil
 }
 
 // CaseName names case i: by its Name() if it has one, else by its number.
@@ -46,7 +55,8 @@ func CaseName(c any, i int) string {
 	return "case" + strconv.Itoa(i)
 }
 
-// Nested is a JSON array of any depth, flattened in row-major order.
+// Nested is a JSON array of any depth, flattened in row-major order. Anything in it but numbers and arrays is an error: an
+// element left out would shift the ones after it.
 type Nested []float64
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -55,18 +65,26 @@ func (v *Nested) UnmarshalJSON(raw []byte) error {
 	if err := json.Unmarshal(raw, &any); err != nil {
 		return err
 	}
-	*v = flatten((*v)[:0], any)
+	flat, err := flatten((*v)[:0], any)
+	if err != nil {
+		return err
+	}
+	*v = flat
 	return nil
 }
 
-func flatten(dst []float64, v any) []float64 {
+func flatten(dst []float64, v any) ([]float64, error) {
 	switch v := v.(type) {
 	case float64:
-		dst = append(dst, v)
+		return append(dst, v), nil
 	case []any:
 		for _, e := range v {
-			dst = flatten(dst, e)
+			var err error
+			if dst, err = flatten(dst, e); err != nil {
+				return nil, err
+			}
 		}
+		return dst, nil
 	}
-	return dst
+	return nil, fmt.Errorf("%v (%T) in an array of numbers", v, v)
 }
