@@ -1,0 +1,191 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+	"sync"
+	"unsafe"
+
+	"github.com/godcem/godcem/internal/vec"
+)
+
+// Philox4x32-10 of Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011): two multipliers, and
+// the Weyl constants by which the key advances from round to round.
+const (
+	philoxM0 = 0xD2511F53
+	philoxM1 = 0xCD9E8D57
+	philoxW0 = 0x9E3779B9
+	philoxW1 = 0xBB67AE85
+)
+
+// Philox4x32 returns the four random words that Philox4x32-10 assigns to a counter and a key, in the word order of Random123.
+// It is the meaning of every random number here: Uniform and Normal are functions of these words.
+func Philox4x32(ctr [4]uint32, key [2]uint32) [4]uint32 {
+	for range 10 {
+		p, q := uint64(ctr[0])*philoxM0, uint64(ctr[2])*philoxM1
+		ctr = [4]uint32{uint32(q>>32) ^ ctr[1] ^ key[0], uint32(q), uint32(p>>32) ^ ctr[3] ^ key[1], uint32(p)}
+		key[0] += philoxW0
+		key[1] += philoxW1
+	}
+	return ctr
+}
+
+// Key returns the Philox key of a draw: mix(mix(seed + 0x9E3779B97F4A7C15) + draw), low word first, where mix is the finaliser of
+// splitmix64. Each place of a program that draws numbers has its own draw id, so no two share a stream.
+func Key(seed, draw uint64) [2]uint32 {
+	k := mix64(mix64(seed+0x9E3779B97F4A7C15) + draw)
+	return [2]uint32{uint32(k), uint32(k >> 32)}
+}
+
+func mix64(z uint64) uint64 {
+	z = (z ^ z>>30) * 0xBF58476D1CE4E5B9
+	z = (z ^ z>>27) * 0x94D049BB133111EB
+	return z ^ z>>31
+}
+
+// Uniform fills dst with uniform numbers in [0, 1): dst[i] is element first+i of the draw.
+//
+// Element e of a draw is a function of (seed, draw, run, e) alone. The counter {run low, run high, block low, block high} gives four
+// words w. A float32 takes one of them, block e/4 and w = w[e%4], and is (w >> 8) * 2^-24. A float64 takes two, block e/2 and
+// W = w[2(e%2)+1]<<32 | w[2(e%2)], and is (W >> 11) * 2^-53. Both are exact, and the same bits everywhere.
+//
+// run counts the runs of a program (a training step, a control step), and first splits one draw over several calls.
+// first must not be negative.
+func Uniform[T Float](dst []T, seed, draw, run uint64, first int) {
+	fillDraw("Uniform", dst, seed, draw, run, first, false)
+}
+
+// uniforms32 turns each word into a number.
+func uniforms32(dst []float32, words []uint32) {
+	words = words[:len(dst)]
+	for i := range dst {
+		dst[i] = float32(int32(words[i]>>8)) * 0x1p-24
+	}
+}
+
+// uniforms64 turns each pair of words, low one first, into a number.
+func uniforms64(dst []float64, words []uint32) {
+	words = words[:2*len(dst)]
+	for i := range dst {
+		dst[i] = float64(int64(word64(words, i)>>11)) * 0x1p-53
+	}
+}
+
+// word64 returns the i-th pair of words, low one first.
+func word64(words []uint32, i int) uint64 {
+	return uint64(words[2*i+1])<<32 | uint64(words[2*i])
+}
+
+// philoxFill writes the words of consecutive blocks: words[4i:4i+4] is Philox4x32({run, block+i}, key).
+// The rounds are written out and the key schedule computed once, which is worth a third of the time.
+func philoxFill(words []uint32, key [2]uint32, run, block uint64) {
+	var k [20]uint32
+	k[0], k[1] = key[0], key[1]
+	for i := 2; i < len(k); i += 2 {
+		k[i], k[i+1] = k[i-2]+philoxW0, k[i-1]+philoxW1
+	}
+	for ; len(words) >= 4; block++ {
+		a, b, c, d := uint32(run), uint32(run>>32), uint32(block), uint32(block>>32)
+		var p, q uint64
+		p, q = uint64(a)*philoxM0, uint64(c)*philoxM1
+		a, b, c, d = uint32(q>>32)^b^k[0], uint32(q), uint32(p>>32)^d^k[1], uint32(p)
+		p, q = uint64(a)*philoxM0, uint64(c)*philoxM1
+		a, b, c, d = uint32(q>>32)^b^k[2], uint32(q), uint32(p>>32)^d^k[3], uint32(p)
+		p, q = uint64(a)*philoxM0, uint64(c)*philoxM1
+		a, b, c, d = uint32(q>>32)^b^k[4], uint32(q), uint32(p>>32)^d^k[5], uint32(p)
+		p, q = uint64(a)*philoxM0, uint64(c)*philoxM1
+		a, b, c, d = uint32(q>>32)^b^k[6], uint32(q), uint32(p>>32)^d^k[7], uint32(p)
+		p, q = uint64(a)*philoxM0, uint64(c)*philoxM1
+		a, b, c, d = uint32(q>>32)^b^k[8], uint32(q), uint32(p>>32)^d^k[9], uint32(p)
+		p, q = uint64(a)*philoxM0, uint64(c)*philoxM1
+		a, b, c, d = uint32(q>>32)^b^k[10], uint32(q), uint32(p>>32)^d^k[11], uint32(p)
+		p, q = uint64(a)*philoxM0, uint64(c)*philoxM1
+		a, b, c, d = uint32(q>>32)^b^k[12], uint32(q), uint32(p>>32)^d^k[13], uint32(p)
+		p, q = uint64(a)*philoxM0, uint64(c)*philoxM1
+		a, b, c, d = uint32(q>>32)^b^k[14], uint32(q), uint32(p>>32)^d^k[15], uint32(p)
+		p, q = uint64(a)*philoxM0, uint64(c)*philoxM1
+		a, b, c, d = uint32(q>>32)^b^k[16], uint32(q), uint32(p>>32)^d^k[17], uint32(p)
+		p, q = uint64(a)*philoxM0, uint64(c)*philoxM1
+		words[0], words[1] = uint32(q>>32)^b^k[18], uint32(q)
+		words[2], words[3] = uint32(p>>32)^d^k[19], uint32(p)
+		words = words[4:]
+	}
+}
+
+// drawTile is the number of words made at a time: they stay in the first-level cache until they have become numbers.
+const drawTile = 256
+
+// drawJob fills dst with elements of a draw; its items are blocks.
+type drawJob[T Float] struct {
+	dst    []T
+	key    [2]uint32
+	run    uint64
+	block  uint64 // the block of dst[0]
+	skip   int    // elements of that block before dst[0]
+	normal bool
+}
+
+var (
+	drawJobs32 = sync.Pool{New: func() any { return new(drawJob[float32]) }}
+	drawJobs64 = sync.Pool{New: func() any { return new(drawJob[float64]) }}
+)
+
+// drawLanes returns the number of elements in a block: a block is 16 bytes in either type.
+func drawLanes[T Float]() int {
+	var one T
+	return 16 / int(unsafe.Sizeof(one))
+}
+
+func fillDraw[T Float](name string, dst []T, seed, draw, run uint64, first int, normal bool) {
+	if first < 0 || first > math.MaxInt-len(dst)-drawTile {
+		panic(fmt.Sprintf("kernels: %s: first = %d, want 0 <= first, and first+len(dst) an int (len(dst) = %d)", name, first, len(dst)))
+	}
+	pool := &drawJobs32
+	per := drawLanes[T]()
+	if per == 2 {
+		pool = &drawJobs64
+	}
+	j := pool.Get().(*drawJob[T])
+	*j = drawJob[T]{dst: dst, key: Key(seed, draw), run: run, block: uint64(first / per), skip: first % per, normal: normal}
+	vec.Parallel((j.skip+len(dst)+per-1)/per, 1024, j)
+	j.dst = nil
+	pool.Put(j)
+}
+
+// Run implements vec.Job. The tiles that dst covers whole are written in place, those at its ends through a buffer.
+func (j *drawJob[T]) Run(lo, hi int) {
+	var words [drawTile]uint32
+	var edge [drawTile]T
+	per := drawLanes[T]()
+	for ; lo < hi; lo += drawTile / 4 {
+		blocks := min(hi-lo, drawTile/4)
+		w := words[:4*blocks]
+		philoxFill(w, j.key, j.run, j.block+uint64(lo))
+		from := lo*per - j.skip
+		to := from + blocks*per
+		if from >= 0 && to <= len(j.dst) {
+			convertWords(j.dst[from:to], w, j.normal)
+			continue
+		}
+		e := edge[:blocks*per]
+		convertWords(e, w, j.normal)
+		copy(j.dst[max(from, 0):min(to, len(j.dst))], e[max(-from, 0):])
+	}
+}
+
+func convertWords[T Float](dst []T, words []uint32, normal bool) {
+	switch dst := any(dst).(type) {
+	case []float32:
+		if normal {
+			normals32(dst, words)
+		} else {
+			uniforms32(dst, words)
+		}
+	case []float64:
+		if normal {
+			normals64(dst, words)
+		} else {
+			uniforms64(dst, words)
+		}
+	}
+}
