@@ -1,0 +1,311 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"sync"
+
+	"github.com/godcem/godcem/internal/vec"
+)
+
+// Relaxation is a soft top-k: the weights y of a row of scores x, the unique
+//
+//	y = argmin -(scale x)'y - H(y)  over  0 <= y <= 1, sum y = k
+//
+// for one of three H. By its optimality conditions each is one increasing map applied to every entry with one shift per row that makes
+// the sum k:
+//
+//	y = phi(z),  z = (scale*x - p) + delta
+//
+// So only the search for the shift differs. p (a score near the threshold, in units of scale*x) keeps the digits that scale*x + nu
+// would lose at a large common offset.
+type Relaxation uint8
+
+// The relaxations.
+const (
+	LML                  Relaxation = iota // binary entropy, phi = logistic function s: 0 < y < 1 (lml.go)
+	ConstrainedSoftmax                     // H = -sum y log y, phi = min(1, e^z): 0 < y <= 1; k = 1 is the softmax (csoftmax.go)
+	ConstrainedSparsemax                   // H = -|y|^2/2, phi = clip(z, 0, 1): the projection of scale*x, exact zeros and ones (csparsemax.go)
+)
+
+// softLink is what differs between the relaxations. The functions work on tiles; phi's z may be -Inf (weight 0) but not NaN.
+type softLink struct {
+	name string
+	// solve finds p and delta of a row of more than k finite scores a, which it overwrites; ok is false past the step limit.
+	solve func(a []float64, k int, single bool) (p, delta float64, ok bool)
+	phi   func(y, z []float64)
+	slope func(h, z []float64, shift float64) // phi'(z) e^shift
+	curve func(c, z []float64)                // second over first derivative of phi
+	tails bool                                // phi' may underflow in a whole row
+}
+
+var softLinks = [...]softLink{
+	LML:                  {"lml", lmlSolveRow, lmlPhi, lmlSlope, lmlCurve, true},
+	ConstrainedSoftmax:   {"csoftmax", csoftmaxSolve, csoftmaxPhi, csoftmaxSlope, csoftmaxCurve, false},
+	ConstrainedSparsemax: {"csparsemax", csparsemaxSolve, csparsemaxPhi, csparsemaxSlope, csparsemaxCurve, false},
+}
+
+// String returns the name that ParseRelaxation takes: lml, csoftmax or csparsemax.
+func (r Relaxation) String() string {
+	if int(r) < len(softLinks) {
+		return softLinks[r].name
+	}
+	return fmt.Sprintf("Relaxation(%d)", uint8(r))
+}
+
+// ParseRelaxation returns the relaxation of that name (case does not matter).
+func ParseRelaxation(name string) (Relaxation, error) {
+	for r, l := range softLinks {
+		if strings.EqualFold(name, l.name) {
+			return Relaxation(r), nil
+		}
+	}
+	return 0, fmt.Errorf("relaxation %q: want lml, csoftmax or csparsemax", name)
+}
+
+// RowStatus is what the mathematics did to a row.
+type RowStatus uint8
+
+// The states of a row. All but RowOK mean that the row's result is 0 and so is its gradient.
+const (
+	RowOK        RowStatus = iota
+	RowNonFinite           // NaN or +Inf in scale*x
+	RowTooFew              // fewer than k entries above -Inf (top-k: fewer than k finite ones)
+	RowStepLimit           // the solver reached its step limit; no input is known to do this
+)
+
+// String describes the status.
+func (s RowStatus) String() string {
+	switch s {
+	case RowOK:
+		return "ok"
+	case RowNonFinite:
+		return "NaN or +Inf"
+	case RowTooFew:
+		return "fewer than k usable entries"
+	case RowStepLimit:
+		return "step limit"
+	}
+	return fmt.Sprintf("RowStatus(%d)", uint8(s))
+}
+
+// SoftTopKSolve finds the threshold of each row of x (rows,n), 1 <= k <= n: thresh (rows,2) gets p and delta. What counts is the product
+// scale*x in float64: entries where it is -Inf (by x, by the scale's sign or by overflow) are left out and have weight 0; NaN or +Inf
+// spoils the row, and so do fewer than k entries that are left. Exactly k left all have weight 1: delta = +Inf. A spoilt row gets
+// NaN thresholds and its status. status (rows) may be nil. Cost: a selection, one exponential and two or three logistic functions per entry.
+func SoftTopKSolve[T Float](thresh []float64, status []RowStatus, x []T, r Relaxation, scale float64, rows, n, k int) {
+	softCheck("SoftTopKSolve", r, scale, rows, n, k)
+	softLen("SoftTopKSolve", "thresh", len(thresh), rows, 2, "2")
+	softLen("SoftTopKSolve", "x", len(x), rows, n, "n")
+	if status != nil {
+		softLen("SoftTopKSolve", "status", len(status), rows, 1, "1")
+	}
+	runSoft(softJob[T]{op: softSolve, x: x, thresh: thresh, status: status, r: r, scale: scale, n: n, k: k}, rows)
+}
+
+// SoftTopKForward computes y (rows,n) = phi(z) from x (rows,n) and SoftTopKSolve's thresh (rows,2). A spoilt row gets 0. The sum of a
+// row is k to the rounding of y: within 5e-7 k in float32, 1e-15 k in float64. y may be x.
+func SoftTopKForward[T Float](y, x []T, thresh []float64, r Relaxation, scale float64, rows, n, k int) {
+	softCheck("SoftTopKForward", r, scale, rows, n, k)
+	softLen("SoftTopKForward", "y", len(y), rows, n, "n")
+	softLen("SoftTopKForward", "x", len(x), rows, n, "n")
+	softLen("SoftTopKForward", "thresh", len(thresh), rows, 2, "2")
+	runSoft(softJob[T]{op: softForward, out: y, x: x, thresh: thresh, r: r, scale: scale, n: n, k: k}, rows)
+}
+
+// SoftTopKResidual sets resid[row] = |sum y - k| over the rows of y (rows,n), by compensated summation. NaN in y gives NaN.
+func SoftTopKResidual[T Float](resid []float64, y []T, rows, n, k int) {
+	softCheck("SoftTopKResidual", LML, 1, rows, n, k)
+	softLen("SoftTopKResidual", "resid", len(resid), rows, 1, "1")
+	softLen("SoftTopKResidual", "y", len(y), rows, n, "n")
+	runSoft(softJob[T]{op: softResidual, x: y, thresh: resid, n: n, k: k}, rows)
+}
+
+type softOp uint8
+
+const (
+	softSolve softOp = iota
+	softForward
+	softResidual
+	softBackward
+	softBackward2
+)
+
+// softJob is one call of a soft top-k kernel.
+type softJob[T Float] struct {
+	op           softOp
+	out, x, g, v []T
+	thresh       []float64
+	status       []RowStatus
+	r            Relaxation
+	scale        float64
+	n, k         int
+}
+
+// softScratch is a thread's space: two rows and three tiles.
+type softScratch struct {
+	a, b    []float64
+	z, y, c [softTile]float64
+}
+
+var (
+	softJobs32, softJobs64 sync.Pool
+	softScratches          = sync.Pool{New: func() any { return new(softScratch) }}
+)
+
+func softJobs[T Float]() *sync.Pool {
+	if isSingle[T]() {
+		return &softJobs32
+	}
+	return &softJobs64
+}
+
+func runSoft[T Float](job softJob[T], rows int) {
+	j, _ := softJobs[T]().Get().(*softJob[T])
+	if j == nil {
+		j = new(softJob[T])
+	}
+	*j = job
+	vec.Parallel(rows, 1+4096/job.n, j)
+	*j = softJob[T]{}
+	softJobs[T]().Put(j)
+}
+
+// Run implements vec.Job.
+func (j *softJob[T]) Run(lo, hi int) {
+	s := softScratches.Get().(*softScratch)
+	if len(s.a) < j.n {
+		s.a, s.b = make([]float64, j.n), make([]float64, j.n)
+	}
+	for row := lo; row < hi; row++ {
+		switch j.op {
+		case softSolve:
+			j.solve(s, row)
+		case softForward:
+			j.forward(s, row)
+		case softResidual:
+			j.residual(row)
+		case softBackward:
+			j.backward(s, row)
+		case softBackward2:
+			j.backward2(s, row)
+		}
+	}
+	softScratches.Put(s)
+}
+
+func (j *softJob[T]) row(a []T, row int) []T { return a[row*j.n : (row+1)*j.n] }
+
+func (j *softJob[T]) solve(s *softScratch, row int) {
+	status := RowOK
+	m := 0
+	for _, v := range j.row(j.x, row) {
+		a := j.scale * float64(v)
+		if !(a <= math.MaxFloat64) {
+			status = RowNonFinite
+			break
+		}
+		s.a[m] = a
+		if a >= -math.MaxFloat64 {
+			m++
+		}
+	}
+	p, delta := 0.0, math.Inf(1)
+	switch {
+	case status != RowOK:
+	case m < j.k:
+		status = RowTooFew
+	case m > j.k:
+		var ok bool
+		if p, delta, ok = softLinks[j.r].solve(s.a[:m], j.k, isSingle[T]()); !ok {
+			status = RowStepLimit
+		}
+	}
+	if status != RowOK {
+		p, delta = math.NaN(), math.NaN()
+	}
+	j.thresh[2*row], j.thresh[2*row+1] = p, delta
+	if j.status != nil {
+		j.status[row] = status
+	}
+}
+
+func (j *softJob[T]) forward(s *softScratch, row int) {
+	x, out := j.row(j.x, row), j.row(j.out, row)
+	p, delta := j.thresh[2*row], j.thresh[2*row+1]
+	if !(delta < math.Inf(1)) { // a spoilt row, or all of k entries
+		for i, v := range x {
+			out[i] = 0
+			if delta > 0 && j.scale*float64(v) >= -math.MaxFloat64 {
+				out[i] = 1
+			}
+		}
+		return
+	}
+	var sum compensated
+	spread := 0.0
+	for lo := 0; lo < len(x); lo += softTile {
+		hi := min(lo+softTile, len(x))
+		z, y := s.z[:hi-lo], s.y[:hi-lo]
+		shiftTile(z, x[lo:hi], j.scale, p, delta)
+		softLinks[j.r].phi(y, z)
+		for i, v := range y {
+			out[lo+i] = T(v)
+		}
+		if !isSingle[T]() {
+			for _, v := range y {
+				sum.add(v)
+				spread += v - v*v
+			}
+		}
+	}
+	// In float64 the last bit of delta and of z shows in the sum: with all entries equal and n/k = 1e5, delta is -11.5 and half its last bit
+	// makes 9e-16 k. What is left is spread in proportion to y(1-y), which moves no 0 or 1 and keeps the order. It is rounding that
+	// goes away here, never a wrong threshold.
+	left := (sum.hi - float64(j.k)) + sum.lo
+	if c := left / spread; math.Abs(left) > 0x1p-52*float64(j.k) && math.Abs(c) < 0x1p-40 && !isSingle[T]() {
+		for i, v := range out {
+			out[i] = v - T(c)*(v-v*v)
+		}
+	}
+}
+
+func (j *softJob[T]) residual(row int) {
+	var sum compensated
+	for _, v := range j.row(j.x, row) {
+		sum.add(float64(v))
+	}
+	j.thresh[row] = math.Abs((sum.hi - float64(j.k)) + sum.lo)
+}
+
+// shiftTile sets z = (scale*x - p) + delta; -Inf stays -Inf.
+func shiftTile[T Float](z []float64, x []T, scale, p, delta float64) {
+	for i, v := range x {
+		z[i] = (float64(scale*float64(v)) - p) + delta
+	}
+}
+
+func isSingle[T Float]() bool {
+	_, ok := any(T(0)).(float32)
+	return ok
+}
+
+func softCheck(kernel string, r Relaxation, scale float64, rows, n, k int) {
+	switch {
+	case int(r) >= len(softLinks):
+		panic(fmt.Sprintf("kernels: %s: r = %v, want LML, ConstrainedSoftmax or ConstrainedSparsemax", kernel, r))
+	case !(math.Abs(scale) <= math.MaxFloat64):
+		panic(fmt.Sprintf("kernels: %s: scale = %v, want a finite number", kernel, scale))
+	case rows < 0:
+		panic(fmt.Sprintf("kernels: %s: rows = %d, want at least 0", kernel, rows))
+	case k < 1 || k > n:
+		panic(fmt.Sprintf("kernels: %s: k = %d, want 1 <= k <= n = %d", kernel, k, n))
+	}
+}
+
+func softLen(kernel, name string, got, rows, n int, dim string) {
+	if got != rows*n {
+		panic(fmt.Sprintf("kernels: %s: len(%s) = %d, want rows * %s = %d", kernel, name, got, dim, rows*n))
+	}
+}

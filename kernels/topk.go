@@ -1,0 +1,172 @@
+package kernels
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+
+	"github.com/godcem/godcem/internal/vec"
+)
+
+// TopK finds the k smallest finite values of each row of f (rows,n), 1 <= k <= n; of equal values the lowest indices win. mask (rows,n) gets 1
+// for winners and 0 elsewhere; index (rows,k) their places in ascending order of value, equal ones by place; status (rows) RowOK, or
+// RowTooFew where fewer than k values are finite: that row's mask is 0 and its index -1. Any output may be nil. NaN and infinities
+// never win. -0 equals +0. Cost: a selection in O(n), and the sort of k winners if index is asked for.
+func TopK[T Float](mask []T, index []int32, status []RowStatus, f []T, rows, n, k int) {
+	switch {
+	case rows < 0:
+		panic(fmt.Sprintf("kernels: TopK: rows = %d, want at least 0", rows))
+	case k < 1 || k > n || n > math.MaxInt32:
+		panic(fmt.Sprintf("kernels: TopK: k = %d, want 1 <= k <= n = %d < 2^31", k, n))
+	}
+	softLen("TopK", "f", len(f), rows, n, "n")
+	if mask != nil {
+		softLen("TopK", "mask", len(mask), rows, n, "n")
+	}
+	if index != nil {
+		softLen("TopK", "index", len(index), rows, k, "k")
+	}
+	if status != nil {
+		softLen("TopK", "status", len(status), rows, 1, "1")
+	}
+	j, _ := topkJobs[T]().Get().(*topkJob[T])
+	if j == nil {
+		j = new(topkJob[T])
+	}
+	*j = topkJob[T]{mask, index, status, f, n, k}
+	vec.Parallel(rows, 1+4096/n, j)
+	*j = topkJob[T]{}
+	topkJobs[T]().Put(j)
+}
+
+// topkReference is the specification: k times the smallest value not yet taken.
+func topkReference(f []float64, k int) (index []int) {
+	taken := make([]bool, len(f))
+	for range k {
+		best := -1
+		for i, v := range f {
+			if !taken[i] && math.Abs(v) <= math.MaxFloat64 && (best < 0 || v < f[best]) {
+				best = i
+			}
+		}
+		if best < 0 {
+			return nil
+		}
+		taken[best] = true
+		index = append(index, best)
+	}
+	return index
+}
+
+type topkJob[T Float] struct {
+	mask   []T
+	index  []int32
+	status []RowStatus
+	f      []T
+	n, k   int
+}
+
+type topkScratch struct {
+	a       []float64
+	winners []ranked
+}
+
+type ranked struct {
+	value float64
+	place int32
+}
+
+var (
+	topkJobs32, topkJobs64 sync.Pool
+	topkScratches          = sync.Pool{New: func() any { return new(topkScratch) }}
+)
+
+func topkJobs[T Float]() *sync.Pool {
+	if isSingle[T]() {
+		return &topkJobs32
+	}
+	return &topkJobs64
+}
+
+// Run implements vec.Job.
+func (j *topkJob[T]) Run(lo, hi int) {
+	s := topkScratches.Get().(*topkScratch)
+	s.a = slices.Grow(s.a[:0], j.n)[:j.n]
+	s.winners = slices.Grow(s.winners[:0], j.k)
+	for row := lo; row < hi; row++ {
+		j.row(s, row)
+	}
+	topkScratches.Put(s)
+}
+
+func (j *topkJob[T]) row(s *topkScratch, row int) {
+	f := j.f[row*j.n : (row+1)*j.n]
+	m := 0
+	for _, v := range f {
+		s.a[m] = -float64(v)
+		if math.Abs(float64(v)) <= math.MaxFloat64 {
+			m++
+		}
+	}
+	if j.status != nil {
+		j.status[row] = RowOK
+		if m < j.k {
+			j.status[row] = RowTooFew
+		}
+	}
+	last, ties := math.Inf(-1), 0 // the k-th smallest value, and how many equal to it win
+	if m >= j.k {
+		selectTop(s.a[:m], j.k)
+		last = -slices.Min(s.a[:j.k])
+		for _, v := range s.a[:j.k] {
+			if v == -last {
+				ties++
+			}
+		}
+	}
+	var mask []T
+	if j.mask != nil {
+		mask = j.mask[row*j.n : (row+1)*j.n]
+		clear(mask)
+	}
+	winners := s.winners[:0]
+	for i, v := range f {
+		v := float64(v)
+		if !(v <= last) || v == math.Inf(-1) {
+			continue
+		}
+		if v == last {
+			if ties == 0 {
+				continue
+			}
+			ties--
+		}
+		if mask != nil {
+			mask[i] = 1
+		}
+		winners = append(winners, ranked{v, int32(i)})
+	}
+	if j.index == nil {
+		return
+	}
+	index := j.index[row*j.k : (row+1)*j.k]
+	if m < j.k {
+		for i := range index {
+			index[i] = -1
+		}
+		return
+	}
+	slices.SortFunc(winners, func(a, b ranked) int {
+		switch {
+		case a.value < b.value:
+			return -1
+		case a.value > b.value:
+			return 1
+		}
+		return int(a.place - b.place)
+	})
+	for i, w := range winners {
+		index[i] = w.place
+	}
+}
