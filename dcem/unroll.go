@@ -23,18 +23,20 @@ type Iterate struct {
 
 // Unrolled is a solve in a graph.
 type Unrolled struct {
-	// Answer is the mean after the last iteration, clamped to the bounds: shape (B, D).
+	// Answer is the mean after the last iteration, clamped to the bounds: shape (B, D). If the graph goes on from it, read its value through
+	// the function Keep.
 	Answer *G.Node
 	// Mu0 and Sigma0 are the starting nodes, (B, D); unless Config gave them they are inputs that gorgonia.Let may set (warm start).
 	Mu0, Sigma0 *G.Node
 	// Run is the run number of the noise; nil if Config.Noise supplied it.
 	Run *G.Node
-	// Iterates are the nodes of every iteration, in order.
+	// Iterates are the nodes of every iteration, in order, to build on. To read their values after a run use Keep.
 	Iterates []Iterate
 	// Config is the configuration with its defaults filled in.
 	Config Config
 
 	lost atomic.Int64
+	kept []Iterate
 }
 
 // Mu is the mean after the last iteration before clamping, (B, D).

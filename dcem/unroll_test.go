@@ -40,6 +40,8 @@ type solveOf struct {
 	theta  []float64
 	inputs G.Nodes
 	u      *Unrolled
+	kept   []Iterate
+	answer *G.Node
 	loss   *G.Node
 	vm     G.VM
 	grads  G.Nodes
@@ -64,6 +66,12 @@ func newSolve(t *testing.T, c Config, theta []float64, gradients string) *solveO
 	b := input("b", theta[2*bd+c.Dim:], 1)
 	var err error
 	if s.u, err = Unroll(g, bowl(a, b), c); err != nil {
+		t.Fatal(err)
+	}
+	if s.kept, err = s.u.Keep(); err != nil {
+		t.Fatal(err)
+	}
+	if s.answer, err = Keep(s.u.Answer); err != nil {
 		t.Fatal(err)
 	}
 	s.loss = G.Must(G.Add(G.Must(G.Sum(G.Must(G.Square(s.u.Answer)))), G.Must(G.Sum(s.u.Sigma()))))
@@ -147,7 +155,7 @@ func TestUnrollGradients(t *testing.T) {
 			loss := func(theta []float64) float64 { return floats(t, newSolve(t, c, theta, "").loss.Value())[0] }
 			if c.Backprop > 0 {
 				fixed = 2 * bd
-				first := newSolve(t, c, theta, "").u.Iterates[c.Iterations-c.Backprop-1]
+				first := newSolve(t, c, theta, "").kept[c.Iterations-c.Backprop-1]
 				mu, sigma := floats(t, first.Mu.Value()), floats(t, first.Sigma.Value())
 				last := c
 				last.Iterations, last.Draw, last.Backprop = c.Backprop, c.Draw+uint64(c.Iterations-c.Backprop), 0
@@ -173,8 +181,8 @@ func TestBackpropKeepsForwardBits(t *testing.T) {
 	full := newSolve(t, c, start(c), "")
 	c.Backprop = 1
 	last := newSolve(t, c, start(c), "")
-	check.Close(t, "answer", floats(t, last.u.Answer.Value()), floats(t, full.u.Answer.Value()), 0)
-	check.Close(t, "sigma", floats(t, last.u.Sigma().Value()), floats(t, full.u.Sigma().Value()), 0)
+	check.Close(t, "answer", floats(t, last.answer.Value()), floats(t, full.answer.Value()), 0)
+	check.Close(t, "sigma", floats(t, last.kept[3].Sigma.Value()), floats(t, full.kept[3].Sigma.Value()), 0)
 }
 
 // As tau -> 0 the soft solve becomes vanilla CEM on the same noise.
@@ -186,7 +194,7 @@ func TestTemperatureToZeroIsHard(t *testing.T) {
 	for _, tau := range []float64{1, 0.1, 1e-2, 1e-3, 1e-5} {
 		c.Temperature = tau
 		soft := newSolve(t, c, start(c), "")
-		d, _ := check.MaxDiff(floats(t, soft.u.Answer.Value()), floats(t, hard.u.Answer.Value()))
+		d, _ := check.MaxDiff(floats(t, soft.answer.Value()), floats(t, hard.answer.Value()))
 		t.Logf("tau %g: distance to vanilla CEM %.3g", tau, d)
 		if !(d <= previous) {
 			t.Errorf("tau = %v: distance %v, more than %v at the higher temperature", tau, d, previous)
@@ -209,7 +217,7 @@ func TestHardIsVanillaCEM(t *testing.T) {
 	for it := range c.Iterations {
 		eps := make([]float64, c.Batch*c.Samples*c.Dim)
 		kernels.Normal(eps, c.Seed, c.Draw+uint64(it), 0, 0)
-		mask := floats(t, s.u.Iterates[it].I.Value())
+		mask := floats(t, s.kept[it].I.Value())
 		for p := range c.Batch {
 			x := make([][]float64, c.Samples)
 			cost := make([]float64, c.Samples)
@@ -246,8 +254,8 @@ func TestHardIsVanillaCEM(t *testing.T) {
 			}
 		}
 		// The elites are the same; only the order of their sums differs.
-		check.Close(t, fmt.Sprint("mu ", it), floats(t, s.u.Iterates[it].Mu.Value()), mu, 1e-14)
-		check.Close(t, fmt.Sprint("sigma ", it), floats(t, s.u.Iterates[it].Sigma.Value()), sigma, 1e-14)
+		check.Close(t, fmt.Sprint("mu ", it), floats(t, s.kept[it].Mu.Value()), mu, 1e-14)
+		check.Close(t, fmt.Sprint("sigma ", it), floats(t, s.kept[it].Sigma.Value()), sigma, 1e-14)
 	}
 }
 
@@ -274,6 +282,10 @@ func TestNonFiniteCosts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	kept, err := u.Keep()
+	if err != nil {
+		t.Fatal(err)
+	}
 	loss := G.Must(G.Sum(G.Must(G.Square(u.Answer))))
 	grads, err := autodiff.Gradients(loss, mu)
 	if err != nil {
@@ -285,7 +297,7 @@ func TestNonFiniteCosts(t *testing.T) {
 		t.Fatal(err)
 	}
 	excluded := 0
-	for i, it := range u.Iterates {
+	for i, it := range kept {
 		f, weights := floats(t, it.F.Value()), floats(t, it.I.Value())
 		for j, v := range f {
 			bad := math.IsNaN(v) || math.IsInf(v, 0)
