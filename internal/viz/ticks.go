@@ -124,21 +124,7 @@ func power(m, k int) string {
 		v, _ := strconv.ParseFloat(fmt.Sprintf("%de%d", m, k), 64)
 		return strconv.FormatFloat(v, 'f', -1, 64)
 	}
-	s := "10" + superscript(k)
-	if m != 1 {
-		s = fmt.Sprintf("%d·%s", m, s)
-	}
-	return s
-}
-
-func superscript(k int) string {
-	raised := []rune("⁰¹²³⁴⁵⁶⁷⁸⁹")
-	return strings.Map(func(r rune) rune {
-		if r == '-' {
-			return '⁻'
-		}
-		return raised[r-'0']
-	}, strconv.Itoa(k))
+	return fmt.Sprintf("%de%s", m, minus(strconv.Itoa(k))) // as other axes write it: the font has no raised minus
 }
 
 // logScale is plot.LogScale without its panic: what a log axis cannot show is NaN, and skipped.
