@@ -37,7 +37,7 @@ type Config struct {
 
 	Name       string        // stands before the parameters' names; "" means "energy"
 	Hidden     []int         // hidden sizes; nil means 128, 128, 128
-	Activation nn.Activation // between layers; the zero value is nn.Identity, so that it must be chosen
+	Activation nn.Activation // between layers; the zero value, nn.Identity, means nn.Softplus
 	Dtype      tensor.Dtype  // tensor.Float32 (the zero value means this) or tensor.Float64
 	Seed       uint64        // of the start values
 	Init, Bias nn.Init       // start values of weights and biases; nil means PyTorch's for linear layers
@@ -52,6 +52,9 @@ func (c Config) withDefaults(fn string) (Config, error) {
 	}
 	if c.Hidden == nil {
 		c.Hidden = []int{128, 128, 128}
+	}
+	if c.Activation == nn.Identity {
+		c.Activation = nn.Softplus
 	}
 	return c, nil
 }
