@@ -2,10 +2,11 @@ package kernels
 
 import "slices"
 
-// The constrained sparsemax (Malaviya, Ferreira and Martins, "Sparse and constrained attention", 2018) is the Euclidean projection of x onto
-// {0 <= y <= 1, sum y = k}: y = clip(x + nu, 0, 1). Relative to p = x_(k), z = (x - p) + d with 0 < d <= 1: at d = 0 the k-th and
-// all below it are 0, at d = 1 the upper k are 1. So scores at p+1 or more are capped, scores at p-1 or less are 0, and the sum of
-// the others is piecewise linear in d, its pieces given by how many are capped (c) and how many are above 0 (s) in sorted order.
+// The constrained sparsemax (Malaviya, Ferreira and Martins, "Sparse and constrained attention", 2018) is the Euclidean
+// projection of x onto {0 <= y <= 1, sum y = k}: y = clip(x + nu, 0, 1). Relative to p = x_(k), z = (x - p) + d with
+// 0 < d <= 1: at d = 0 the k-th and all below it are 0, at d = 1 the upper k are 1. So scores at p+1 or more are capped,
+// scores at p-1 or less are 0, and the sum of the others is piecewise linear in d, its pieces given by how many are
+// capped (c) and how many are above 0 (s) in sorted order.
 
 // csparsemaxReference is the specification: bisection on the shift from the k-th largest. x finite, 1 <= k < len(x).
 func csparsemaxReference(y, x []float64, k int) {
@@ -27,8 +28,8 @@ func csparsemaxReference(y, x []float64, k int) {
 	}
 }
 
-// csparsemaxSolve returns the smallest score above 0 as pivot: no z then comes from a cancellation, so even weights of 1e-5 beside a cap have all
-// their digits. If no score is strictly between 0 and 1, (p, 1) puts the k-th at the cap.
+// csparsemaxSolve returns the smallest score above 0 as pivot: no z then comes from a cancellation, so even weights of
+// 1e-5 beside a cap have all their digits. Where no weight is strictly between 0 and 1 the k-th is exactly at the cap.
 func csparsemaxSolve(a []float64, k int, _ bool) (pivot, delta float64, ok bool) {
 	selectTop(a, k)
 	p := slices.Min(a[:k])
@@ -72,11 +73,12 @@ func csparsemaxSolve(a []float64, k int, _ bool) (pivot, delta float64, ok bool)
 			c++
 		}
 	}
-	return p, 1, true
+	return p, 1, true // by rounding only: the k-th reaches the cap
 }
 
-// csparsemaxPhi, csparsemaxSlope and csparsemaxCurve are clip(z, 0, 1), its derivative (1 strictly between, 0 elsewhere) and second over first derivative, 0.
-// Where no entry of a row is strictly between, small changes of x change nothing: the gradient of the row is 0.
+// csparsemaxPhi, csparsemaxSlope and csparsemaxCurve are clip(z, 0, 1), its derivative (1 strictly between, 0
+// elsewhere) and second over first derivative, 0. Where no entry of a row is strictly between, small changes of x
+// change nothing: the gradient of the row is 0.
 func csparsemaxPhi(y, z []float64) {
 	for i, v := range z {
 		y[i] = min(1, max(0, v))

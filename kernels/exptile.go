@@ -2,7 +2,8 @@ package kernels
 
 import "math"
 
-// softTile is how many elements the soft top-k kernels take at a time: two or three such buffers stay in the first-level cache.
+// softTile is how many elements the soft top-k kernels take at a time: two or three such buffers stay in the
+// first-level cache.
 const softTile = 256
 
 // pow2 holds 2^(i/32).
@@ -17,8 +18,9 @@ var pow2 = [32]float64{
 	0x1.d5818dcfba487p+0, 0x1.dfc97337b9b5fp+0, 0x1.ea4afa2a490dap+0, 0x1.f50765b6e4540p+0,
 }
 
-// expTile sets dst[i] = e^src[i] to within 1.3 units in the last place: 0 below -708, +Inf above 708, NaN for NaN. One loop without calls or
-// division, so that neighbouring elements overlap: x = n ln2/32 + r, e^x = 2^(n/32) e^r, |r| <= ln2/64. dst may be src.
+// expTile sets dst[i] = e^src[i] to within 1.3 units in the last place: 0 below -708, +Inf above 708, NaN for NaN. One
+// loop without calls or division, so that neighbouring elements overlap: x = n ln2/32 + r, e^x = 2^(n/32) e^r, |r| <=
+// ln2/64. dst may be src.
 func expTile(dst, src []float64) {
 	const (
 		perLn2 = 32 * 1.44269504088896338700e+00
@@ -54,8 +56,8 @@ func expEnd(x float64) float64 {
 	return x
 }
 
-// compensated is a sum with the rounding error of every addition beside it (Knuth's two-sum): good to the last bit of the total
-// for any length and any order, where a plain sum of 1e5 equal terms is off by 1e-12.
+// compensated is a sum with the rounding error of every addition beside it (Knuth's two-sum): good to the last bit of
+// the total for any length and any order, where a plain sum of 1e5 equal terms is off by 1e-12.
 type compensated struct{ hi, lo float64 }
 
 func (c *compensated) add(v float64) {

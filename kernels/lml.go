@@ -2,28 +2,30 @@ package kernels
 
 import "math"
 
-// The LML relaxation (Amos, Koltun and Kolter, "The limited multi-label projection layer", 2019): argmin -x'y - H_b(y) over 0 < y < 1,
-// sum y = k, with H_b the binary entropy. Its solution is y = s(x + nu), s the logistic function, nu the root of sum s(x + nu) = k.
+// The LML relaxation (Amos, Koltun and Kolter, "The limited multi-label projection layer", 2019): argmin -x'y - H_b(y)
+// over 0 < y < 1, sum y = k, with H_b the binary entropy. Its solution is y = s(x + nu), s the logistic function, nu
+// the root of sum s(x + nu) = k.
 //
-// The root is sought relative to the pair p = x_(k), q = x_(k+1) (k-th and k+1-st largest), with z = (x - p) + d and nu = d - p,
-// as the balance of what the upper k entries lack and what the others have:
+// The root is sought relative to the pair p = x_(k), q = x_(k+1) (k-th and k+1-st largest), with z = (x - p) + d and
+// nu = d - p, as the balance of what the upper k entries lack and what the others have:
 //
 //	A(d) = sum_{others} s(z),   B(d) = sum_{upper k} s(-z),   F(d) = log A - log B = 0.
 //
-// Each term is v = Gu/(1+Gu), with G = e^(x-q), u = e^(d-(p-q)) for the others and G = e^(p-x), u = e^-d for the upper k: all G <= 1 with
-// one equal to 1, so nothing overflows or cancels, and e^x is taken once per element, not once per step. As s(z) of the others never
-// exceeds s(z) of the upper k,
+// Each term is v = Gu/(1+Gu), with G = e^(x-q), u = e^(d-(p-q)) for the others and G = e^(p-x), u = e^-d for the upper
+// k: all G <= 1 with one equal to 1, so nothing overflows or cancels, and e^x is taken once per element, not once per
+// step. As s(z) of the others never exceeds s(z) of the upper k,
 //
 //	1 <= dF/dd = sum h/A + sum h/B <= 2   and   |d2F/dd2| <= 1/2   everywhere:
 //
-// the root lies in [d-F, d-F/2], and Newton's step takes an error e to at most e^2/4. From |F| >= 3 a step of 3F/4 halves |F| at least;
-// below 1 Halley's correction to Newton's step (error under 0.7 e^3) saves an evaluation. No bracket is needed.
+// the root lies in [d-F, d-F/2], and Newton's step takes an error e to at most e^2/4. From |F| >= 3 a step of 3F/4
+// halves |F| at least; below 1 Halley's correction to Newton's step (error under 0.7 e^3) saves an evaluation. No
+// bracket is needed.
 //
-// The start is the root for two clusters of k and N-k equal values with the same sums of G: exact for ties and for wide gaps, and
-// |F| <= log(1 + 2 sqrt N) there (v is concave in G).
+// The start is the root for two clusters of k and N-k equal values with the same sums of G: exact for ties and for wide
+// gaps, and |F| <= log(1 + 2 sqrt N) there (v is concave in G).
 const (
-	// lmlStepLimit bounds the evaluations of F. By the bounds above 12 suffice for 2^62 entries; rows take 2 or 3, and the hard
-	// families of TestLMLSteps and TestSoakLML no more than 5.
+	// lmlStepLimit bounds the evaluations of F. By the bounds above 12 suffice for 2^62 entries. Ordinary rows take 2
+	// (float32) or 3, the hardest known 4 (TestLMLSteps).
 	lmlStepLimit = 16
 	// After a step below these the error in d is under 1e-8 (float32) and 1e-16 (float64).
 	lmlLastStep32 = 2e-3
@@ -41,15 +43,15 @@ func lmlPhi(y, z []float64) {
 	}
 }
 
-// lmlSlope is h = s(z)s(-z) times e^shift, taken from z and not from y, whose 1-y has few digits left near 1. With shift = min |z| the
-// largest h does not underflow however far all z are from 0.
+// lmlSlope is h = s(z)s(-z) times e^shift, taken from z and not from y, whose 1-y has few digits left near 1. With
+// shift = min |z| the largest h does not underflow however far all z are from 0.
 func lmlSlope(h, z []float64, shift float64) {
 	h = h[:len(z)]
 	for i, v := range z {
 		h[i] = shift - math.Abs(v)
 	}
 	expTile(h, h)
-	if shift > 0 { // past farTail: 1 + e^-|z| is 1
+	if shift > 0 { // all |z| are hundreds: 1 + e^-|z| is 1
 		return
 	}
 	for i, e := range h {
@@ -64,7 +66,8 @@ func lmlCurve(c, z []float64) {
 	}
 }
 
-// lmlReference is the specification: bisection on d in z = (x - p) + d, p the k-th largest of x, all x finite, 1 <= k < len(x).
+// lmlReference is the specification: bisection on d in z = (x - p) + d, p the k-th largest of x, all x finite,
+// 1 <= k < len(x).
 func lmlReference(y, x []float64, k int) (nu float64) {
 	top := append([]float64(nil), x...)
 	sortDown(top)
@@ -97,8 +100,8 @@ func lmlSolveRow(a []float64, k int, single bool) (p, delta float64, ok bool) {
 	return p, delta, ok
 }
 
-// lmlSolve returns the pivot p and the shift d of z = (a - p) + d with sum s(z) = k, for finite a, 1 <= k < len(a), and the number of
-// evaluations of F; ok is false if they reached limit. a is overwritten.
+// lmlSolve returns the pivot p and the shift d of z = (a - p) + d with sum s(z) = k, for finite a, 1 <= k < len(a), and
+// the number of evaluations of F; ok is false if they reached limit. a is overwritten.
 func lmlSolve(a []float64, k int, lastStep float64, limit int) (p, d float64, steps int, ok bool) {
 	selectTop(a, k)
 	top, rest := a[:k], a[k:]
@@ -152,9 +155,9 @@ func lmlSolve(a []float64, k int, lastStep float64, limit int) (p, d float64, st
 	return p, d, limit, false
 }
 
-// lmlStart is the root for k equal scores above m equal ones, at the distance that gives the mean G of either side; half is (p-q)/2, narrow
-// e^-half. With w = e^d the balance is quadratic in w: w = r (sqrt(c^2+1) - c), r = e^half sqrt(k top/(m rest)),
-// c = (m-k) sqrt(top rest)/(2 sqrt(m k) e^half).
+// lmlStart is the root for k equal scores above m equal ones, at the distance that gives the mean G of either side;
+// half is (p-q)/2, narrow e^-half. With w = e^d the balance is quadratic in w: w = r (sqrt(c^2+1) - c),
+// r = e^half sqrt(k top/(m rest)), c = (m-k) sqrt(top rest)/(2 sqrt(m k) e^half).
 func lmlStart(half, narrow, top, rest, k, m float64) (d float64) {
 	c := (m - k) / (2 * math.Sqrt(m*k)) * math.Sqrt(top*rest) * narrow
 	if c > 0 {

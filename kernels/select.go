@@ -2,9 +2,10 @@ package kernels
 
 import "slices"
 
-// selectTop permutes a so that a[:k] holds its k largest values, 0 <= k <= len(a), in no particular order. a must hold no NaN. The work is O(len(a)):
-// partitions around a value sampled near the wanted rank; should they not shrink fast enough (an adversary's order) what is left is
-// sorted, so the work never exceeds O(n log n). The result depends on a and k alone.
+// selectTop permutes a so that a[:k] holds its k largest values, 0 <= k <= len(a), in no particular order. a must hold
+// no NaN. The work is O(len(a)): partitions around a value sampled near the wanted rank; should they not shrink fast
+// enough (an adversary's order) what is left is sorted, so the work never exceeds O(n log n). The result depends on a
+// and k alone.
 func selectTop(a []float64, k int) { selectWithin(a, k, 6*len(a)) }
 
 // selectWithin is selectTop that sorts once it has looked at work elements.
@@ -58,7 +59,8 @@ func moveEqual(a []float64, pivot float64) int {
 	return j
 }
 
-// samplePivot returns an element of a close to the k-th largest, leaning to the side that leaves the smaller part to search on.
+// samplePivot returns an element of a close to the k-th largest, leaning to the side that leaves the smaller part to
+// search on.
 func samplePivot(a []float64, k int) float64 {
 	var buf [33]float64
 	n := len(a)

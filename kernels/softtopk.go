@@ -13,26 +13,32 @@ import (
 //
 //	y = argmin -(scale x)'y - H(y)  over  0 <= y <= 1, sum y = k
 //
-// for one of three H. By its optimality conditions each is one increasing map applied to every entry with one shift per row that makes
-// the sum k:
+// for one of three H. By its optimality conditions each is one increasing map applied to every entry with one shift per
+// row that makes the sum k:
 //
 //	y = phi(z),  z = (scale*x - p) + delta
 //
-// So only the search for the shift differs. p (a score near the threshold, in units of scale*x) keeps the digits that scale*x + nu
-// would lose at a large common offset.
+// So only the search for the shift differs. p (a score near the threshold, in units of scale*x) keeps the digits that
+// scale*x + nu would lose at a large common offset.
 type Relaxation uint8
 
 // The relaxations.
 const (
-	LML                  Relaxation = iota // binary entropy, phi = logistic function s: 0 < y < 1 (lml.go)
-	ConstrainedSoftmax                     // H = -sum y log y, phi = min(1, e^z): 0 < y <= 1; k = 1 is the softmax (csoftmax.go)
-	ConstrainedSparsemax                   // H = -|y|^2/2, phi = clip(z, 0, 1): the projection of scale*x, exact zeros and ones (csparsemax.go)
+	// LML: H = binary entropy, phi = logistic function s, 0 < y < 1 (lml.go).
+	LML Relaxation = iota
+	// ConstrainedSoftmax: H = -sum y log y, phi = min(1, e^z), 0 < y <= 1; k = 1 is the softmax (csoftmax.go).
+	ConstrainedSoftmax
+	// ConstrainedSparsemax: H = -|y|^2/2, phi = clip(z, 0, 1), exact zeros and ones: the projection of scale*x
+	// (csparsemax.go).
+	ConstrainedSparsemax
 )
 
-// softLink is what differs between the relaxations. The functions work on tiles; phi's z may be -Inf (weight 0) but not NaN.
+// softLink is what differs between the relaxations. The functions work on tiles; phi's z may be -Inf (weight 0) but not
+// NaN.
 type softLink struct {
 	name string
-	// solve finds p and delta of a row of more than k finite scores a, which it overwrites; ok is false past the step limit.
+	// solve finds p and delta of a row of more than k finite scores a, which it overwrites; ok is false past the step
+	// limit.
 	solve func(a []float64, k int, single bool) (p, delta float64, ok bool)
 	phi   func(y, z []float64)
 	slope func(h, z []float64, shift float64) // phi'(z) e^shift
@@ -90,10 +96,11 @@ func (s RowStatus) String() string {
 	return fmt.Sprintf("RowStatus(%d)", uint8(s))
 }
 
-// SoftTopKSolve finds the threshold of each row of x (rows,n), 1 <= k <= n: thresh (rows,2) gets p and delta. What counts is the product
-// scale*x in float64: entries where it is -Inf (by x, by the scale's sign or by overflow) are left out and have weight 0; NaN or +Inf
-// spoils the row, and so do fewer than k entries that are left. Exactly k left all have weight 1: delta = +Inf. A spoilt row gets
-// NaN thresholds and its status. status (rows) may be nil. Cost: a selection, one exponential and two or three logistic functions per entry.
+// SoftTopKSolve finds the threshold of each row of x (rows,n), 1 <= k <= n: thresh (rows,2) gets p and delta. What
+// counts is the product scale*x in float64: entries where it is -Inf (by x, by the scale's sign or by overflow) are
+// left out and have weight 0; NaN or +Inf spoils the row, and so do fewer than k entries that are left. Exactly k left
+// all have weight 1: delta = +Inf. A spoilt row gets NaN thresholds and its status. status (rows) may be nil. Cost: a
+// selection, one exponential and two or three logistic functions per entry.
 func SoftTopKSolve[T Float](thresh []float64, status []RowStatus, x []T, r Relaxation, scale float64, rows, n, k int) {
 	softCheck("SoftTopKSolve", r, scale, rows, n, k)
 	softLen("SoftTopKSolve", "thresh", len(thresh), rows, 2, "2")
@@ -104,8 +111,8 @@ func SoftTopKSolve[T Float](thresh []float64, status []RowStatus, x []T, r Relax
 	runSoft(softJob[T]{op: softSolve, x: x, thresh: thresh, status: status, r: r, scale: scale, n: n, k: k}, rows)
 }
 
-// SoftTopKForward computes y (rows,n) = phi(z) from x (rows,n) and SoftTopKSolve's thresh (rows,2). A spoilt row gets 0. The sum of a
-// row is k to the rounding of y: within 5e-7 k in float32, 1e-15 k in float64. y may be x.
+// SoftTopKForward computes y (rows,n) = phi(z) from x (rows,n) and SoftTopKSolve's thresh (rows,2). A spoilt row gets
+// 0. The sum of a row is k to the rounding of y: within 5e-7 k in float32, 1e-15 k in float64. y may be x.
 func SoftTopKForward[T Float](y, x []T, thresh []float64, r Relaxation, scale float64, rows, n, k int) {
 	softCheck("SoftTopKForward", r, scale, rows, n, k)
 	softLen("SoftTopKForward", "y", len(y), rows, n, "n")
@@ -114,7 +121,8 @@ func SoftTopKForward[T Float](y, x []T, thresh []float64, r Relaxation, scale fl
 	runSoft(softJob[T]{op: softForward, out: y, x: x, thresh: thresh, r: r, scale: scale, n: n, k: k}, rows)
 }
 
-// SoftTopKResidual sets resid[row] = |sum y - k| over the rows of y (rows,n), by compensated summation. NaN in y gives NaN.
+// SoftTopKResidual sets resid[row] = |sum y - k| over the rows of y (rows,n), by compensated summation. NaN in y gives
+// NaN.
 func SoftTopKResidual[T Float](resid []float64, y []T, rows, n, k int) {
 	softCheck("SoftTopKResidual", LML, 1, rows, n, k)
 	softLen("SoftTopKResidual", "resid", len(resid), rows, 1, "1")
@@ -260,9 +268,9 @@ func (j *softJob[T]) forward(s *softScratch, row int) {
 			}
 		}
 	}
-	// In float64 the last bit of delta and of z shows in the sum: with all entries equal and n/k = 1e5, delta is -11.5 and half its last bit
-	// makes 9e-16 k. What is left is spread in proportion to y(1-y), which moves no 0 or 1 and keeps the order. It is rounding that
-	// goes away here, never a wrong threshold.
+	// In float64 the last bit of delta and of z shows in the sum: with all entries equal and n/k = 1e5, delta is -11.5 and
+	// half its last bit makes 9e-16 k. What is left is spread in proportion to y(1-y), which moves no 0 or 1 and keeps the
+	// order. It is rounding that goes away here, never a wrong threshold.
 	left := (sum.hi - float64(j.k)) + sum.lo
 	if c := left / spread; math.Abs(left) > 0x1p-52*float64(j.k) && math.Abs(c) < 0x1p-40 && !isSingle[T]() {
 		for i, v := range out {

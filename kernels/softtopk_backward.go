@@ -2,14 +2,15 @@ package kernels
 
 import "math"
 
-// SoftTopKBackward computes the gradient dx (rows,n) with respect to x (rows,n) from the gradient g (rows,n) with respect to y. With
-// h = phi'(z) and H = sum h,
+// SoftTopKBackward computes the gradient dx (rows,n) with respect to x (rows,n) from the gradient g (rows,n) with
+// respect to y. With h = phi'(z) and H = sum h,
 //
 //	dx = scale * h * (g - sum h g / H)
 //
-// It is finite for every finite x and g: where all h underflow the ratio is taken of h e^shift, and a result beyond T's range saturates
-// at the largest finite number. Entries whose h is 0 (left out, at a cap or at 0, or so far off that h underflows) get 0 and their g is
-// not read; so do rows that are spoilt or have no h above 0. Any other non-finite g makes its row's gradient NaN. dx may be x or g.
+// It is finite for every finite x and g: where all h underflow the ratio is taken of h e^shift, and a result beyond T's
+// range saturates at the largest finite number. Entries whose h is 0 (left out, at a cap or at 0, or so far off that h
+// underflows) get 0 and their g is not read; so do rows that are spoilt or have no h above 0. Any other non-finite g
+// makes its row's gradient NaN. dx may be x or g.
 func SoftTopKBackward[T Float](dx, x []T, thresh []float64, g []T, r Relaxation, scale float64, rows, n, k int) {
 	softCheck("SoftTopKBackward", r, scale, rows, n, k)
 	softLen("SoftTopKBackward", "dx", len(dx), rows, n, "n")
@@ -19,13 +20,13 @@ func SoftTopKBackward[T Float](dx, x []T, thresh []float64, g []T, r Relaxation,
 	runSoft(softJob[T]{op: softBackward, out: dx, x: x, g: g, thresh: thresh, r: r, scale: scale, n: n, k: k}, rows)
 }
 
-// SoftTopKBackward2 computes the gradient dx (rows,n) with respect to x of sum v * SoftTopKBackward(x, g), all (rows,n). With
-// c_g = sum h g / H, c_v = sum h v / H and
+// SoftTopKBackward2 computes the gradient dx (rows,n) with respect to x of sum v * SoftTopKBackward(x, g), all
+// (rows,n). With c_g = sum h g / H, c_v = sum h v / H and
 //
 //	u = phi2(z) (g - c_g) (v - c_v),   dx = scale^2 (u - h sum u / H)
 //
-// phi2 being the second derivative of phi (the gradient with respect to g is SoftTopKBackward of v: the Jacobian is symmetric). Finite, zero and NaN as SoftTopKBackward.
-// dx may be any of the inputs.
+// phi2 being the second derivative of phi (the gradient with respect to g is SoftTopKBackward of v: the Jacobian is
+// symmetric). Finite, zero and NaN as SoftTopKBackward. dx may be any of the inputs.
 func SoftTopKBackward2[T Float](dx, x []T, thresh []float64, g, v []T, r Relaxation, scale float64, rows, n, k int) {
 	softCheck("SoftTopKBackward2", r, scale, rows, n, k)
 	softLen("SoftTopKBackward2", "dx", len(dx), rows, n, "n")
@@ -36,7 +37,8 @@ func SoftTopKBackward2[T Float](dx, x []T, thresh []float64, g, v []T, r Relaxat
 	runSoft(softJob[T]{op: softBackward2, out: dx, x: x, g: g, v: v, thresh: thresh, r: r, scale: scale, n: n, k: k}, rows)
 }
 
-// softReference is the specification of both backward passes, for finite rows whose h do not all vanish; z is (scale*x - p) + delta.
+// softReference is the specification of both backward passes, for finite rows whose h do not all vanish; z is (scale*x
+// - p) + delta.
 func softReference(dx, dx2, z, g, v []float64, r Relaxation, scale float64) {
 	n := len(z)
 	h, curve := make([]float64, n), make([]float64, n)
@@ -56,7 +58,8 @@ func softReference(dx, dx2, z, g, v []float64, r Relaxation, scale float64) {
 	}
 }
 
-// softSlopes fills h[:n] with phi'(z) e^shift of a row, shift being 0 unless all phi' underflow, and returns their sum and shift.
+// softSlopes fills h[:n] with phi'(z) e^shift of a row, shift being 0 unless all phi' underflow, and returns their sum
+// and shift.
 func (j *softJob[T]) softSlopes(h []float64, s *softScratch, row int) (total, shift float64) {
 	x, p, delta := j.row(j.x, row), j.thresh[2*row], j.thresh[2*row+1]
 	for {
@@ -80,8 +83,8 @@ func (j *softJob[T]) softSlopes(h []float64, s *softScratch, row int) (total, sh
 	}
 }
 
-// softMean returns sum h g / H of a row for the gradients down*g, down being 1 or the power of two that keeps products of two of them
-// finite. It is NaN exactly if a g that counts (h > 0) is not finite.
+// softMean returns sum h g / H of a row for the gradients down*g, down being 1 or the power of two that keeps products
+// of two of them finite. It is NaN exactly if a g that counts (h > 0) is not finite.
 func softMean[T Float](h []float64, total float64, g []T) (mean, down float64) {
 	for down = 1; ; down = 0x1p-600 {
 		sum, largest := 0.0, 0.0
@@ -123,11 +126,11 @@ func (j *softJob[T]) backward(s *softScratch, row int) {
 	total, shift := j.softSlopes(h, s, row)
 	g, out := j.row(j.g, row), j.row(j.out, row)
 	mean, down := softMean(h, total, g)
-	unshift := math.Exp(-shift)
+	unshift := math.Exp(-shift / 2) // half of it: e^-shift itself may underflow where its product does not
 	for i, w := range h {
 		u := 0.0
 		if w > 0 {
-			u = w * unshift * (float64(g[i])*down - mean) * j.scale / down
+			u = w * (float64(g[i])*down - mean) * unshift * unshift * j.scale / down
 		}
 		out[i] = saturate[T](u)
 	}
@@ -157,12 +160,12 @@ func (j *softJob[T]) backward2(s *softScratch, row int) {
 			}
 		}
 	}
-	unshift := math.Exp(-shift)
+	unshift := math.Exp(-shift / 2)
 	for i, w := range h {
 		d := 0.0
 		if w > 0 {
-			// scale twice, each time within range, so that scale^2 = +Inf never meets a 0
-			d = (u[i] - sum*(w/total)) * unshift * j.scale * j.scale / downG / downV
+			// Factor by factor: scale^2 may be infinite, and must not meet a 0.
+			d = (u[i] - sum*(w/total)) * unshift * unshift * j.scale * j.scale / downG / downV
 		}
 		out[i] = saturate[T](d)
 	}

@@ -17,7 +17,8 @@ func dot(a, b []float64) float64 {
 	return sum
 }
 
-// randomRow returns scores that are not near a kink of the piecewise relaxations (csparsemax: 0 and 1, csoftmax: the cap) at scale, and g, v.
+// randomRow returns scores that are not near a kink of the piecewise relaxations (csparsemax: 0 and 1, csoftmax: the
+// cap) at scale, and g, v.
 func randomRow(rng *rand.Rand, r Relaxation, scale float64) (x, g, v []float64, k int) {
 	for {
 		n := 2 + rng.IntN(12)
@@ -62,9 +63,9 @@ func TestSoftTopKGradients(t *testing.T) {
 				check.Close(t, "dx2, reference", o.dx2, dx2, 1e-14)
 
 				// Float32: the same numbers rounded.
-				x32 := check.Copy[float32](x)
-				o32 := runRow(x32, check.Copy[float32](g), check.Copy[float32](v), r, scale, k)
-				exact := runRow(check.Copy[float64](x32), check.Copy[float64](check.Copy[float32](g)), check.Copy[float64](check.Copy[float32](v)), r, scale, k)
+				x32, g32, v32 := check.Copy[float32](x), check.Copy[float32](g), check.Copy[float32](v)
+				o32 := runRow(x32, g32, v32, r, scale, k)
+				exact := runRow(check.Copy[float64](x32), check.Copy[float64](g32), check.Copy[float64](v32), r, scale, k)
 				check.Close(t, "dx in float32", check.Copy[float64](o32.dx), exact.dx, 1e-7)
 				check.Close(t, "dx2 in float32", check.Copy[float64](o32.dx2), exact.dx2, 1e-7)
 			}
@@ -91,33 +92,43 @@ func TestSoftTopKGradientIdentities(t *testing.T) {
 	}
 }
 
-// With every score thousands away from the threshold all h underflow; the ratio sum h g / sum h must be that of the logarithms.
+// With every score hundreds away from the threshold all h underflow; the ratio sum h g / sum h must be that of the
+// logarithms. With h near 1e-311 and g near 1e300 the gradient is an ordinary number again.
 func TestLMLGradientUnderflow(t *testing.T) {
-	x := []float64{1250, 1249, 0, -1, -3}
-	g := []float64{1e270, -2e270, 3e270, 5e270, -1e270}
-	o := runRow(x, g, g, LML, 1, 2)
-	var top, sum, mean float64
-	top = math.Inf(-1)
-	logs := make([]float64, len(x))
-	for i, v := range x {
-		z := math.Abs(v - o.p + o.delta)
-		logs[i] = -z - 2*math.Log1p(math.Exp(-z))
-		top = math.Max(top, logs[i])
-	}
-	for i, l := range logs {
-		sum += math.Exp(l - top)
-		mean += math.Exp(l-top) * g[i]
-	}
-	mean /= sum
-	for i, l := range logs {
-		want := math.Exp(l-top) * (math.Exp(top) * (g[i] - mean))
-		// 1e-12: z near 600 is rounded to 1e-13, and h with it.
-		if !(math.Abs(o.dx[i]-want) <= 1e-12*math.Abs(want)) || want == 0 {
-			t.Errorf("dx[%d] = %g, want %g", i, o.dx[i], want)
+	for _, gap := range []float64{1250, 1432} {
+		x := []float64{gap, gap - 1, 0, -1, -3}
+		g := []float64{1e300, -2e300, 3e300, 5e300, -1e300}
+		v := []float64{-1, 3, 2, 1, 5}
+		o := runRow(x, g, v, LML, 1, 2)
+		top, sum, cg, cv, u := math.Inf(-1), 0.0, 0.0, 0.0, 0.0
+		logs, curve := make([]float64, len(x)), make([]float64, len(x))
+		for i, s := range x {
+			z := s - o.p + o.delta
+			logs[i] = -math.Abs(z) - 2*math.Log1p(math.Exp(-math.Abs(z)))
+			curve[i] = -math.Tanh(z / 2)
+			top = math.Max(top, logs[i])
+		}
+		for i, l := range logs {
+			w := math.Exp(l - top)
+			sum, cg, cv = sum+w, cg+w*g[i], cv+w*v[i]
+		}
+		cg, cv = cg/sum, cv/sum
+		for i, l := range logs {
+			u += math.Exp(l-top) * curve[i] * (g[i] - cg) * (v[i] - cv)
+		}
+		for i, l := range logs {
+			w := math.Exp(l - top)
+			dx := w * (g[i] - cg) * math.Exp(top/2) * math.Exp(top/2)
+			dx2 := (w*curve[i]*(g[i]-cg)*(v[i]-cv) - w*u/sum) * math.Exp(top/2) * math.Exp(top/2)
+			// 1e-12: z near 700 is rounded to 1e-13, and h with it.
+			if !(math.Abs(o.dx[i]-dx) <= 1e-12*math.Abs(dx)) || !(math.Abs(o.dx2[i]-dx2) <= 1e-12*math.Abs(dx2)) || dx == 0 || dx2 == 0 {
+				t.Errorf("gap %v: dx[%d] = %g, %g, want %g, %g", gap, i, o.dx[i], o.dx2[i], dx, dx2)
+			}
 		}
 	}
+	g := []float64{1e300, -2e300, 3e300, 5e300}
 	for _, gap := range []float64{3000, 1e10, 1e300} {
-		o := runRow([]float64{gap, 0, gap, -gap}, g[:4], g[:4], LML, 1, 2)
+		o := runRow([]float64{gap, 0, gap, -gap}, g, g, LML, 1, 2)
 		check.Close(t, "dx", o.dx, make([]float64, 4), 0)
 	}
 }
@@ -130,7 +141,8 @@ func TestSoftTopKGradientSaturates(t *testing.T) {
 func testSaturates[T Float](largest T) func(t *testing.T) {
 	return func(t *testing.T) {
 		for _, x := range [][]T{{1, 0, 0.5, 0.2}, {largest, -largest, 0, 1}, {3, 3, 3, 3}, {1e-30, 0, -1e-30, 2}} {
-			for _, g := range [][]T{{largest, -largest, largest, -largest}, {largest, largest, largest, largest}, {0, 1e-30, -largest, 5}} {
+			for _, g := range [][]T{{largest, -largest, largest, -largest}, {largest, largest, largest, largest},
+				{0, 1e-30, -largest, 5}, {largest * 1e-8, 0, 1, -largest * 1e-8}} {
 				for _, scale := range []float64{1, -1e-3, 1e3, 1e200} {
 					for _, r := range relaxations {
 						o := runRow(x, g, g, r, scale, 2)
@@ -148,6 +160,16 @@ func testSaturates[T Float](largest T) func(t *testing.T) {
 		check.Close(t, "half", o.dx, []T{largest / 4, -largest / 4}, 1e-7)
 		o = runRow([]T{0, 0}, []T{largest, -largest}, nil, LML, -1e3, 1)
 		check.Close(t, "saturated", o.dx, []T{-largest, largest}, 0)
+	}
+}
+
+// Where the projection is a corner, all weights 0 or 1, the gradient is 0: scores exactly at the cap do not count.
+func TestConstrainedSparsemaxCorner(t *testing.T) {
+	for _, x := range [][]float64{{3, 3, -5, -6}, {9, 3, -5, -5}, {3, 3, 2, 2}} {
+		o := runRow(x, []float64{1, 2, 3, 5}, []float64{1, 2, 3, 5}, ConstrainedSparsemax, 1, 2)
+		check.Close(t, "y", o.y, []float64{1, 1, 0, 0}, 0)
+		check.Close(t, "dx", o.dx, make([]float64, 4), 0)
+		check.Close(t, "dx2", o.dx2, make([]float64, 4), 0)
 	}
 }
 

@@ -16,7 +16,8 @@ func BenchmarkSoftTopK(b *testing.B) {
 	}
 }
 
-// benchSoftTopK times about 2e5 scores in rows of n, k = n/10, at the spread of normalised costs over a temperature of 1/3.
+// benchSoftTopK times about 2e5 scores in rows of n, k = n/10, at the spread of normalised costs over a temperature of
+// 1/3.
 func benchSoftTopK[T Float](b *testing.B, r Relaxation, n int) {
 	rows, k := 200_000/n, n/10
 	rng := rand.New(rand.NewPCG(81, 82))

@@ -6,7 +6,8 @@ import (
 	"testing"
 )
 
-// FuzzSoftTopK takes rows of any bit patterns: whatever they hold, finite scores give weights within the budget and finite gradients.
+// FuzzSoftTopK takes rows of any bit patterns: whatever they hold, finite scores give weights within the budget and
+// finite gradients.
 func FuzzSoftTopK(f *testing.F) {
 	pack := func(v ...float64) (raw []byte) {
 		for _, x := range v {

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// rowFamilies are the shapes of rows on which the selection and the soft top-k are tried; scores of order 1 unless said otherwise.
+// rowFamilies are the shapes of rows on which the selection and the soft top-k are tried; scores of order 1 unless said
+// otherwise.
 var rowFamilies = []struct {
 	name string
 	fill func(r *rand.Rand, x []float64)
@@ -59,7 +60,9 @@ func each(x []float64, f func(i int) float64) {
 var rowScales = []float64{1e-30, 1e-8, 1e-3, 1, 30, 1e4, 1e30}
 
 // rowSizes are the n and k of a family's rows.
-var rowSizes = [][2]int{{1, 1}, {2, 1}, {3, 1}, {3, 2}, {5, 5}, {10, 1}, {10, 9}, {33, 7}, {100, 10}, {100, 50}, {257, 256}, {513, 3}}
+var rowSizes = [][2]int{
+	{1, 1}, {2, 1}, {3, 1}, {3, 2}, {5, 5}, {10, 1}, {10, 9}, {33, 7}, {100, 10}, {100, 50}, {257, 256}, {513, 3},
+}
 
 // eachRow calls f with rows of every family, scale and size, as T represents them.
 func eachRow[T Float](t *testing.T, f func(t *testing.T, x []T, k int)) {
@@ -84,7 +87,8 @@ func eachRow[T Float](t *testing.T, f func(t *testing.T, x []T, k int)) {
 	}
 }
 
-// sumBudget is what |sum y - k| may be, relative to k: float32 weights are rounded to 6e-8 each, float64 ones to 1.1e-16.
+// sumBudget is what |sum y - k| may be, relative to k: float32 weights are rounded to 6e-8 each, float64 ones to
+// 1.1e-16.
 func sumBudget[T Float](k int) float64 {
 	if isSingle[T]() {
 		return 5e-7 * float64(k)
