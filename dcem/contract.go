@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/godcem/godcem/internal/graphop"
 	"github.com/godcem/godcem/kernels"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -28,7 +29,7 @@ func (k contractOp[T]) String() string {
 	return fmt.Sprintf("dcem.Contract{%v->%v, scale=%v, n=%d, d=%d}", k.in, k.out, k.scale, k.n, k.d)
 }
 
-func (k contractOp[T]) run(out any, in []any) {
+func (k contractOp[T]) Run(out any, in []any) {
 	operands := make([][]T, len(in))
 	for i, v := range in {
 		operands[i] = v.([]T)
@@ -36,19 +37,18 @@ func (k contractOp[T]) run(out any, in []any) {
 	kernels.Contract(out.([]T), k.out, operands, k.in, k.scale, k.b, k.n, k.d)
 }
 
-func (k contractOp[T]) rules() []*rule {
-	rs := make([]*rule, len(k.in))
+func (k contractOp[T]) Rules() []*graphop.Rule {
+	rs := make([]*graphop.Rule, len(k.in))
 	for i, p := range k.in {
-		r := &rule{args: []operand{gradient}}
+		args := []graphop.Operand{graphop.Gradient}
 		in := []kernels.Pattern{k.out}
 		for j, q := range k.in {
 			if j != i {
-				r.args = append(r.args, operand(j))
+				args = append(args, graphop.Operand(j))
 				in = append(in, q)
 			}
 		}
-		r.kernel = contractOp[T]{k.size, p, in, k.scale}
-		rs[i] = r
+		rs[i] = graphop.By(contractOp[T]{k.size, p, in, k.scale}, args...)
 	}
 	return rs
 }
@@ -61,12 +61,12 @@ func contract(s size, scale float64, out kernels.Pattern, in []kernels.Pattern, 
 }
 
 // typed adds the kernel of the element type dt to the graph.
-func typed(dt tensor.Dtype, f32, f64 kernel, shape tensor.Shape, inputs ...*G.Node) (*G.Node, error) {
+func typed(dt tensor.Dtype, f32, f64 graphop.Kernel, shape tensor.Shape, inputs ...*G.Node) (*G.Node, error) {
 	switch dt {
 	case tensor.Float32:
-		return apply(f32, dt, shape, inputs...)
+		return graphop.Apply(f32, dt, shape, inputs...)
 	case tensor.Float64:
-		return apply(f64, dt, shape, inputs...)
+		return graphop.Apply(f64, dt, shape, inputs...)
 	}
 	return nil, fmt.Errorf("dcem: element type %v, want float32 or float64", dt)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"github.com/godcem/godcem/internal/graphop"
 	"github.com/godcem/godcem/kernels"
 	G "gorgonia.org/gorgonia"
 )
@@ -11,13 +12,13 @@ import (
 // identityOp copies its input.
 type identityOp[T kernels.Float] struct{}
 
-func (k identityOp[T]) run(out any, in []any) { copy(out.([]T), in[0].([]T)) }
+func (k identityOp[T]) Run(out any, in []any) { copy(out.([]T), in[0].([]T)) }
 
 // detachOp is the identity with no gradient.
 type detachOp[T kernels.Float] struct{ identityOp[T] }
 
-func (k detachOp[T]) String() string { return "dcem.Detach{}" }
-func (k detachOp[T]) rules() []*rule { return []*rule{nil} }
+func (k detachOp[T]) String() string         { return "dcem.Detach{}" }
+func (k detachOp[T]) Rules() []*graphop.Rule { return []*graphop.Rule{nil} }
 
 // Detach is x as a constant: no gradient flows back through it.
 func Detach(x *G.Node) (*G.Node, error) {
@@ -45,9 +46,9 @@ type gateOp[T kernels.Float] struct {
 
 // A gate belongs to one call of one objective, so its name holds a number of its own: two objectives on the same candidates do not merge.
 func (k gateOp[T]) String() string { return fmt.Sprintf("dcem.Gate{%d}", k.state.id) }
-func (k gateOp[T]) link() *G.Node  { return k.state.costs }
-func (k gateOp[T]) rules() []*rule {
-	return []*rule{{gateGradOp[T]{k.size, k.state}, []operand{linked, gradient}}}
+func (k gateOp[T]) Link() *G.Node  { return k.state.costs }
+func (k gateOp[T]) Rules() []*graphop.Rule {
+	return []*graphop.Rule{graphop.By(gateGradOp[T]{k.size, k.state}, graphop.Linked, graphop.Gradient)}
 }
 
 // gateGradOp is g where the cost is finite, else 0: inputs costs, g.
@@ -57,11 +58,13 @@ type gateGradOp[T kernels.Float] struct {
 }
 
 func (k gateGradOp[T]) String() string { return fmt.Sprintf("dcem.GateGrad{%d}", k.state.id) }
-func (k gateGradOp[T]) run(out any, in []any) {
+func (k gateGradOp[T]) Run(out any, in []any) {
 	lost := kernels.GateBackward(out.([]T), in[1].([]T), in[0].([]T), k.b, k.n, k.d)
 	k.state.lost.Add(int64(lost))
 }
-func (k gateGradOp[T]) rules() []*rule { return []*rule{nil, {k, []operand{0, gradient}}} }
+func (k gateGradOp[T]) Rules() []*graphop.Rule {
+	return []*graphop.Rule{nil, graphop.By(k, 0, graphop.Gradient)}
+}
 
 // gated calls the objective on x behind a gate. lost counts the samples whose gradient was not finite and was zeroed.
 func gated(x *G.Node, objective Objective, lost *atomic.Int64) (costs *G.Node, err error) {

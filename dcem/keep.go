@@ -3,6 +3,7 @@ package dcem
 import (
 	"fmt"
 
+	"github.com/godcem/godcem/internal/graphop"
 	"github.com/godcem/godcem/kernels"
 	G "gorgonia.org/gorgonia"
 )
@@ -10,8 +11,8 @@ import (
 // keepOp copies its input into memory of its own.
 type keepOp[T kernels.Float] struct{ identityOp[T] }
 
-func (k keepOp[T]) String() string { return "dcem.Keep{}" }
-func (k keepOp[T]) rules() []*rule { return []*rule{{k, []operand{gradient}}} }
+func (k keepOp[T]) String() string         { return "dcem.Keep{}" }
+func (k keepOp[T]) Rules() []*graphop.Rule { return []*graphop.Rule{graphop.By(k, graphop.Gradient)} }
 
 // Keep adds a copy of x whose value can be read after a run. The TapeMachine lets an op write its result over an input that nothing uses
 // later, so that the value of a node inside the graph may be that of another by the end; a copy that

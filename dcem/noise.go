@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/godcem/godcem/internal/graphop"
 	"github.com/godcem/godcem/kernels"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -24,7 +25,7 @@ func (k noiseOp[T]) String() string {
 	return fmt.Sprintf("dcem.%s{seed=%d, draw=%d, shape=%v}", name, k.seed, k.draw, k.shape)
 }
 
-func (k noiseOp[T]) run(out any, in []any) {
+func (k noiseOp[T]) Run(out any, in []any) {
 	run := uint64(in[0].([]int64)[0])
 	if k.uniform {
 		kernels.Uniform(out.([]T), k.seed, k.draw, run, 0)
@@ -33,7 +34,7 @@ func (k noiseOp[T]) run(out any, in []any) {
 	}
 }
 
-func (k noiseOp[T]) rules() []*rule { return []*rule{nil} }
+func (k noiseOp[T]) Rules() []*graphop.Rule { return []*graphop.Rule{nil} }
 
 // RunNode adds the run number to a graph: an int64 scalar input, 0 at first. Every draw of [Normal] and [Uniform] depends on it, so setting it
 // with gorgonia.Let (to [RunValue]) gives fresh noise, and setting it back gives the same noise again.

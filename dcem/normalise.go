@@ -3,6 +3,7 @@ package dcem
 import (
 	"fmt"
 
+	"github.com/godcem/godcem/internal/graphop"
 	"github.com/godcem/godcem/kernels"
 	G "gorgonia.org/gorgonia"
 )
@@ -17,12 +18,12 @@ func (k normaliseOp[T]) String() string {
 	return fmt.Sprintf("dcem.Normalise{passThrough=%v}", k.passThrough)
 }
 
-func (k normaliseOp[T]) run(out any, in []any) {
+func (k normaliseOp[T]) Run(out any, in []any) {
 	kernels.NormaliseForward(out.([]T), nil, in[0].([]T), k.passThrough, k.rows, k.n)
 }
 
-func (k normaliseOp[T]) rules() []*rule {
-	return []*rule{{normaliseGradOp[T]{k}, []operand{0, gradient}}}
+func (k normaliseOp[T]) Rules() []*graphop.Rule {
+	return []*graphop.Rule{graphop.By(normaliseGradOp[T]{k}, 0, graphop.Gradient)}
 }
 
 // normaliseGradOp is the gradient of normaliseOp: inputs f, g. It is linear and self-adjoint in g, the Jacobian being symmetric.
@@ -32,14 +33,14 @@ func (k normaliseGradOp[T]) String() string {
 	return fmt.Sprintf("dcem.NormaliseGrad{passThrough=%v}", k.passThrough)
 }
 
-func (k normaliseGradOp[T]) run(out any, in []any) {
+func (k normaliseGradOp[T]) Run(out any, in []any) {
 	kernels.NormaliseBackward(out.([]T), in[0].([]T), in[1].([]T), k.passThrough, k.rows, k.n)
 }
 
-func (k normaliseGradOp[T]) rules() []*rule {
-	return []*rule{
-		{normaliseGrad2Op[T]{k.normaliseOp}, []operand{0, 1, gradient}},
-		{k, []operand{0, gradient}},
+func (k normaliseGradOp[T]) Rules() []*graphop.Rule {
+	return []*graphop.Rule{
+		graphop.By(normaliseGrad2Op[T]{k.normaliseOp}, 0, 1, graphop.Gradient),
+		graphop.By(k, 0, graphop.Gradient),
 	}
 }
 
@@ -50,27 +51,28 @@ func (k normaliseGrad2Op[T]) String() string {
 	return fmt.Sprintf("dcem.NormaliseGrad2{passThrough=%v}", k.passThrough)
 }
 
-func (k normaliseGrad2Op[T]) run(out any, in []any) {
+func (k normaliseGrad2Op[T]) Run(out any, in []any) {
 	kernels.NormaliseBackward2(out.([]T), in[0].([]T), in[1].([]T), in[2].([]T), k.passThrough, k.rows, k.n)
 }
 
-func (k normaliseGrad2Op[T]) rules() []*rule { return noThird(k, 3) }
+func (k normaliseGrad2Op[T]) Rules() []*graphop.Rule { return noThird(k, 3) }
 
 // noThird makes every derivative of a second-derivative kernel an error rather than a silent zero.
-func noThird(k kernel, inputs int) []*rule {
-	rs := make([]*rule, inputs)
+func noThird(k graphop.Kernel, inputs int) []*graphop.Rule {
+	rs := make([]*graphop.Rule, inputs)
 	for i := range rs {
-		rs[i] = &rule{unavailable{k}, []operand{gradient}}
+		rs[i] = graphop.By(unavailable{k}, graphop.Gradient)
 	}
 	return rs
 }
 
-// unavailable stands for a derivative that does not exist: apply refuses to build a node of it.
-type unavailable struct{ of kernel }
+// unavailable stands for a derivative that does not exist.
+type unavailable struct{ graphop.Kernel }
 
-func (k unavailable) String() string { return fmt.Sprintf("dcem.Unavailable{%v}", k.of) }
-func (k unavailable) run(any, []any) { panic(k.String()) }
-func (k unavailable) rules() []*rule { return nil }
+// Refuse implements graphop.Refuser.
+func (k unavailable) Refuse() error {
+	return fmt.Errorf("dcem: %v has no derivative: third derivatives of this op are not available", k.Kernel)
+}
 
 // NormaliseOptions configures [Normalise]. The zero value is the paper's setting.
 type NormaliseOptions struct {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/godcem/godcem/autodiff"
 	"github.com/godcem/godcem/internal/check"
+	"github.com/godcem/godcem/internal/graphop"
 	"github.com/godcem/godcem/kernels"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -208,7 +209,7 @@ func direction(n, seed int) []float64 {
 // floats returns a value's elements as float64.
 func floats(t *testing.T, v G.Value) []float64 {
 	t.Helper()
-	f, err := flat(v)
+	f, err := graphop.Flat(v)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,7 +3,9 @@ package dcem
 import (
 	"fmt"
 	"math"
+	"slices"
 
+	"github.com/godcem/godcem/internal/graphop"
 	"github.com/godcem/godcem/kernels"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -18,7 +20,7 @@ type refitMuOp[T kernels.Float] struct {
 
 func (k refitMuOp[T]) String() string { return fmt.Sprintf("dcem.RefitMu{k=%d, keep=%v}", k.k, k.keep) }
 
-func (k refitMuOp[T]) run(out any, in []any) {
+func (k refitMuOp[T]) Run(out any, in []any) {
 	var prev []T
 	if k.keep {
 		prev = in[2].([]T)
@@ -26,11 +28,11 @@ func (k refitMuOp[T]) run(out any, in []any) {
 	kernels.RefitForward(out.([]T), nil, in[0].([]T), in[1].([]T), prev, nil, 0, k.k, k.b, k.n, k.d)
 }
 
-func (k refitMuOp[T]) rules() []*rule {
-	args := []operand{0, 1, gradient}
-	rs := []*rule{{refitMuGradOp[T]{k, 0}, args}, {refitMuGradOp[T]{k, 1}, args}}
+func (k refitMuOp[T]) Rules() []*graphop.Rule {
+	args := []graphop.Operand{0, 1, graphop.Gradient}
+	rs := []*graphop.Rule{graphop.By(refitMuGradOp[T]{k, 0}, args...), graphop.By(refitMuGradOp[T]{k, 1}, args...)}
 	if k.keep {
-		rs = append(rs, &rule{keptOp[T]{k.size}, []operand{1, gradient}})
+		rs = append(rs, graphop.By(keptOp[T]{k.size}, 1, graphop.Gradient))
 	}
 	return rs
 }
@@ -45,10 +47,14 @@ func (k refitMuGradOp[T]) String() string {
 	return fmt.Sprintf("dcem.RefitMuGrad{wrt=%d, k=%d}", k.which, k.k)
 }
 
-func (k refitMuGradOp[T]) run(out any, in []any) {
+func (k refitMuGradOp[T]) Run(out any, in []any) {
 	var d [2][]T
 	d[k.which] = out.([]T)
 	kernels.RefitMuBackward(d[0], d[1], nil, in[2].([]T), in[0].([]T), in[1].([]T), k.k, k.b, k.n, k.d)
+}
+
+func (k refitMuGradOp[T]) Diff(in G.Nodes, grad *G.Node) (G.Nodes, error) {
+	return diffTwin(k, in, grad)
 }
 
 func (k refitMuGradOp[T]) twin(in G.Nodes) (*G.Node, int, error) {
@@ -61,7 +67,7 @@ type keptOp[T kernels.Float] struct{ size }
 
 func (k keptOp[T]) String() string { return fmt.Sprintf("dcem.Kept{n=%d}", k.n) }
 
-func (k keptOp[T]) run(out any, in []any) {
+func (k keptOp[T]) Run(out any, in []any) {
 	o, w, g := out.([]T), in[0].([]T), in[1].([]T)
 	for b := range k.b {
 		row := o[b*k.d : (b+1)*k.d]
@@ -75,7 +81,9 @@ func (k keptOp[T]) run(out any, in []any) {
 	}
 }
 
-func (k keptOp[T]) rules() []*rule { return []*rule{nil, {k, []operand{0, gradient}}} }
+func (k keptOp[T]) Rules() []*graphop.Rule {
+	return []*graphop.Rule{nil, graphop.By(k, 0, graphop.Gradient)}
+}
 
 // refitSigmaOp is sigma = max(sqrt(sum w (x - mu)^2 / k), sigmaMin). Inputs x, w, mu and, optionally, the sigma to keep.
 type refitSigmaOp[T kernels.Float] struct {
@@ -89,7 +97,7 @@ func (k refitSigmaOp[T]) String() string {
 	return fmt.Sprintf("dcem.RefitSigma{k=%d, min=%v, keep=%v}", k.k, k.sigmaMin, k.keep)
 }
 
-func (k refitSigmaOp[T]) run(out any, in []any) {
+func (k refitSigmaOp[T]) Run(out any, in []any) {
 	var prev []T
 	if k.keep {
 		prev = in[3].([]T)
@@ -97,11 +105,11 @@ func (k refitSigmaOp[T]) run(out any, in []any) {
 	kernels.SigmaForward(out.([]T), in[0].([]T), in[1].([]T), in[2].([]T), prev, k.sigmaMin, k.k, k.b, k.n, k.d)
 }
 
-func (k refitSigmaOp[T]) rules() []*rule {
-	args := []operand{0, 1, 2, gradient}
-	rs := []*rule{{refitSigmaGradOp[T]{k, 0}, args}, {refitSigmaGradOp[T]{k, 1}, args}, {refitSigmaGradOp[T]{k, 2}, args}}
+func (k refitSigmaOp[T]) Rules() []*graphop.Rule {
+	args := []graphop.Operand{0, 1, 2, graphop.Gradient}
+	rs := []*graphop.Rule{graphop.By(refitSigmaGradOp[T]{k, 0}, args...), graphop.By(refitSigmaGradOp[T]{k, 1}, args...), graphop.By(refitSigmaGradOp[T]{k, 2}, args...)}
 	if k.keep {
-		rs = append(rs, &rule{keptOp[T]{k.size}, []operand{1, gradient}})
+		rs = append(rs, graphop.By(keptOp[T]{k.size}, 1, graphop.Gradient))
 	}
 	return rs
 }
@@ -116,11 +124,15 @@ func (k refitSigmaGradOp[T]) String() string {
 	return fmt.Sprintf("dcem.RefitSigmaGrad{wrt=%d, k=%d, min=%v}", k.which, k.k, k.sigmaMin)
 }
 
-func (k refitSigmaGradOp[T]) run(out any, in []any) {
+func (k refitSigmaGradOp[T]) Run(out any, in []any) {
 	var d [3][]T
 	d[k.which] = out.([]T)
 	kernels.RefitSigmaBackward(d[0], d[1], d[2], nil,
 		in[3].([]T), in[0].([]T), in[1].([]T), in[2].([]T), k.sigmaMin, k.k, k.b, k.n, k.d)
+}
+
+func (k refitSigmaGradOp[T]) Diff(in G.Nodes, grad *G.Node) (G.Nodes, error) {
+	return diffTwin(k, in, grad)
 }
 
 func (k refitSigmaGradOp[T]) twin(in G.Nodes) (*G.Node, int, error) {
@@ -129,7 +141,7 @@ func (k refitSigmaGradOp[T]) twin(in G.Nodes) (*G.Node, int, error) {
 	r := t.sub(x, t.contract(k.size, 1, kernels.BND, []kernels.Pattern{kernels.BD}, mu))
 	v := t.contract(k.size, 1/float64(k.k), kernels.BD, []kernels.Pattern{kernels.BN, kernels.BND, kernels.BND}, w, r, r)
 	s := t.keep(func() (*G.Node, error) {
-		return apply(powerOp[T]{c: 1, p: 0.5, cut: k.sigmaMin}, v.Dtype(), v.Shape(), v)
+		return graphop.Apply(powerOp[T]{c: 1, p: 0.5, cut: k.sigmaMin}, v.Dtype(), v.Shape(), v)
 	})
 	return s, k.which, t.err
 }
@@ -145,7 +157,7 @@ func (k powerOp[T]) String() string {
 	return fmt.Sprintf("dcem.Power{c=%v, p=%v, cut=%v, factors=%d}", k.c, k.p, k.cut, k.factors)
 }
 
-func (k powerOp[T]) run(out any, in []any) {
+func (k powerOp[T]) Run(out any, in []any) {
 	o := out.([]T)
 	for i, v := range in[0].([]T) {
 		if !(v > 0 && math.Sqrt(float64(v)) > k.cut) {
@@ -160,16 +172,18 @@ func (k powerOp[T]) run(out any, in []any) {
 	}
 }
 
-func (k powerOp[T]) rules() []*rule {
-	args := []operand{0}
+func (k powerOp[T]) Rules() []*graphop.Rule {
+	args := []graphop.Operand{0}
 	for i := range k.factors {
-		args = append(args, operand(i+1))
+		args = append(args, graphop.Operand(i+1))
 	}
-	rs := []*rule{{powerOp[T]{k.c * k.p, k.p - 1, k.cut, k.factors + 1}, append(args, gradient)}}
+	rs := []*graphop.Rule{
+		graphop.By(powerOp[T]{k.c * k.p, k.p - 1, k.cut, k.factors + 1}, append(slices.Clone(args), graphop.Gradient)...),
+	}
 	for i := range k.factors {
-		others := append([]operand{}, args...)
-		others[i+1] = gradient
-		rs = append(rs, &rule{k, others})
+		others := slices.Clone(args)
+		others[i+1] = graphop.Gradient
+		rs = append(rs, graphop.By(k, others...))
 	}
 	return rs
 }

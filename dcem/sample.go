@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/godcem/godcem/internal/graphop"
 	"github.com/godcem/godcem/kernels"
 	G "gorgonia.org/gorgonia"
 )
@@ -24,16 +25,16 @@ func (k sampleOp[T]) String() string {
 	return fmt.Sprintf("dcem.Sample{n=%d, %v}", k.n, k.bounds)
 }
 
-func (k sampleOp[T]) run(out any, in []any) {
+func (k sampleOp[T]) Run(out any, in []any) {
 	kernels.SampleForward(out.([]T), in[0].([]T), in[1].([]T), in[2].([]T), k.lower, k.upper, k.b, k.n, k.d)
 }
 
-func (k sampleOp[T]) rules() []*rule {
-	args := []operand{0, 1, 2, gradient}
-	return []*rule{
-		{sampleGradOp[T]{k, 0}, args},
-		{sampleGradOp[T]{k, 1}, args},
-		{sampleGradOp[T]{k, 2}, args},
+func (k sampleOp[T]) Rules() []*graphop.Rule {
+	args := []graphop.Operand{0, 1, 2, graphop.Gradient}
+	return []*graphop.Rule{
+		graphop.By(sampleGradOp[T]{k, 0}, args...),
+		graphop.By(sampleGradOp[T]{k, 1}, args...),
+		graphop.By(sampleGradOp[T]{k, 2}, args...),
 	}
 }
 
@@ -47,19 +48,21 @@ func (k sampleGradOp[T]) String() string {
 	return fmt.Sprintf("dcem.SampleGrad{wrt=%d, %v}", k.which, k.sampleOp)
 }
 
-func (k sampleGradOp[T]) run(out any, in []any) {
+func (k sampleGradOp[T]) Run(out any, in []any) {
 	var d [3][]T
 	d[k.which] = out.([]T)
 	kernels.SampleBackward(d[0], d[1], d[2],
 		in[3].([]T), in[0].([]T), in[1].([]T), in[2].([]T), k.lower, k.upper, k.b, k.n, k.d)
 }
 
+func (k sampleGradOp[T]) Diff(in G.Nodes, grad *G.Node) (G.Nodes, error) { return diffTwin(k, in, grad) }
+
 func (k sampleGradOp[T]) twin(in G.Nodes) (*G.Node, int, error) {
 	var t twin
 	x := t.add(t.contract(k.size, 1, kernels.BND, []kernels.Pattern{kernels.BD}, in[0]),
 		t.contract(k.size, 1, kernels.BND, []kernels.Pattern{kernels.BD, kernels.BND}, in[1], in[2]))
 	if t.err == nil && (k.lower != nil || k.upper != nil) {
-		x, t.err = apply(clampOp[T]{k.bounds}, x.Dtype(), x.Shape(), x)
+		x, t.err = graphop.Apply(clampOp[T]{k.bounds}, x.Dtype(), x.Shape(), x)
 	}
 	return x, k.which, t.err
 }
@@ -69,7 +72,7 @@ type clampOp[T kernels.Float] struct{ bounds[T] }
 
 func (k clampOp[T]) String() string { return fmt.Sprintf("dcem.Clamp{%v}", k.bounds) }
 
-func (k clampOp[T]) run(out any, in []any) {
+func (k clampOp[T]) Run(out any, in []any) {
 	o, x := out.([]T), in[0].([]T)
 	d := max(len(k.lower), len(k.upper))
 	for i, v := range x {
@@ -83,15 +86,15 @@ func (k clampOp[T]) run(out any, in []any) {
 	}
 }
 
-func (k clampOp[T]) rules() []*rule {
-	return []*rule{{clampGradOp[T]{k.bounds}, []operand{0, gradient}}}
+func (k clampOp[T]) Rules() []*graphop.Rule {
+	return []*graphop.Rule{graphop.By(clampGradOp[T]{k.bounds}, 0, graphop.Gradient)}
 }
 
 type clampGradOp[T kernels.Float] struct{ bounds[T] }
 
 func (k clampGradOp[T]) String() string { return fmt.Sprintf("dcem.ClampGrad{%v}", k.bounds) }
 
-func (k clampGradOp[T]) run(out any, in []any) {
+func (k clampGradOp[T]) Run(out any, in []any) {
 	o, x, g := out.([]T), in[0].([]T), in[1].([]T)
 	d := max(len(k.lower), len(k.upper))
 	for i, v := range x {
@@ -102,8 +105,8 @@ func (k clampGradOp[T]) run(out any, in []any) {
 	}
 }
 
-func (k clampGradOp[T]) rules() []*rule {
-	return []*rule{nil, {k, []operand{0, gradient}}}
+func (k clampGradOp[T]) Rules() []*graphop.Rule {
+	return []*graphop.Rule{nil, graphop.By(k, 0, graphop.Gradient)}
 }
 
 // SampleOptions are the bounds of [Sample]. The zero value is unbounded.

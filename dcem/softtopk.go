@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/godcem/godcem/internal/graphop"
 	"github.com/godcem/godcem/kernels"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -12,7 +13,7 @@ import (
 // softTopK holds what the ops of this file share: y = softtopk_k(scale*x) over the last axis.
 //
 // The forward pass is two nodes. softTopKSolveOp finds each row's threshold, a pivot and a shift in float64 whatever the graph's type;
-// softTopKOp maps x to the weights given the threshold. The threshold's dependence on x is part of the second's gradient, so the first has none:
+// softTopKOp maps x to the weights given the threshold. The threshold's dependence on x is part of the second's graphop.Gradient, so the first has none:
 // the backward pass reuses the root and solves nothing.
 type softTopK[T kernels.Float] struct {
 	rows, n, k int
@@ -26,43 +27,43 @@ func (k softTopK[T]) name(op string) string {
 
 type softTopKSolveOp[T kernels.Float] struct{ softTopK[T] }
 
-func (k softTopKSolveOp[T]) String() string { return k.name("SoftTopKSolve") }
-func (k softTopKSolveOp[T]) rules() []*rule { return []*rule{nil} }
-func (k softTopKSolveOp[T]) run(out any, in []any) {
+func (k softTopKSolveOp[T]) String() string         { return k.name("SoftTopKSolve") }
+func (k softTopKSolveOp[T]) Rules() []*graphop.Rule { return []*graphop.Rule{nil} }
+func (k softTopKSolveOp[T]) Run(out any, in []any) {
 	kernels.SoftTopKSolve(out.([]float64), nil, in[0].([]T), k.relaxation, k.scale, k.rows, k.n, k.k)
 }
 
 type softTopKOp[T kernels.Float] struct{ softTopK[T] }
 
 func (k softTopKOp[T]) String() string { return k.name("SoftTopK") }
-func (k softTopKOp[T]) run(out any, in []any) {
+func (k softTopKOp[T]) Run(out any, in []any) {
 	kernels.SoftTopKForward(out.([]T), in[0].([]T), in[1].([]float64), k.relaxation, k.scale, k.rows, k.n, k.k)
 }
-func (k softTopKOp[T]) rules() []*rule {
-	return []*rule{{softTopKGradOp[T]{k.softTopK}, []operand{0, 1, gradient}}, nil}
+func (k softTopKOp[T]) Rules() []*graphop.Rule {
+	return []*graphop.Rule{graphop.By(softTopKGradOp[T]{k.softTopK}, 0, 1, graphop.Gradient), nil}
 }
 
 // softTopKGradOp is the gradient of softTopKOp: inputs x, threshold, g. It is linear and self-adjoint in g.
 type softTopKGradOp[T kernels.Float] struct{ softTopK[T] }
 
 func (k softTopKGradOp[T]) String() string { return k.name("SoftTopKGrad") }
-func (k softTopKGradOp[T]) run(out any, in []any) {
+func (k softTopKGradOp[T]) Run(out any, in []any) {
 	kernels.SoftTopKBackward(out.([]T), in[0].([]T), in[1].([]float64), in[2].([]T), k.relaxation, k.scale, k.rows, k.n, k.k)
 }
-func (k softTopKGradOp[T]) rules() []*rule {
-	return []*rule{
-		{softTopKGrad2Op[T]{k.softTopK}, []operand{0, 1, 2, gradient}},
+func (k softTopKGradOp[T]) Rules() []*graphop.Rule {
+	return []*graphop.Rule{
+		graphop.By(softTopKGrad2Op[T]{k.softTopK}, 0, 1, 2, graphop.Gradient),
 		nil,
-		{k, []operand{0, 1, gradient}},
+		graphop.By(k, 0, 1, graphop.Gradient),
 	}
 }
 
 // softTopKGrad2Op is the gradient of <v, softTopKGradOp(x, g)> with respect to x: inputs x, threshold, g, v.
 type softTopKGrad2Op[T kernels.Float] struct{ softTopK[T] }
 
-func (k softTopKGrad2Op[T]) String() string { return k.name("SoftTopKGrad2") }
-func (k softTopKGrad2Op[T]) rules() []*rule { return noThird(k, 4) }
-func (k softTopKGrad2Op[T]) run(out any, in []any) {
+func (k softTopKGrad2Op[T]) String() string         { return k.name("SoftTopKGrad2") }
+func (k softTopKGrad2Op[T]) Rules() []*graphop.Rule { return noThird(k, 4) }
+func (k softTopKGrad2Op[T]) Run(out any, in []any) {
 	kernels.SoftTopKBackward2(out.([]T), in[0].([]T), in[1].([]float64), in[2].([]T), in[3].([]T),
 		k.relaxation, k.scale, k.rows, k.n, k.k)
 }
@@ -103,7 +104,7 @@ func softTopKNode(fn string, x *G.Node, k int, o SoftTopKOptions) (*G.Node, erro
 	if math.IsNaN(o.Scale) || math.IsInf(o.Scale, 0) {
 		return nil, fmt.Errorf("dcem: %s: Scale = %v, want a finite number", fn, o.Scale)
 	}
-	var solve, weigh kernel
+	var solve, weigh graphop.Kernel
 	switch x.Dtype() {
 	case tensor.Float32:
 		s := softTopK[float32]{rows, n, k, o.Relaxation, o.Scale}
@@ -114,9 +115,9 @@ func softTopKNode(fn string, x *G.Node, k int, o SoftTopKOptions) (*G.Node, erro
 	default:
 		return nil, fmt.Errorf("dcem: %s: x has element type %v, want float32 or float64", fn, x.Dtype())
 	}
-	threshold, err := apply(solve, tensor.Float64, tensor.Shape{rows, 2}, x)
+	threshold, err := graphop.Apply(solve, tensor.Float64, tensor.Shape{rows, 2}, x)
 	if err != nil {
 		return nil, err
 	}
-	return apply(weigh, x.Dtype(), x.Shape(), x, threshold)
+	return graphop.Apply(weigh, x.Dtype(), x.Shape(), x, threshold)
 }

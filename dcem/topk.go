@@ -3,6 +3,7 @@ package dcem
 import (
 	"fmt"
 
+	"github.com/godcem/godcem/internal/graphop"
 	"github.com/godcem/godcem/kernels"
 	G "gorgonia.org/gorgonia"
 )
@@ -10,9 +11,9 @@ import (
 // topKOp marks the k smallest costs of each row: the elites of vanilla CEM.
 type topKOp[T kernels.Float] struct{ rows, n, k int }
 
-func (k topKOp[T]) String() string { return fmt.Sprintf("dcem.TopK{k=%d}", k.k) }
-func (k topKOp[T]) rules() []*rule { return []*rule{nil} }
-func (k topKOp[T]) run(out any, in []any) {
+func (k topKOp[T]) String() string         { return fmt.Sprintf("dcem.TopK{k=%d}", k.k) }
+func (k topKOp[T]) Rules() []*graphop.Rule { return []*graphop.Rule{nil} }
+func (k topKOp[T]) Run(out any, in []any) {
 	kernels.TopK(out.([]T), nil, nil, in[0].([]T), k.rows, k.n, k.k)
 }
 

@@ -4,9 +4,18 @@ import (
 	"fmt"
 
 	"github.com/godcem/godcem/autodiff"
+	"github.com/godcem/godcem/internal/graphop"
 	"github.com/godcem/godcem/kernels"
 	G "gorgonia.org/gorgonia"
 )
+
+// A twinned kernel is a gradient kernel whose own derivative comes from differentiating a plain twin of the forward op:
+// its inputs are the forward op's inputs and then the incoming gradient.
+type twinned interface {
+	graphop.Differ
+	// twin builds the forward op again from ops that can be differentiated to any order; which is the input that this gradient belongs to.
+	twin(in G.Nodes) (out *G.Node, which int, err error)
+}
 
 // diffTwin differentiates a gradient kernel. The fused gradient kernels are fast but say nothing about their own derivative; their twins do: the
 // forward op is built again from plain nodes, differentiated once to give this gradient as a plain expression, and that is
@@ -42,8 +51,8 @@ type wireOp[T kernels.Float] struct {
 	input int
 }
 
-func (k wireOp[T]) String() string { return fmt.Sprintf("dcem.Wire{%d}", k.input) }
-func (k wireOp[T]) rules() []*rule { return []*rule{{k, []operand{gradient}}} }
+func (k wireOp[T]) String() string         { return fmt.Sprintf("dcem.Wire{%d}", k.input) }
+func (k wireOp[T]) Rules() []*graphop.Rule { return []*graphop.Rule{graphop.By(k, graphop.Gradient)} }
 
 // twin builds an expression and keeps the first error.
 type twin struct{ err error }

@@ -118,7 +118,7 @@ func (j *contractJob[T]) Run(lo, hi int) {
 			for n := range j.n {
 				sum := 0.0
 				for d := range j.d {
-					sum += at(b, n, d)
+					sum += float64(at(b, n, d)) // no fused multiply-add
 				}
 				j.out[b*s.b+n] = T(sum)
 			}
@@ -126,7 +126,7 @@ func (j *contractJob[T]) Run(lo, hi int) {
 			for d := range j.d {
 				sum := 0.0
 				for n := range j.n {
-					sum += at(b, n, d)
+					sum += float64(at(b, n, d)) // no fused multiply-add
 				}
 				j.out[b*s.b+d] = T(sum)
 			}

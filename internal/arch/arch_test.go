@@ -25,6 +25,7 @@ var levels = [][]string{
 	{"dcem"},
 	{"engine"},
 	{"autodiff"},
+	{"internal/graphop"},
 	{"kernels"},
 	{"internal/run", "internal/viz"},
 	{"internal/vec"},
@@ -33,7 +34,7 @@ var levels = [][]string{
 }
 
 // gorgoniaFree packages must stay importable without Gorgonia.
-var gorgoniaFree = []string{"kernels", "internal"}
+var gorgoniaFree = []string{"kernels", "internal/run", "internal/viz", "internal/vec", "internal/check", "internal/arch"}
 
 type listed struct {
 	ImportPath   string

@@ -1,4 +1,5 @@
-package dcem
+// Package graphop carries numerical kernels into Gorgonia graphs: the part of an op that is the same for all of them.
+package graphop
 
 import (
 	"fmt"
@@ -10,45 +11,51 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// A kernel is what one op adds to the machinery of this file: a name with every attribute, the loop, and its derivatives.
-type kernel interface {
+// A Kernel is what one op adds: a name with every attribute, the loop, and its derivatives.
+type Kernel interface {
 	// String names the op and every attribute. Gorgonia merges nodes whose op hashes are equal, and this is what is hashed.
 	String() string
-	// run computes out from in. All are flat row-major slices of the element types in the op's signature.
-	run(out any, in []any)
-	// rules gives the derivative with respect to each input: nil where there is none.
-	rules() []*rule
+	// Run computes out from in. All are flat row-major slices of the element types in the op's signature.
+	Run(out any, in []any)
+	// Rules gives the derivative with respect to each input: nil where there is none. A Differ gives nil.
+	Rules() []*Rule
 }
 
-// A rule is one vector-Jacobian product: the gradient of an input is one kernel applied to operands of the forward op. SymDiff (TapeMachine,
+// A Rule is one vector-Jacobian product: the gradient of an input is one kernel applied to operands of the forward op. SymDiff (TapeMachine,
 // engine) and DoDiff (LispMachine) both read it, so there is one derivative to get right.
-type rule struct {
-	kernel kernel
-	args   []operand
+type Rule struct {
+	Kernel Kernel
+	Args   []Operand
 }
 
-// An operand of a rule: the number of an input of the forward op, or one of the three below.
-type operand int
+// By is the rule that applies k to the operands.
+func By(k Kernel, args ...Operand) *Rule { return &Rule{k, args} }
+
+// An Operand of a rule: the number of an input of the forward op, or one of the three below.
+type Operand int
 
 const (
-	output   operand = -1 // the forward op's output
-	gradient operand = -2 // the gradient of the output
-	linked   operand = -3 // a node the kernel holds (see linker)
+	Output   Operand = -1 // the forward op's output
+	Gradient Operand = -2 // the gradient of the output
+	Linked   Operand = -3 // a node the kernel holds (see Linker)
 )
 
-// A linker is a kernel whose derivative needs a node that is not among its inputs.
-type linker interface{ link() *G.Node }
+// A Linker is a kernel whose derivative needs a node that is not among its inputs.
+type Linker interface{ Link() *G.Node }
 
-// A twinned kernel is a gradient kernel whose own derivative comes from differentiating a plain twin of the forward op:
-// its inputs are the forward op's inputs and then the incoming gradient.
-type twinned interface {
-	// twin builds the forward op again from ops that can be differentiated to any order; which is the input that this gradient belongs to.
-	twin(in G.Nodes) (out *G.Node, which int, err error)
+// A Differ is a kernel that builds its derivatives itself, where they are more than one kernel each. It has no rules, and no derivative on the
+// LispMachine.
+type Differ interface {
+	// Diff returns the gradient of every input.
+	Diff(inputs G.Nodes, grad *G.Node) (G.Nodes, error)
 }
+
+// A Refuser is a kernel that stands for a derivative that does not exist: Apply gives its error.
+type Refuser interface{ Refuse() error }
 
 // op carries a kernel through Gorgonia. Shapes are static: they are checked when the node is made and again when it runs.
 type op struct {
-	kernel
+	Kernel
 	in    []hm.Type
 	shape []tensor.Shape
 	out   tensor.Shape
@@ -61,12 +68,12 @@ var (
 	_ G.UsePreallocDoer = (*op)(nil)
 )
 
-// apply adds k to the graph of its inputs as a node of the given shape and element type.
-func apply(k kernel, dt tensor.Dtype, shape tensor.Shape, inputs ...*G.Node) (*G.Node, error) {
-	if u, ok := k.(unavailable); ok {
-		return nil, fmt.Errorf("dcem: %v has no derivative: third derivatives of this op are not available", u.of)
+// Apply adds k to the graph of its inputs as a node of the given shape and element type.
+func Apply(k Kernel, dt tensor.Dtype, shape tensor.Shape, inputs ...*G.Node) (*G.Node, error) {
+	if r, ok := k.(Refuser); ok {
+		return nil, r.Refuse()
 	}
-	o := &op{kernel: k, dtype: dt, out: shape.Clone()}
+	o := &op{Kernel: k, dtype: dt, out: shape.Clone()}
 	for _, n := range inputs {
 		o.in = append(o.in, n.Type())
 		o.shape = append(o.shape, n.Shape().Clone())
@@ -87,7 +94,7 @@ func (o *op) Type() hm.Type {
 func (o *op) InferShape(in ...G.DimSizer) (tensor.Shape, error) {
 	for i, d := range in {
 		if s, ok := d.(tensor.Shape); ok && !s.Eq(o.shape[i]) {
-			return nil, fmt.Errorf("dcem: %v: input %d has shape %v, want %v", o, i, s, o.shape[i])
+			return nil, fmt.Errorf("%v: input %d has shape %v, want %v", o, i, s, o.shape[i])
 		}
 	}
 	return o.out.Clone(), nil
@@ -96,57 +103,58 @@ func (o *op) InferShape(in ...G.DimSizer) (tensor.Shape, error) {
 func (o *op) ReturnsPtr() bool      { return false }
 func (o *op) CallsExtern() bool     { return false }
 func (o *op) OverwritesInput() int  { return -1 }
-func (o *op) WriteHash(h hash.Hash) { fmt.Fprintf(h, "godcem %s %v %v", o.kernel, o.dtype, o.out) }
+func (o *op) WriteHash(h hash.Hash) { fmt.Fprintf(h, "godcem %s %v %v", o.Kernel, o.dtype, o.out) }
 func (o *op) Hashcode() uint32      { h := fnv.New32a(); o.WriteHash(h); return h.Sum32() }
 
+// Do implements gorgonia.Op. The shape is cloned because the tensor keeps the slice and may write to it.
 func (o *op) Do(in ...G.Value) (G.Value, error) {
-	return o.UsePreallocDo(tensor.New(tensor.Of(o.dtype), tensor.WithShape(o.out...)), in...)
+	return o.UsePreallocDo(tensor.New(tensor.Of(o.dtype), tensor.WithShape(o.out.Clone()...)), in...)
 }
 
 // UsePreallocDo implements gorgonia.UsePreallocDoer.
 func (o *op) UsePreallocDo(prealloc G.Value, in ...G.Value) (v G.Value, err error) {
 	out, ok := prealloc.(*tensor.Dense)
 	if !ok || out.Dtype() != o.dtype || !out.Shape().Eq(o.out) || out.RequiresIterator() {
-		out = tensor.New(tensor.Of(o.dtype), tensor.WithShape(o.out...))
+		out = tensor.New(tensor.Of(o.dtype), tensor.WithShape(o.out.Clone()...))
 	}
 	if len(in) != len(o.in) {
-		return nil, fmt.Errorf("dcem: %v: %d inputs, want %d", o, len(in), len(o.in))
+		return nil, fmt.Errorf("%v: %d inputs, want %d", o, len(in), len(o.in))
 	}
 	args := make([]any, len(in))
 	for i, v := range in {
 		if v == nil {
-			return nil, fmt.Errorf("dcem: %v: input %d has no value", o, i)
+			return nil, fmt.Errorf("%v: input %d has no value", o, i)
 		}
 		if !v.Shape().Eq(o.shape[i]) {
-			return nil, fmt.Errorf("dcem: %v: input %d has shape %v, want %v", o, i, v.Shape(), o.shape[i])
+			return nil, fmt.Errorf("%v: input %d has shape %v, want %v", o, i, v.Shape(), o.shape[i])
 		}
-		if args[i], err = flat(v); err != nil {
-			return nil, fmt.Errorf("dcem: %v: input %d: %w", o, i, err)
+		if args[i], err = Flat(v); err != nil {
+			return nil, fmt.Errorf("%v: input %d: %w", o, i, err)
 		}
 	}
-	dst, err := flat(out)
+	dst, err := Flat(out)
 	if err != nil {
-		return nil, fmt.Errorf("dcem: %v: output: %w", o, err)
+		return nil, fmt.Errorf("%v: output: %w", o, err)
 	}
 	defer func() {
 		if r := recover(); r != nil {
-			v, err = nil, fmt.Errorf("dcem: %v: %v", o, r)
+			v, err = nil, fmt.Errorf("%v: %v", o, r)
 		}
 	}()
-	o.run(dst, args)
+	o.Run(dst, args)
 	return out, nil
 }
 
 // DiffWRT implements gorgonia.SDOp.
 func (o *op) DiffWRT(inputs int) []bool {
 	d := make([]bool, len(o.in))
-	if tw, ok := o.kernel.(twinned); ok && tw != nil {
+	if _, ok := o.Kernel.(Differ); ok {
 		for i := range d {
 			d[i] = true
 		}
 		return d
 	}
-	for i, r := range o.rules() {
+	for i, r := range o.Rules() {
 		d[i] = r != nil
 	}
 	return d
@@ -154,30 +162,30 @@ func (o *op) DiffWRT(inputs int) []bool {
 
 // SymDiff implements gorgonia.SDOp.
 func (o *op) SymDiff(inputs G.Nodes, out, grad *G.Node) (G.Nodes, error) {
-	if tw, ok := o.kernel.(twinned); ok {
-		return diffTwin(tw, inputs, grad)
+	if d, ok := o.Kernel.(Differ); ok {
+		return d.Diff(inputs, grad)
 	}
 	grads := make(G.Nodes, len(inputs))
-	for i, r := range o.rules() {
+	for i, r := range o.Rules() {
 		if r == nil {
 			continue
 		}
-		args := make(G.Nodes, len(r.args))
-		for j, a := range r.args {
+		args := make(G.Nodes, len(r.Args))
+		for j, a := range r.Args {
 			switch a {
-			case output:
+			case Output:
 				args[j] = out
-			case gradient:
+			case Gradient:
 				args[j] = grad
-			case linked:
-				args[j] = o.kernel.(linker).link()
+			case Linked:
+				args[j] = o.Kernel.(Linker).Link()
 			default:
 				args[j] = inputs[a]
 			}
 		}
 		var err error
-		if grads[i], err = apply(r.kernel, inputs[i].Dtype(), inputs[i].Shape(), args...); err != nil {
-			return nil, fmt.Errorf("dcem: gradient of %v with respect to input %d: %w", o, i, err)
+		if grads[i], err = Apply(r.Kernel, inputs[i].Dtype(), inputs[i].Shape(), args...); err != nil {
+			return nil, fmt.Errorf("gradient of %v with respect to input %d: %w", o, i, err)
 		}
 	}
 	return grads, nil
@@ -185,47 +193,47 @@ func (o *op) SymDiff(inputs G.Nodes, out, grad *G.Node) (G.Nodes, error) {
 
 // DoDiff implements gorgonia.ADOp: it adds the gradients to those that the inputs hold.
 func (o *op) DoDiff(_ G.ExecutionContext, inputs G.Nodes, out *G.Node) error {
-	if _, ok := o.kernel.(twinned); ok {
-		return fmt.Errorf("dcem: %v: a second derivative needs symbolic gradients (package autodiff, TapeMachine)", o)
+	if _, ok := o.Kernel.(Differ); ok {
+		return fmt.Errorf("%v: its derivative needs symbolic gradients (package autodiff, TapeMachine)", o)
 	}
-	for i, r := range o.rules() {
+	for i, r := range o.Rules() {
 		if r == nil {
 			continue
 		}
-		args := make([]any, len(r.args))
-		for j, a := range r.args {
+		args := make([]any, len(r.Args))
+		for j, a := range r.Args {
 			var v G.Value
 			var err error
 			switch a {
-			case output:
+			case Output:
 				v = out.Value()
-			case gradient:
+			case Gradient:
 				v, err = out.Grad()
-			case linked:
-				v = o.kernel.(linker).link().Value()
+			case Linked:
+				v = o.Kernel.(Linker).Link().Value()
 			default:
 				v = inputs[a].Value()
 			}
 			if err == nil {
-				args[j], err = flat(v)
+				args[j], err = Flat(v)
 			}
 			if err != nil {
-				return fmt.Errorf("dcem: gradient of %v with respect to input %d: %w", o, i, err)
+				return fmt.Errorf("gradient of %v with respect to input %d: %w", o, i, err)
 			}
 		}
 		into, err := inputs[i].Grad()
 		if err != nil {
-			return fmt.Errorf("dcem: gradient of %v with respect to input %d: %w", o, i, err)
+			return fmt.Errorf("gradient of %v with respect to input %d: %w", o, i, err)
 		}
-		if err := accumulate(into, r.kernel, args); err != nil {
-			return fmt.Errorf("dcem: gradient of %v with respect to input %d: %w", o, i, err)
+		if err := accumulate(into, r.Kernel, args); err != nil {
+			return fmt.Errorf("gradient of %v with respect to input %d: %w", o, i, err)
 		}
 	}
 	return nil
 }
 
 // accumulate adds what k makes of args to the gradient value into.
-func accumulate(into G.Value, k kernel, args []any) error {
+func accumulate(into G.Value, k Kernel, args []any) error {
 	dst, ok := into.(*tensor.Dense)
 	if !ok || dst.RequiresIterator() {
 		return fmt.Errorf("the gradient is a %T, want a contiguous *tensor.Dense", into)
@@ -241,16 +249,16 @@ func accumulate(into G.Value, k kernel, args []any) error {
 	return nil
 }
 
-func addTo[T float32 | float64](dst []T, k kernel, args []any) {
+func addTo[T float32 | float64](dst []T, k Kernel, args []any) {
 	tmp := make([]T, len(dst))
-	k.run(tmp, args)
+	k.Run(tmp, args)
 	for i, v := range tmp {
 		dst[i] += v
 	}
 }
 
-// flat returns the elements of v in row-major order: its own memory where that is contiguous, else a copy.
-func flat(v G.Value) (any, error) {
+// Flat returns the elements of v in row-major order: its own memory where that is contiguous, else a copy.
+func Flat(v G.Value) (any, error) {
 	switch v := v.(type) {
 	case *G.F64:
 		return []float64{v.Data().(float64)}, nil
