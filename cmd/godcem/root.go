@@ -1,0 +1,84 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "godcem",
+		Short: "The differentiable cross-entropy method: an optimiser inside of a model, with gradients through it",
+		Long: `godcem trains and shows models that have an optimiser inside: the differentiable
+cross-entropy method (DCEM), a search by sampling whose answer can be differentiated
+with respect to everything that the objective is made of.
+
+Each program writes a folder: report.html with the figures and an explanation,
+result.json with the numbers, metrics.csv, the configuration, and checkpoints from
+which --resume continues bit for bit. Ctrl-C saves and leaves.`,
+		Example: `  godcem bumps                    # a minimal demonstration, some seconds
+  godcem help bumps               # what it shows, and its settings`,
+		Args:          unknownCommand,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.SetFlagErrorFunc(flagError)
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(newBumps(), newVersion())
+	root.SetHelpCommand(&cobra.Command{
+		Use:     "help [command]",
+		Short:   "Show the help of a command",
+		Example: "  godcem help bumps",
+		RunE: func(_ *cobra.Command, args []string) error {
+			target, rest, err := root.Find(args)
+			if err != nil || len(rest) > 0 {
+				return unknownCommand(root, args)
+			}
+			return target.Help()
+		},
+	})
+	return root
+}
+
+// noArguments refuses arguments that are no flags.
+func noArguments(cmd *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return fmt.Errorf("%s takes flags alone, got %q", cmd.CommandPath(), args[0])
+	}
+	return nil
+}
+
+// unknownCommand refuses arguments that are no command, with the closest one that is.
+func unknownCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	cmd.SuggestionsMinimumDistance = 3
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		return fmt.Errorf("unknown command %q, did you mean %q?", args[0], near[0])
+	}
+	return fmt.Errorf("unknown command %q, see godcem --help", args[0])
+}
+
+// flagError adds the closest flag to an unknown one's error.
+func flagError(cmd *cobra.Command, err error) error {
+	var missing *pflag.NotExistError
+	if !errors.As(err, &missing) {
+		return err
+	}
+	name := missing.GetSpecifiedName()
+	// cobra knows how to find a misspelt command: lend it the flags as such.
+	flags := &cobra.Command{Use: "flags", SuggestionsMinimumDistance: 3}
+	cmd.Flags().VisitAll(func(f *pflag.Flag) {
+		flags.AddCommand(&cobra.Command{Use: f.Name, Run: func(*cobra.Command, []string) {}})
+	})
+	if near := flags.SuggestionsFor(name); len(name) > 1 && len(near) > 0 {
+		return fmt.Errorf("%s, did you mean --%s?", strings.TrimSuffix(err.Error(), "."), near[0])
+	}
+	return fmt.Errorf("%s, see %s --help", err, cmd.CommandPath())
+}

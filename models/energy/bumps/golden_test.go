@@ -1,0 +1,179 @@
+package bumps
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/godcem/godcem/autodiff"
+	"github.com/godcem/godcem/dcem"
+	"github.com/godcem/godcem/internal/check"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// goldenCase is a solve of dcem_bumps.json. The loss is mean (mu - target)^2 over problems and dimensions. Clamped or
+// not makes no difference to mu there: as a mean of clamped samples it lies within the bounds.
+type goldenCase struct {
+	Batch, N, D, K, Iters int
+	Temp                  *float64 // multiplies: 1/tau; null is vanilla CEM
+	Normalize             bool
+	LB, UB                *float64
+	Params                check.Nested
+	Mu0, Sigma0           check.Nested
+	Eps                   []check.Nested
+	Iterates              []struct{ F, Weight, Mu, Sigma check.Nested }
+	Mu, Sigma, Target     check.Nested
+	Loss                  float64
+	GradParams            check.Nested `json:"grad_params"`
+	GradMu0               check.Nested `json:"grad_mu0"`
+	GradSigma0            check.Nested `json:"grad_sigma0"`
+}
+
+func (c goldenCase) Name() string {
+	temp := "hard"
+	if c.Temp != nil {
+		temp = fmt.Sprintf("temp%v", *c.Temp)
+	}
+	return fmt.Sprintf("k%d-%s-bounded=%v-normalised=%v", c.K, temp, c.LB != nil, c.Normalize)
+}
+
+func (c goldenCase) config(dt tensor.Dtype) dcem.Config {
+	config := dcem.Config{
+		Batch: c.Batch, Dim: c.D, Samples: c.N, Elites: c.K, Iterations: c.Iters, RawCosts: !c.Normalize, Dtype: dt,
+	}
+	if c.Temp == nil {
+		config.Hard = true
+	} else {
+		config.Temperature = 1 / *c.Temp
+	}
+	if c.LB != nil {
+		config.Lower, config.Upper = []float64{*c.LB}, []float64{*c.UB}
+	}
+	return config
+}
+
+// goldenGraph is a case as a graph, with every value that is to be compared.
+type goldenGraph struct {
+	u               *dcem.Unrolled
+	params          *G.Node
+	loss            *G.Node
+	lossValue       G.Value
+	answer          G.Value
+	f, i, mu, sigma []G.Value
+}
+
+func (c goldenCase) build(t *testing.T, dt tensor.Dtype) *goldenGraph {
+	t.Helper()
+	g := G.NewGraph()
+	must := func(n *G.Node, err error) *G.Node {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	k := &goldenGraph{params: input(g, dt, "params", c.Params, NumParams)}
+	config := c.config(dt)
+	config.MuNode = input(g, dt, "mu0", c.Mu0, c.Batch, c.D)
+	config.SigmaNode = input(g, dt, "sigma0", c.Sigma0, c.Batch, c.D)
+	for i, eps := range c.Eps {
+		config.Noise = append(config.Noise, input(g, dt, fmt.Sprintf("eps%d", i), eps, c.Batch, c.N, c.D))
+	}
+	objective, err := Objective(k.params)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if k.u, err = dcem.Unroll(g, objective, config); err != nil {
+		t.Fatal(err)
+	}
+	target := make([]float64, 0, c.Batch*c.D)
+	for range c.Batch {
+		target = append(target, c.Target...)
+	}
+	k.loss = must(G.Mean(must(G.Square(must(G.Sub(k.u.Mu(), input(g, dt, "target", target, c.Batch, c.D)))))))
+	G.Read(k.loss, &k.lossValue)
+	G.Read(k.u.Answer, &k.answer)
+	n := len(k.u.Iterates)
+	k.f, k.i, k.mu, k.sigma = make([]G.Value, n), make([]G.Value, n), make([]G.Value, n), make([]G.Value, n)
+	for t, it := range k.u.Iterates {
+		G.Read(it.F, &k.f[t])
+		G.Read(it.I, &k.i[t])
+		G.Read(it.Mu, &k.mu[t])
+		G.Read(it.Sigma, &k.sigma[t])
+	}
+	return k
+}
+
+func TestGoldenBumps(t *testing.T) {
+	check.Golden(t, "dcem_bumps.json", func(t *testing.T, c goldenCase) {
+		t.Run("float64 autodiff", func(t *testing.T) { c.run(t, tensor.Float64, false, goldenTol) })
+		t.Run("float64 gorgonia.Grad", func(t *testing.T) { c.run(t, tensor.Float64, true, goldenTol) })
+		t.Run("float32 autodiff", func(t *testing.T) { c.run(t, tensor.Float32, false, singleTol) })
+	})
+}
+
+// tolerance is relative to max(1, largest of the array).
+type tolerance struct{ value, weight, grad float64 }
+
+var (
+	goldenTol = tolerance{1e-9, 1e-9, 1e-9} // asked for; seen: 1e-13
+	// Seen: 4e-7, 8e-5, 2e-6. The weights see the costs' roundings over the costs' spread, which shrinks with sigma,
+	// times 1/tau = 5.
+	singleTol = tolerance{2e-6, 3e-4, 1e-5}
+)
+
+// run compares all values with the case's. The gradients are gorgonia.Grad's (stock) or those of package autodiff.
+func (c goldenCase) run(t *testing.T, dt tensor.Dtype, stock bool, tol tolerance) {
+	if c.D != 2 || len(c.Eps) != c.Iters || len(c.Iterates) != c.Iters {
+		t.Fatalf("d = %d, %d noises and %d iterates of %d: not a case of this objective", c.D, len(c.Eps), len(c.Iterates), c.Iters)
+	}
+	k := c.build(t, dt)
+	wrt := G.Nodes{k.u.Mu0, k.u.Sigma0, k.params}
+	if c.Temp == nil && stock {
+		wrt = wrt[:2] // no gradient passes an exact top-k into the parameters, for which gorgonia.Grad has no zero but an error
+	}
+	grad := autodiff.Gradients
+	if stock {
+		grad = G.Grad
+	}
+	grads, err := grad(k.loss, wrt...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	gradValues := make([]G.Value, len(grads))
+	for i, n := range grads {
+		G.Read(n, &gradValues[i])
+	}
+	vm := G.NewTapeMachine(k.params.Graph())
+	defer vm.Close()
+	if err := vm.RunAll(); err != nil {
+		t.Fatal(err)
+	}
+	for i, it := range c.Iterates {
+		at := fmt.Sprintf("iterate %d: ", i)
+		check.Close(t, at+"f", numbers(t, k.f[i]), it.F, tol.value)
+		check.Close(t, at+"weight", numbers(t, k.i[i]), it.Weight, tol.weight)
+		check.Close(t, at+"mu", numbers(t, k.mu[i]), it.Mu, tol.value)
+		check.Close(t, at+"sigma", numbers(t, k.sigma[i]), it.Sigma, tol.value)
+	}
+	last := len(k.mu) - 1
+	check.Close(t, "mu", numbers(t, k.mu[last]), c.Mu, tol.value)
+	check.Close(t, "answer", numbers(t, k.answer), c.clamped(), tol.value)
+	check.Close(t, "sigma", numbers(t, k.sigma[last]), c.Sigma, tol.value)
+	check.Close(t, "loss", numbers(t, k.lossValue), []float64{c.Loss}, tol.value)
+	for i, v := range gradValues {
+		name := [...]string{"dloss/dmu0", "dloss/dsigma0", "dloss/dparams"}[i]
+		check.Close(t, name, numbers(t, v), [...]check.Nested{c.GradMu0, c.GradSigma0, c.GradParams}[i], tol.grad)
+	}
+}
+
+// clamped is the final mu within the bounds.
+func (c goldenCase) clamped() []float64 {
+	mu := append([]float64(nil), c.Mu...)
+	for i := range mu {
+		if c.LB != nil {
+			mu[i] = min(max(mu[i], *c.LB), *c.UB)
+		}
+	}
+	return mu
+}

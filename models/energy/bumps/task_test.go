@@ -1,0 +1,241 @@
+package bumps
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/godcem/godcem/internal/check"
+	"github.com/godcem/godcem/internal/run"
+)
+
+func newTask(t *testing.T, c Config) *Task {
+	t.Helper()
+	if err := c.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	task, err := NewTask(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { task.Close() })
+	return task
+}
+
+// The paper's setting: the loss falls below 0.05 in 50 updates for at least 4 of 5 seeds. The loss is the mean over
+// 20 solves on fixed noise.
+func TestConverges(t *testing.T) {
+	good := 0
+	for seed := range uint64(5) {
+		c := Default()
+		c.Seed = seed
+		task := newTask(t, c)
+		var last run.StepMetrics
+		for step := 1; step <= c.Updates; step++ {
+			var err error
+			if last, err = task.Step(context.Background(), step); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l, err := task.validation.Losses(task.params, c.Target)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("seed %d: loss %.4f (worst of 20: %.4f; of update 50: %.4f)", seed, l.Mean, l.Worst, last.Loss)
+		if l.Mean < goodLoss {
+			good++
+		}
+	}
+	if good < 4 {
+		t.Errorf("loss below %v for %d of 5 seeds, want at least 4", goodLoss, good)
+	}
+}
+
+// The graph's loss and gradient against the Solver, which has neither graph nor gradients.
+func TestGradient(t *testing.T) {
+	for _, c := range []Config{
+		{Samples: 100, Elites: 10, Iterations: 10, Temperature: 1, Relaxation: "lml", Mu: []float64{-1, 1}},
+		{Samples: 31, Elites: 1, Iterations: 3, Temperature: 2, Relaxation: "lml", Mu: []float64{0.3, 0.2}},
+		{Samples: 50, Elites: 7, Iterations: 4, Temperature: 0.5, Relaxation: "CSoftmax", Mu: []float64{0, 1},
+			Lower: []float64{-0.5}, Upper: []float64{1, 1.5}},
+	} {
+		d := Default()
+		c.Seed, c.Sigma, c.Params, c.Target = 7, 0.3, Initial(), d.Target
+		c.Updates, c.Rate, c.Decay, c.CEMSigma, c.ValidateEvery, c.CheckpointEvery = 1, 0.1, 0.9, 1, 1, 1
+		task := newTask(t, c)
+		solves, err := NewSolves(c.solve(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		loss := func(params []float64) float64 {
+			trace, err := solves.Trace(params, 3)
+			if err != nil {
+				t.Fatal(err)
+			}
+			x, y := trace.Answer[0]-c.Target[0], trace.Answer[1]-c.Target[1]
+			return (x*x + y*y) / 2
+		}
+		got, grad, err := task.gradient(3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The same steps on costs that differ in their last bits; ten iterations stretch that.
+		check.Close(t, "loss", []float64{got}, []float64{loss(c.Params)}, 1e-12)
+		check.Close(t, "gradient", grad, check.Gradient(loss, Initial(), 1e-4), 1e-7)
+	}
+}
+
+// One machine serves all updates: what it ran before leaves no trace.
+func TestMachineIsReused(t *testing.T) {
+	task := newTask(t, Default())
+	var first [2]float64
+	for i, runNumber := range []int{5, 6, 1, 5} {
+		loss, grad, err := task.gradient(runNumber)
+		if err != nil {
+			t.Fatal(err)
+		}
+		switch got := [2]float64{loss, grad[4]}; {
+		case i == 0:
+			first = got
+		case i == 3 && got != first:
+			t.Errorf("run number 5 gave %v, and later %v", first, got)
+		case i < 3 && got == first:
+			t.Errorf("run number %d gave the noise of run number 5", runNumber)
+		}
+	}
+}
+
+// cut is a task that fails, or cancels its context, at a step.
+type cut struct {
+	*Task
+	at     int
+	cancel context.CancelFunc // nil: fail
+}
+
+var errCut = errors.New("cut")
+
+func (c *cut) Step(ctx context.Context, step int) (run.StepMetrics, error) {
+	if step == c.at {
+		if c.cancel == nil {
+			return run.StepMetrics{}, errCut
+		}
+		defer c.cancel()
+	}
+	return c.Task.Step(ctx, step)
+}
+
+// A run that was cut at a random step, by Ctrl-C or by a failure between checkpoints, and resumed leaves the same
+// bits as one that was left alone.
+func TestResume(t *testing.T) {
+	c := Default()
+	c.Samples, c.Elites, c.Iterations, c.Updates, c.ValidateEvery, c.CheckpointEvery = 20, 5, 4, 30, 4, 7
+	train := func(dir string, at int, interrupt, resume bool) error {
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		task := &cut{Task: newTask(t, c), at: at}
+		if interrupt {
+			task.cancel = cancel
+		}
+		_, err := run.Train(ctx, task, run.Options{
+			Steps: c.Updates, ValidateEvery: c.ValidateEvery, CheckpointEvery: c.CheckpointEvery,
+			Out: dir, Resume: resume, Config: c, Progress: run.ProgressOptions{Silent: true},
+		})
+		return err
+	}
+	want := t.TempDir()
+	if err := train(want, 0, false, false); err != nil {
+		t.Fatal(err)
+	}
+	for _, interrupt := range []bool{true, false} {
+		dir, at := t.TempDir(), 1+rand.IntN(c.Updates)
+		if err := train(dir, at, interrupt, false); interrupt && err != nil || !interrupt && !errors.Is(err, errCut) {
+			t.Fatalf("cut at step %d: %v", at, err)
+		}
+		if err := train(dir, 0, false, true); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{run.CheckpointFile, run.BestFile, run.MetricsFile} {
+			if !bytes.Equal(contents(t, dir, name), contents(t, want, name)) {
+				t.Errorf("cut at step %d (interrupt: %v): %s differs from that of the run left alone", at, interrupt, name)
+			}
+		}
+	}
+}
+
+// contents is a file of a run, metrics.csv without its seconds.
+func contents(t *testing.T, dir, name string) []byte {
+	t.Helper()
+	raw, err := os.ReadFile(filepath.Join(dir, name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if name != run.MetricsFile {
+		return raw
+	}
+	lines := strings.Split(strings.TrimSpace(string(raw)), "\n")
+	for i, l := range lines {
+		lines[i] = l[:strings.LastIndexByte(l, ',')]
+	}
+	return []byte(strings.Join(lines, "\n"))
+}
+
+// A checkpoint of the right kind whose contents do not fit is refused, not run into a panic later.
+func TestLoadErrors(t *testing.T) {
+	sound := func() *run.Checkpoint {
+		task := newTask(t, Default())
+		if _, err := task.Step(context.Background(), 1); err != nil {
+			t.Fatal(err)
+		}
+		c := run.NewCheckpoint(Kind, 1)
+		if err := task.Save(c); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	if err := newTask(t, Default()).Load(sound()); err != nil {
+		t.Fatal(err)
+	}
+	longer := sound()
+	longer.Step = 2
+	other := run.NewCheckpoint(Kind, 0)
+	run.PutArray(other, "params", make([]float64, NumParams))
+	run.PutArray(other, "history", make([]float64, NumParams), 1, NumParams)
+	if err := other.Put("optimizer", map[string]any{"steps": 1, "v": [][]float64{{1, 2}}}); err != nil {
+		t.Fatal(err)
+	}
+	for want, c := range map[string]*run.Checkpoint{
+		`array "history"`: longer, `has no array "params"`: run.NewCheckpoint(Kind, 0), "v does not fit": other,
+	} {
+		if err := newTask(t, Default()).Load(c); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want one with %q", err, want)
+		}
+	}
+}
+
+// An update whose loss is not finite leaves the parameters alone.
+func TestSkips(t *testing.T) {
+	task := newTask(t, Default())
+	for i := range task.params {
+		task.params[i] = 1e300 // squares overflow: every cost is excluded
+	}
+	task.params[0] = math.Inf(-1)
+	before := append([]float64(nil), task.params...)
+	m, err := task.Step(context.Background(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !m.Skipped {
+		t.Errorf("not skipped: %+v", m)
+	}
+	for i, p := range task.params {
+		if p != before[i] {
+			t.Errorf("parameter %d went from %v to %v", i, before[i], p)
+		}
+	}
+}
