@@ -37,7 +37,7 @@ func (k noiseOp[T]) Run(out any, in []any) {
 func (k noiseOp[T]) Rules() []*graphop.Rule { return []*graphop.Rule{nil} }
 
 // RunNode adds the run number to a graph: an int64 scalar input, 0 at first. Every draw of [Normal] and [Uniform] depends on it, so setting it
-// with gorgonia.Let (to [RunValue]) gives fresh noise, and setting it back gives the same noise again.
+// with gorgonia.Let(run, int64(n)) gives fresh noise, and setting it back gives the same noise again.
 func RunNode(g *G.ExprGraph, name string) *G.Node {
 	return G.NewScalar(g, tensor.Int64, G.WithName(name), G.WithValue(int64(0)))
 }
