@@ -3,9 +3,18 @@ package autodiff
 import (
 	"fmt"
 	"reflect"
+	"slices"
 
 	G "gorgonia.org/gorgonia"
 )
+
+// Selective is implemented by ops that leave out what nobody asks for: the TapeMachine computes every node there is.
+type Selective interface {
+	G.SDOp
+
+	// SymDiffFor is SymDiff with nil in place of the gradients of the inputs that are not wanted.
+	SymDiffFor(want []bool, inputs G.Nodes, output, grad *G.Node) (G.Nodes, error)
+}
 
 // symDiff is the rule of ops that are none of Gorgonia's: their own.
 func symDiff(b *builder, c call) G.Nodes {
@@ -22,11 +31,17 @@ func symDiff(b *builder, c call) G.Nodes {
 	if b.err != nil {
 		return nil
 	}
-	grads, err := op.SymDiff(in, out, c.grad)
+	var grads G.Nodes
+	var err error
+	if selective, ok := op.(Selective); ok {
+		grads, err = selective.SymDiffFor(slices.Clone(c.want), in, out, c.grad)
+	} else {
+		grads, err = op.SymDiff(in, out, c.grad)
+	}
 	if err != nil {
 		b.fail(fmt.Errorf("SymDiff of %v: %w", op, err))
 	}
-	return grads
+	return slices.Clone(grads)
 }
 
 // transplant is the rule of Gorgonia's ops: their own, but made in a graph apart, from which what is wanted is copied over. Done in place, they

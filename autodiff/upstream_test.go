@@ -230,7 +230,18 @@ func TestProductWithItself(t *testing.T) {
 func TestNothingUnwanted(t *testing.T) {
 	g := G.NewGraph()
 	y, w := matrix(g, "y", 3, 2), matrix(g, "w", 2, 4)
-	out := total(t, G.Must(G.Tanh(G.Must(G.Mul(y, w)))), "v")
+	n := G.Must(G.Tanh(G.Must(G.Mul(y, w))))
+	var asked []bool
+	p, err := G.ApplyOp(choosy{&asked}, matrix(g, "u", 3, 4), n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if len(asked) != 2 || asked[0] || !asked[1] {
+			t.Errorf("of an op of our own %v was wanted, want its second input", asked)
+		}
+	}()
+	out := total(t, p, "v")
 	before := len(g.AllNodes())
 	grads := mustGradients(t, out, y)
 	used := map[*G.Node]bool{grads[0]: true}
@@ -248,4 +259,47 @@ func TestNothingUnwanted(t *testing.T) {
 			used[m] = true
 		}
 	}
+}
+
+// What README.md says of Gorgonia beside gradients.
+func TestGorgoniasTraps(t *testing.T) {
+	t.Run("slices", func(t *testing.T) {
+		x := vector(G.NewGraph(), "x", 400)
+		if G.Must(G.Slice(x, G.S(0, 128))) != G.Must(G.Slice(x, G.S(256, 384))) {
+			t.Error("x[0:128] and x[256:384] are two nodes now")
+		}
+	})
+	t.Run("constants", func(t *testing.T) {
+		g := G.NewGraph()
+		a, b := g.AddNode(G.NewConstant(1)), g.AddNode(G.NewConstant(1.0))
+		if a != b {
+			t.Error("1 and 1.0 are two nodes now")
+		}
+	})
+	t.Run("shapes", func(t *testing.T) {
+		g := G.NewGraph()
+		if _, err := G.Add(vector(g, "x", 3), matrix(g, "y", 3, 1)); err != nil {
+			t.Errorf("shapes are compared exactly now: %v", err)
+		}
+	})
+	t.Run("the logarithm of a softmax", func(t *testing.T) {
+		s := G.Must(G.SoftMax(matrix(G.NewGraph(), "x", 2, 3)))
+		before := s.Op().String()
+		if G.Must(G.Log(s)) != s || s.Op().String() == before {
+			t.Error("the softmax stays what it was")
+		}
+	})
+	t.Run("the logarithm of 1+x", func(t *testing.T) {
+		g := G.NewGraph()
+		x := vector(g, "x", 3)
+		if _, err := G.Grad(G.Must(G.Sum(G.Must(G.Tanh(x)))), x); err != nil { // brings in Gorgonia's own 1
+			t.Fatal(err)
+		}
+		sum := G.Must(G.Add(G.NewConstant(1.0), x))
+		other := G.Must(G.Exp(sum))
+		G.Must(G.Log(sum))
+		if _, err := Gradients(G.Must(G.Sum(other)), x); err == nil || !strings.Contains(err.Error(), "removed") {
+			t.Errorf("1+x is still there (%v)", err)
+		}
+	})
 }
