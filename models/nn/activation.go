@@ -2,8 +2,12 @@ package nn
 
 import (
 	"fmt"
+	"slices"
 
+	"github.com/godcem/godcem/internal/graphop"
+	"github.com/godcem/godcem/internal/vec"
 	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
 )
 
 // Activation is a function that is applied to every element.
@@ -71,22 +75,46 @@ func (a Activation) Apply(x *G.Node) (*G.Node, error) {
 	if a == Identity {
 		return x, nil
 	}
-	return apply(activationOp{a, 0}, x.Shape(), x)
+	return graphop.Apply(activationOp{a, 0, 0}, x.Dtype(), x.Shape(), x)
 }
 
 const maxOrder = 3
 
-// activationOp is an activation (order 0, one input x), or g times its derivative of that order (inputs x and g).
+// activationOp is a derivative of an activation (order 0: the function itself) times any number of factors of its shape:
+// f^(order)(x) * g_1 * ... * g_factors. So its gradients are of its own kind.
 type activationOp struct {
-	f     Activation
-	order int
+	f              Activation
+	order, factors int
 }
 
+// String implements graphop.Kernel.
 func (k activationOp) String() string {
-	return fmt.Sprintf("nn.Activation{%v, order=%d}", k.f, k.order)
+	return fmt.Sprintf("nn.Activation{%v, order=%d, factors=%d}", k.f, k.order, k.factors)
 }
 
-func (k activationOp) run(out any, in []any) {
+// Rules implements graphop.Kernel: d/dx is the next order with the gradient for one more factor, d/dg_i the same with the
+// gradient in g_i's place.
+func (k activationOp) Rules() []*graphop.Rule {
+	rules := make([]*graphop.Rule, 1+k.factors)
+	args := make([]graphop.Operand, 1+k.factors)
+	for i := range args {
+		args[i] = graphop.Operand(i)
+	}
+	var next graphop.Kernel = activationOp{k.f, k.order + 1, k.factors + 1}
+	if k.order == maxOrder {
+		next = noDerivative{k.f}
+	}
+	rules[0] = graphop.By(next, append(slices.Clone(args), graphop.Gradient)...)
+	for i := range k.factors {
+		own := slices.Clone(args)
+		own[1+i] = graphop.Gradient
+		rules[1+i] = graphop.By(k, own...)
+	}
+	return rules
+}
+
+// Run implements graphop.Kernel.
+func (k activationOp) Run(out any, in []any) {
 	switch out := out.(type) {
 	case []float32:
 		runActivation(k, out, in)
@@ -95,58 +123,35 @@ func (k activationOp) run(out any, in []any) {
 	}
 }
 
-func runActivation[T float32 | float64](k activationOp, out []T, in []any) {
-	var g []T
-	if k.order > 0 {
-		g = in[1].([]T)
+func runActivation[T vec.Float](k activationOp, out []T, in []any) {
+	var factors [maxOrder + 1][]T
+	for i := range k.factors {
+		factors[i] = in[1+i].([]T)
 	}
-	activate(k.f, k.order, out, in[0].([]T), g)
+	activate(k.f, k.order, out, in[0].([]T), factors[:k.factors])
 }
 
-// diff: d/dx f(x) = f'(x); with y = g f^(n)(x): dy/dx = g f^(n+1)(x), dy/dg = f^(n)(x).
-func (k activationOp) diff(in G.Nodes, grad *G.Node) (G.Nodes, error) {
-	if k.order == maxOrder {
-		return nil, fmt.Errorf("nn: %v: derivatives end at order %d", k.f, maxOrder)
-	}
-	next, shape := activationOp{k.f, k.order + 1}, in[0].Shape()
-	if k.order == 0 {
-		dx, err := apply(next, shape, in[0], grad)
-		return G.Nodes{dx}, err
-	}
-	both, err := G.HadamardProd(in[1], grad)
-	if err != nil {
-		return nil, err
-	}
-	dx, err := apply(next, shape, in[0], both)
-	if err != nil {
-		return nil, err
-	}
-	dg, err := apply(k, shape, in[0], grad)
-	return G.Nodes{dx, dg}, err
+// noDerivative stands for the derivative above the highest order.
+type noDerivative struct{ f Activation }
+
+// Refuse implements graphop.Refuser.
+func (k noDerivative) Refuse() error {
+	return fmt.Errorf("nn: %v: derivatives end at order %d", k.f, maxOrder)
 }
 
-func (k activationOp) vjp(in []any, grad any) []any {
-	switch g := grad.(type) {
-	case []float32:
-		return vjpActivation(k, in, g)
-	case []float64:
-		return vjpActivation(k, in, g)
+func (k noDerivative) String() string         { return fmt.Sprintf("nn.NoDerivative{%v}", k.f) }
+func (k noDerivative) Run(any, []any)         {}
+func (k noDerivative) Rules() []*graphop.Rule { return nil }
+
+// checkTensor tells whether n is a float32 or float64 tensor.
+func checkTensor(fn, name string, n *G.Node) error {
+	switch {
+	case n == nil:
+		return fmt.Errorf("nn: %s: %s is nil", fn, name)
+	case n.IsScalar():
+		return fmt.Errorf("nn: %s: %s is a scalar, want a tensor", fn, name)
+	case n.Dtype() != tensor.Float32 && n.Dtype() != tensor.Float64:
+		return fmt.Errorf("nn: %s: %s holds %v, want float32 or float64", fn, name, n.Dtype())
 	}
 	return nil
-}
-
-func vjpActivation[T float32 | float64](k activationOp, in []any, grad []T) []any {
-	x := in[0].([]T)
-	dx := make([]T, len(x))
-	if k.order == 0 {
-		activate(k.f, 1, dx, x, grad)
-		return []any{dx}
-	}
-	dg, both := make([]T, len(x)), make([]T, len(x))
-	for i, g := range in[1].([]T) {
-		both[i] = g * grad[i]
-	}
-	activate(k.f, k.order, dg, x, grad)
-	activate(k.f, k.order+1, dx, x, both)
-	return []any{dx, dg}
 }

@@ -7,20 +7,23 @@ import (
 	"github.com/godcem/godcem/internal/vec"
 )
 
-// activate computes out = f(x) for order 0, else out = g * f^(order)(x), elementwise and in parallel.
-func activate[T vec.Float](f Activation, order int, out, x, g []T) {
+// activate computes out = f^(order)(x) times the factors, elementwise and in parallel.
+func activate[T vec.Float](f Activation, order int, out, x []T, factors [][]T) {
 	pool := activationPool[T]()
 	j := pool.Get().(*activationJob[T])
-	j.f, j.order, j.out, j.x, j.g = f, order, out, x, g
+	j.f, j.order, j.out, j.x = f, order, out, x
+	j.factors = append(j.factors[:0], factors...)
 	vec.Parallel(len(out), 2048, j)
-	*j = activationJob[T]{}
+	clear(j.factors)
+	j.out, j.x = nil, nil
 	pool.Put(j)
 }
 
 type activationJob[T vec.Float] struct {
-	f         Activation
-	order     int
-	out, x, g []T
+	f       Activation
+	order   int
+	out, x  []T
+	factors [][]T
 }
 
 var (
@@ -46,15 +49,14 @@ func (j *activationJob[T]) Run(lo, hi int) {
 		end := min(lo+tile, hi)
 		v := buf[:end-lo]
 		derivative(v, j.x[lo:end], j.f, j.order)
-		out := j.out[lo:end]
-		if j.order == 0 {
-			for i, y := range v {
-				out[i] = T(y)
+		for _, g := range j.factors {
+			for i, g := range g[lo:end] {
+				v[i] *= float64(g)
 			}
-			continue
 		}
-		for i, g := range j.g[lo:end] {
-			out[i] = T(v[i] * float64(g))
+		out := j.out[lo:end]
+		for i, y := range v {
+			out[i] = T(y)
 		}
 	}
 }

@@ -102,7 +102,7 @@ func benchActivation[T vec.Float](b *testing.B) {
 				least := time.Hour
 				for b.Loop() {
 					start := time.Now()
-					activate(f, order, out, x, g)
+					activate(f, order, out, x, [][]T{g}[:min(order, 1)])
 					least = min(least, time.Since(start))
 				}
 				b.ReportMetric(float64(least)/n, "least-ns/element")

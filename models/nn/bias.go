@@ -4,14 +4,15 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/godcem/godcem/internal/graphop"
 	"github.com/godcem/godcem/internal/vec"
 	G "gorgonia.org/gorgonia"
 )
 
 // AddRow adds the vector b, shape (n), to every row of the matrix z, shape (rows, n).
 //
-// The gradient of b is summed in float64. Speed is that of a product of ones with b, without a constant for each number of
-// rows; Gorgonia's BroadcastAdd makes a net's forward and backward pass some 5 % slower (BenchmarkMLP).
+// It is one node, whose gradient with respect to b is summed in float64. Gorgonia's BroadcastAdd and the product of a column
+// of ones with b take as long (BenchmarkMLP), but three nodes, and they sum in the element type.
 func AddRow(z, b *G.Node) (*G.Node, error) {
 	if err := checkTensor("AddRow", "z", z); err != nil {
 		return nil, err
@@ -22,10 +23,13 @@ func AddRow(z, b *G.Node) (*G.Node, error) {
 	if z.Dims() != 2 || b.Dims() != 1 || z.Shape()[1] != b.Shape()[0] {
 		return nil, fmt.Errorf("nn: AddRow: shapes %v and %v, want (rows, n) and (n)", z.Shape(), b.Shape())
 	}
-	return apply(rowOp{addRow}, z.Shape(), z, b)
+	if z.Dtype() != b.Dtype() {
+		return nil, fmt.Errorf("nn: AddRow: types %v and %v, want one type", z.Dtype(), b.Dtype())
+	}
+	return graphop.Apply(rowOp{addRow}, z.Dtype(), z.Shape(), z, b)
 }
 
-// rowOp is one of three ops that are one another's gradients.
+// rowOp is one of four ops that are one another's gradients.
 type rowOp struct{ f rowFunc }
 
 type rowFunc uint8
@@ -34,24 +38,30 @@ const (
 	addRow  rowFunc = iota // (rows, n), (n) -> (rows, n): z + b
 	sumRows                // (rows, n) -> (n): the sum over the rows
 	spread                 // (n) -> (rows, n): b in every row
+	pass                   // (rows, n) -> (rows, n): z
 )
 
-func (k rowOp) String() string { return "nn." + [...]string{"AddRow", "SumRows", "Spread"}[k.f] }
-
-func (k rowOp) diff(in G.Nodes, grad *G.Node) (G.Nodes, error) {
-	switch k.f {
-	case addRow:
-		db, err := apply(rowOp{sumRows}, in[1].Shape(), grad)
-		return G.Nodes{grad, db}, err
-	case sumRows:
-		dz, err := apply(rowOp{spread}, in[0].Shape(), grad)
-		return G.Nodes{dz}, err
-	}
-	db, err := apply(rowOp{sumRows}, in[0].Shape(), grad)
-	return G.Nodes{db}, err
+// String implements graphop.Kernel.
+func (k rowOp) String() string {
+	return "nn." + [...]string{"AddRow", "SumRows", "Spread", "Pass"}[k.f]
 }
 
-func (k rowOp) run(out any, in []any) {
+// Rules implements graphop.Kernel.
+func (k rowOp) Rules() []*graphop.Rule {
+	by := func(f rowFunc) *graphop.Rule { return graphop.By(rowOp{f}, graphop.Gradient) }
+	switch k.f {
+	case addRow:
+		return []*graphop.Rule{by(pass), by(sumRows)}
+	case sumRows:
+		return []*graphop.Rule{by(spread)}
+	case spread:
+		return []*graphop.Rule{by(sumRows)}
+	}
+	return []*graphop.Rule{by(pass)}
+}
+
+// Run implements graphop.Kernel.
+func (k rowOp) Run(out any, in []any) {
 	switch out := out.(type) {
 	case []float32:
 		runRows(k.f, out, in)
@@ -60,37 +70,13 @@ func (k rowOp) run(out any, in []any) {
 	}
 }
 
-func (k rowOp) vjp(in []any, grad any) []any {
-	switch g := grad.(type) {
-	case []float32:
-		return vjpRows(k.f, in, g)
-	case []float64:
-		return vjpRows(k.f, in, g)
-	}
-	return nil
-}
-
-func vjpRows[T vec.Float](f rowFunc, in []any, grad []T) []any {
-	switch f {
-	case addRow:
-		db := make([]T, len(in[1].([]T)))
-		runRows(sumRows, db, []any{grad})
-		return []any{grad, db}
-	case sumRows:
-		dz := make([]T, len(in[0].([]T)))
-		runRows(spread, dz, []any{grad})
-		return []any{dz}
-	}
-	db := make([]T, len(in[0].([]T)))
-	runRows(sumRows, db, []any{grad})
-	return []any{db}
-}
-
 func runRows[T vec.Float](f rowFunc, out []T, in []any) {
 	pool := rowPool[T]()
 	j := pool.Get().(*rowJob[T])
 	j.f, j.out, j.a = f, out, in[0].([]T)
 	switch f {
+	case pass:
+		copy(out, j.a)
 	case addRow:
 		j.b = in[1].([]T)
 		vec.Parallel(len(out)/len(j.b), max(1, 8192/len(j.b)), j)

@@ -100,6 +100,15 @@ func (l *Linear) Forward(x *G.Node) (*G.Node, error) {
 	return AddRow(z, l.B)
 }
 
+// Share returns the layer in another graph, with the same memory for its parameters (see [Params.Share]).
+func (l *Linear) Share(g *G.ExprGraph) (*Linear, error) {
+	p, err := l.params.Share(g)
+	if err != nil {
+		return nil, err
+	}
+	return linear(p), nil
+}
+
 // MLP is a multi-layer perceptron: linear layers with an activation after each but the last.
 type MLP struct {
 	Layers []*Linear
@@ -174,11 +183,11 @@ func (m *MLP) Forward(x *G.Node) (*G.Node, error) {
 func (m *MLP) Share(g *G.ExprGraph) (*MLP, error) {
 	s := &MLP{config: m.config}
 	for _, l := range m.Layers {
-		p, err := l.params.Share(g)
+		shared, err := l.Share(g)
 		if err != nil {
 			return nil, err
 		}
-		s.Layers = append(s.Layers, linear(p))
+		s.Layers = append(s.Layers, shared)
 	}
 	return s, nil
 }

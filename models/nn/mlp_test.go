@@ -9,6 +9,7 @@ import (
 
 	"github.com/godcem/godcem/autodiff"
 	"github.com/godcem/godcem/internal/check"
+	"github.com/godcem/godcem/internal/graphop"
 	"github.com/godcem/godcem/internal/vec"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -213,25 +214,33 @@ func TestLispMachine(t *testing.T) {
 	}
 }
 
-// The second-order ops by DoDiff, called as the LispMachine does.
-func TestDoDiffOfGradients(t *testing.T) {
-	at, by := []float64{-2, -0.5, 0.3, 4}, []float64{1, -2, 0.5, 3}
+// The rules, which both machines follow, for every order and factor.
+func TestRules(t *testing.T) {
+	at, by, too := []float64{-2, -0.5, 0.3, 4}, []float64{1, -2, 0.5, 3}, []float64{-1, 3, 2, 0.7}
+	seed := []float64{0.5, 1, -1, 2}
 	for f := Softplus; f <= Sigmoid; f++ {
-		for order := 1; order < maxOrder; order++ {
-			k := activationOp{f, order}
-			seed := []float64{0.5, 1, -1, 2}
-			got := k.vjp([]any{at, by}, seed)
-			for i, arg := range [][]float64{at, by} {
+		for order := range maxOrder {
+			k := activationOp{f, order, 2}
+			in := []any{at, by, too}
+			for i, r := range k.Rules() {
 				want := check.Gradient(func([]float64) float64 {
 					out := make([]float64, len(at))
-					k.run(out, []any{at, by})
+					k.Run(out, in)
 					sum := 0.0
 					for j, v := range out {
 						sum += seed[j] * v
 					}
 					return sum
-				}, arg, 1e-3)
-				check.Close(t, fmt.Sprint(k, i), got[i].([]float64), want, 1e-10)
+				}, in[i].([]float64), 1e-3)
+				args := make([]any, len(r.Args))
+				for j, a := range r.Args {
+					if args[j] = any(seed); a != graphop.Gradient {
+						args[j] = in[a]
+					}
+				}
+				got := check.Poison(make([]float64, len(at)))
+				r.Kernel.Run(got, args)
+				check.Close(t, fmt.Sprint(k, i), got, want, 1e-10)
 			}
 		}
 	}
@@ -276,7 +285,7 @@ func TestAddRow(t *testing.T) {
 		{z, z, "want (rows, n) and (n)"},
 		{b, b, "want (rows, n) and (n)"},
 		{z, nil, "b is nil"},
-		{z, b32, "inputs of types float64 and float32"},
+		{z, b32, "types float64 and float32, want one type"},
 	} {
 		if _, err := AddRow(c.z, c.b); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("got %v, want %q", err, c.want)
