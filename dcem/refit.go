@@ -53,8 +53,8 @@ func (k refitMuGradOp[T]) Run(out any, in []any) {
 	kernels.RefitMuBackward(d[0], d[1], nil, in[2].([]T), in[0].([]T), in[1].([]T), k.k, k.b, k.n, k.d)
 }
 
-func (k refitMuGradOp[T]) Diff(in G.Nodes, grad *G.Node) (G.Nodes, error) {
-	return diffTwin(k, in, grad)
+func (k refitMuGradOp[T]) Diff(want []bool, in G.Nodes, grad *G.Node) (G.Nodes, error) {
+	return diffTwin(k, want, in, grad)
 }
 
 func (k refitMuGradOp[T]) twin(in G.Nodes) (*G.Node, int, error) {
@@ -131,8 +131,8 @@ func (k refitSigmaGradOp[T]) Run(out any, in []any) {
 		in[3].([]T), in[0].([]T), in[1].([]T), in[2].([]T), k.sigmaMin, k.k, k.b, k.n, k.d)
 }
 
-func (k refitSigmaGradOp[T]) Diff(in G.Nodes, grad *G.Node) (G.Nodes, error) {
-	return diffTwin(k, in, grad)
+func (k refitSigmaGradOp[T]) Diff(want []bool, in G.Nodes, grad *G.Node) (G.Nodes, error) {
+	return diffTwin(k, want, in, grad)
 }
 
 func (k refitSigmaGradOp[T]) twin(in G.Nodes) (*G.Node, int, error) {

@@ -55,7 +55,9 @@ func (k sampleGradOp[T]) Run(out any, in []any) {
 		in[3].([]T), in[0].([]T), in[1].([]T), in[2].([]T), k.lower, k.upper, k.b, k.n, k.d)
 }
 
-func (k sampleGradOp[T]) Diff(in G.Nodes, grad *G.Node) (G.Nodes, error) { return diffTwin(k, in, grad) }
+func (k sampleGradOp[T]) Diff(want []bool, in G.Nodes, grad *G.Node) (G.Nodes, error) {
+	return diffTwin(k, want, in, grad)
+}
 
 func (k sampleGradOp[T]) twin(in G.Nodes) (*G.Node, int, error) {
 	var t twin

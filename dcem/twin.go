@@ -20,7 +20,7 @@ type twinned interface {
 // diffTwin differentiates a gradient kernel. The fused gradient kernels are fast but say nothing about their own derivative; their twins do: the
 // forward op is built again from plain nodes, differentiated once to give this gradient as a plain expression, and that is
 // differentiated again. So every op has derivatives of any order, and only the first is hand-written.
-func diffTwin(k twinned, inputs G.Nodes, grad *G.Node) (G.Nodes, error) {
+func diffTwin(k twinned, want []bool, inputs G.Nodes, grad *G.Node) (G.Nodes, error) {
 	// The inputs may depend on one another (mu on x, say). What is wanted are partial derivatives, so each goes in by a wire of its own.
 	wires := make(G.Nodes, len(inputs))
 	for i, n := range inputs {
@@ -38,11 +38,23 @@ func diffTwin(k twinned, inputs G.Nodes, grad *G.Node) (G.Nodes, error) {
 	if err != nil {
 		return nil, fmt.Errorf("dcem: derivative of %v: %w", k, err)
 	}
-	second, err := autodiff.VJP(first, G.Nodes{grad}, wires...)
+	var wrt G.Nodes
+	for i, w := range wires {
+		if want[i] {
+			wrt = append(wrt, w)
+		}
+	}
+	second, err := autodiff.VJP(first, G.Nodes{grad}, wrt...)
 	if err != nil {
 		return nil, fmt.Errorf("dcem: derivative of %v: %w", k, err)
 	}
-	return second, nil
+	grads := make(G.Nodes, len(inputs))
+	for i := range grads {
+		if want[i] {
+			grads[i], second = second[0], second[1:]
+		}
+	}
+	return grads, nil
 }
 
 // wireOp is the identity, one node per input of a twin.

@@ -46,8 +46,8 @@ type Linker interface{ Link() *G.Node }
 // A Differ is a kernel that builds its derivatives itself, where they are more than one kernel each. It has no rules, and no derivative on the
 // LispMachine.
 type Differ interface {
-	// Diff returns the gradient of every input.
-	Diff(inputs G.Nodes, grad *G.Node) (G.Nodes, error)
+	// Diff returns the gradient of every wanted input, nil for the others.
+	Diff(want []bool, inputs G.Nodes, grad *G.Node) (G.Nodes, error)
 }
 
 // A Refuser is a kernel that stands for a derivative that does not exist: Apply gives its error.
@@ -162,12 +162,17 @@ func (o *op) DiffWRT(inputs int) []bool {
 
 // SymDiff implements gorgonia.SDOp.
 func (o *op) SymDiff(inputs G.Nodes, out, grad *G.Node) (G.Nodes, error) {
+	return o.SymDiffFor(o.DiffWRT(len(inputs)), inputs, out, grad)
+}
+
+// SymDiffFor is SymDiff for the wanted inputs alone (autodiff.Selective): the TapeMachine computes every node there is.
+func (o *op) SymDiffFor(want []bool, inputs G.Nodes, out, grad *G.Node) (G.Nodes, error) {
 	if d, ok := o.Kernel.(Differ); ok {
-		return d.Diff(inputs, grad)
+		return d.Diff(want, inputs, grad)
 	}
 	grads := make(G.Nodes, len(inputs))
 	for i, r := range o.Rules() {
-		if r == nil {
+		if r == nil || !want[i] {
 			continue
 		}
 		args := make(G.Nodes, len(r.Args))
