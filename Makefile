@@ -2,32 +2,51 @@
 GO ?= go
 STATICCHECK = honnef.co/go/tools/cmd/staticcheck@v0.8.2
 GO_FILES = $(shell git ls-files -co --exclude-standard '*.go')
+FUZZTIME ?= 10m
+SOAK_ROWS ?= 1000000
+SOAK_KILLS ?= 100
 
 .PHONY: help run test check cross race fuzz soak accept-first-light bench clean
 
-help:            ## this list
-	@grep -hE '^[a-z-]+: .*##|^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/' | expand -t 22
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 22
 
-run: bin/godcem  ## train the regression with DCEM and with gradient descent; pictures and report under out/
+run: bin/godcem ## train the regression with DCEM and with gradient descent: pictures and a report under out/regression
 	./bin/godcem regression --method both --out out/regression
 
-bin/godcem: $(GO_FILES) go.mod
+bin/godcem: $(GO_FILES) go.mod go.sum
 	$(GO) build -o $@ ./cmd/godcem
 
-test:            ## every test that a machine with Go alone can run
+test: ## every test that a machine with Go alone can run
 	$(GO) test ./...
 
-check:           ## formatting, vet, staticcheck
+check: ## formatting, vet, staticcheck
 	@out=$$(gofmt -l $(GO_FILES)); [ -z "$$out" ] || { echo "gofmt would change:"; echo "$$out"; exit 1; }
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
 
-cross:           ## builds for the other platforms that import godcem
-	for p in linux/arm64 darwin/arm64 windows/amd64; do \
+cross: ## builds for the other platforms that import godcem
+	@for p in linux/arm64 darwin/arm64 windows/amd64; do \
 	  echo "build $$p"; CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build ./... || exit 1; done
 
-race:            ## the library under the race detector (needs cgo)
-	$(GO) test -race ./kernels/... ./internal/... ./dcem/... ./autodiff/...
+race: ## the library under the race detector (needs cgo)
+	$(GO) test -race ./kernels/... ./internal/... ./dcem/... ./autodiff/... ./models/nn/...
+
+accept-first-light: ## the claims of the regression and of bumps over seeds (about 15 minutes): bench/results/first-light.json
+	$(GO) run ./bench/accept/firstlight
+
+soak: ## a million LML rows, a hundred kills, ten minutes of fuzzing per parser (about an hour)
+	GODCEM_SOAK=$(SOAK_ROWS) $(GO) test ./kernels -run '^TestSoakLML$$' -v -timeout 2h
+	GODCEM_KILLS=$(SOAK_KILLS) $(GO) test ./internal/run ./models/energy/regression ./models/energy/bumps -run 'Kill' -v -timeout 2h
+	$(MAKE) fuzz
+
+fuzz: ## FUZZTIME (10m) per parser
+	$(GO) test ./internal/run -run '^$$' -fuzz '^FuzzConfig$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 5x
+	$(GO) test ./internal/run -run '^$$' -fuzz '^FuzzCheckpoint$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 5x
+	$(GO) test ./models/nn -run '^$$' -fuzz '^FuzzNPZ$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 5x
+
+bench: ## the kernels' benchmarks
+	$(GO) test ./kernels ./models/nn -run '^$$' -bench . -benchtime 300ms
 
 clean:
 	rm -rf bin out
