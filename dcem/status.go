@@ -28,8 +28,8 @@ const (
 	WeightsSaturated
 	// StuckOnBounds: Mu is at a bound in at least half of the searched coordinates.
 	StuckOnBounds
-	// TooFewFinite: fewer than k costs were finite in the last iteration, which therefore left Mu and Sigma as they
-	// were.
+	// TooFewFinite: fewer than k costs were finite in the last iteration, or became infinite when divided by Temperature;
+	// the iteration therefore left Mu and Sigma as they were.
 	TooFewFinite
 	// Cancelled: the context, the callback or an error ended the solve early.
 	Cancelled
