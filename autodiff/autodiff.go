@@ -9,14 +9,17 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Gradients adds the gradient of the scalar out with respect to each node of wrt to their graph, and returns the gradients' nodes, in order.
+// Gradients adds the gradient of the scalar out with respect to each node of wrt to their graph, and returns the
+// gradients' nodes, in order.
 //
-// A gradient has the shape and the element type (float32 or float64) of its node and is an ordinary node: it can be differentiated again. wrt may
-// hold any nodes, inputs or not, out itself, and the same node twice; where one depends on another, its gradient counts the paths through that
-// other one. A node that does not influence out gets a constant of zeros. Nothing is marked, so that the same graph can be differentiated any
-// number of times, by gorgonia.Grad too.
+// A gradient has the shape and the element type (float32 or float64) of its node and is an ordinary node: it can be
+// differentiated again. wrt may hold any nodes, inputs or not, out itself, and the same node twice; where one depends
+// on another, its gradient counts the paths through that other one. A node that does not influence out gets a
+// constant of zeros. Nothing is marked, so that the same graph can be differentiated any number of times, by
+// gorgonia.Grad too.
 //
-// After a run, take a gradient's value with gorgonia.Read: the TapeMachine lets a later node reuse the memory of one that has consumers.
+// After a run, take a gradient's value with gorgonia.Read: the TapeMachine lets a later node reuse the memory of one
+// that has consumers.
 func Gradients(out *G.Node, wrt ...*G.Node) (G.Nodes, error) {
 	if err := inGraph("out", out); err != nil {
 		return nil, err
@@ -35,13 +38,15 @@ func Gradients(out *G.Node, wrt ...*G.Node) (G.Nodes, error) {
 	return VJP(G.Nodes{out}, G.Nodes{seed}, wrt...)
 }
 
-// VJP adds the vector-Jacobian products of outs to their graph: for each node of wrt the gradient of sum_i <seeds[i], outs[i]> with the seeds held
-// fixed. seeds[i] has the shape and element type of outs[i]. The rest is as in [Gradients].
+// VJP adds the vector-Jacobian products of outs to their graph: for each node of wrt the gradient of sum_i <seeds[i],
+// outs[i]> with the seeds held fixed. seeds[i] has the shape and element type of outs[i]. The rest is as in
+// [Gradients].
 func VJP(outs, seeds G.Nodes, wrt ...*G.Node) (G.Nodes, error) {
 	return vjp(outs, seeds, wrt, overrides)
 }
 
-// vjp is VJP with a given table of rules. Without one it does what Gorgonia's SymDiffs do by themselves (for the tests).
+// vjp is VJP with a given table of rules. Without one it does what Gorgonia's SymDiffs do by themselves (for the
+// tests).
 func vjp(outs, seeds, wrt G.Nodes, rules map[string]override) (G.Nodes, error) {
 	seeds, err := validate(outs, seeds, wrt)
 	if err != nil {
@@ -89,8 +94,9 @@ func vjp(outs, seeds, wrt G.Nodes, rules map[string]override) (G.Nodes, error) {
 	return grads, nil
 }
 
-// A sweep is one reverse pass. Gorgonia numbers nodes in the order of their making, a node after all its inputs, so descending ids are a reverse
-// topological order, and nothing older than the oldest node of wrt can lie between wrt and outs.
+// A sweep is one reverse pass. Gorgonia numbers nodes in the order of their making, a node after all its inputs, so
+// descending ids are a reverse topological order, and nothing older than the oldest node of wrt can lie between wrt
+// and outs.
 type sweep struct {
 	build   builder
 	rules   map[string]override
@@ -164,7 +170,8 @@ func (s *sweep) visit(n *G.Node) (v visit, err error) {
 	return v, nil
 }
 
-// differentiable tells which inputs of n's op to follow. Those of an op that is not an SDOp are followed to find out whether it matters.
+// differentiable tells which inputs of n's op to follow. Those of an op that is not an SDOp are followed to find out
+// whether it matters.
 func (s *sweep) differentiable(n *G.Node, inputs int) []bool {
 	if r, ok := s.rules[ruleKey(n.Op())]; ok && r.follow != nil {
 		return r.follow(inputs)
@@ -191,7 +198,8 @@ func (s *sweep) activate() {
 	}
 }
 
-// run goes from outs to wrt. When a node's turn comes all its consumers have had theirs, so that its gradient is complete.
+// run goes from outs to wrt. When a node's turn comes all its consumers have had theirs, so that its gradient is
+// complete.
 func (s *sweep) run(index *index) error {
 	for i := len(s.visits) - 1; i >= 0; i-- {
 		v := &s.visits[i]
@@ -286,7 +294,8 @@ func (s *sweep) rule(op G.Op) rule {
 	}
 }
 
-// fit checks a contribution against the node that it is for. One that is right but for dimensions of size 1 is reshaped.
+// fit checks a contribution against the node that it is for. One that is right but for dimensions of size 1 is
+// reshaped.
 func (s *sweep) fit(grad, in *G.Node) (*G.Node, error) {
 	switch {
 	case grad == nil:
@@ -306,7 +315,8 @@ func (s *sweep) fit(grad, in *G.Node) (*G.Node, error) {
 
 // inputsOf returns the inputs of n in order, duplicates kept.
 func inputsOf(g *G.ExprGraph, n *G.Node) (G.Nodes, error) {
-	// Removing a node from a graph leaves its index pointing to the wrong nodes; From would then answer with another node's inputs.
+	// Removing a node from a graph leaves its index pointing to the wrong nodes; From would then answer with another
+	// node's inputs.
 	if g.Node(n.ID()) != n {
 		return nil, fmt.Errorf("autodiff: %s cannot be found by its id: a node was removed from the graph", describe(n))
 	}

@@ -8,10 +8,12 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// A builder adds nodes to a graph. After an error it does nothing more and returns nil, so that a rule checks once, at its end.
+// A builder adds nodes to a graph. After an error it does nothing more and returns nil, so that a rule checks once,
+// at its end.
 //
-// Gorgonia gives back an existing node where it takes a new one for equal, and it compares 32-bit hashes of the inputs (some op hashes also
-// leave attributes out: a slice's bounds count modulo 256). The builder looks at what it gets, and at a wrong node tries again on a copy.
+// Gorgonia gives back an existing node where it takes a new one for equal, and it compares 32-bit hashes of the
+// inputs (some op hashes also leave attributes out: a slice's bounds count modulo 256). The builder looks at what it
+// gets, and at a wrong node tries again on a copy.
 type builder struct {
 	g   *G.ExprGraph
 	err error
@@ -161,8 +163,9 @@ func (b *builder) untranspose(x *G.Node, shape tensor.Shape, axes []int) *G.Node
 	return b.transpose(b.reshape(x, permuted), back)
 }
 
-// sum sums over the axes, all of them if none is named, and drops them. The tensor package gets sums over an axis wrong that is neither of the
-// first two nor the last, so tensors of more than 3 dimensions are summed one axis at a time as (before, axis, after).
+// sum sums over the axes, all of them if none is named, and drops them. The tensor package gets sums over an axis
+// wrong that is neither of the first two nor the last, so tensors of more than 3 dimensions are summed one axis at a
+// time as (before, axis, after).
 func (b *builder) sum(x *G.Node, axes ...int) *G.Node {
 	gsum := func(x *G.Node, axes ...int) *G.Node {
 		return b.node(func(in G.Nodes) (*G.Node, error) { return G.Sum(in[0], axes...) }, x)
@@ -199,7 +202,8 @@ func (b *builder) copy(x *G.Node) *G.Node {
 	return b.apply(newReshape(x.Shape(), x), x)
 }
 
-// expand repeats x, whose elements are those of a tensor of shape keep, along the axes on which keep is 1 and to is not.
+// expand repeats x, whose elements are those of a tensor of shape keep, along the axes on which keep is 1 and to is
+// not.
 func (b *builder) expand(x *G.Node, keep, to tensor.Shape) *G.Node {
 	if b.err != nil {
 		return nil

@@ -8,13 +8,15 @@ import (
 	G "gorgonia.org/gorgonia"
 )
 
-// Check reports where Gorgonia's TapeMachine would compute wrong values for g without a word, nil where it finds nothing:
+// Check reports where Gorgonia's TapeMachine would compute wrong values for g without a word, nil where it finds
+// nothing:
 //
 //   - two nodes with the same 32-bit hash, of which the TapeMachine takes one for the other (rename an input);
 //   - memory written over while it is still needed under another name, which gorgonia.Reshape (take [Reshape]) and Concat of one node bring about;
 //   - sums and maxima over an axis that is neither of the first two nor the last (reshape to 3 dimensions before).
 //
-// Meant for tests of models, and for a graph that has been put together and is about to be run for long. The time is linear in the graph's size.
+// Meant for tests of models, and for a graph that has been put together and is about to be run for long. The time is
+// linear in the graph's size.
 func Check(g *G.ExprGraph) error {
 	if g == nil {
 		return errors.New("autodiff: Check: the graph is nil")
@@ -104,7 +106,8 @@ func (c *checker) memoryOf(n *G.Node) *memory {
 	return c.memory[n]
 }
 
-// pinned: inputs and constants, and the gradients of inputs that gorgonia.Grad has marked, are never chosen to be written over.
+// pinned: inputs and constants, and the gradients of inputs that gorgonia.Grad has marked, are never chosen to be
+// written over.
 func (m *memory) pinned(n *G.Node) bool {
 	if m.keep && n == m.names[0] {
 		return true
@@ -149,8 +152,8 @@ func (c *checker) reduction(n, in *G.Node) {
 	}
 }
 
-// writesOver reports whether the TapeMachine lets op write its result over an input: not where it allocates beforehand, and only where the op
-// can be handed memory.
+// writesOver reports whether the TapeMachine lets op write its result over an input: not where it allocates
+// beforehand, and only where the op can be handed memory.
 func writesOver(op G.Op) bool {
 	_, ok := op.(G.UsePreallocDoer)
 	return ok && op.ReturnsPtr() && !op.CallsExtern()

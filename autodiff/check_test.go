@@ -79,8 +79,8 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// Random graphs with gorgonia.Reshape: where Check finds nothing the TapeMachine's values are right, and a gradient that was added adds nothing
-// for Check to find.
+// Random graphs with gorgonia.Reshape: where Check finds nothing the TapeMachine's values are right, and a gradient
+// that was added adds nothing for Check to find.
 func TestCheckRandomGraphs(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	clean, dirty, caught := 0, 0, 0

@@ -8,8 +8,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// expandOp repeats a tensor: element i of the result is the element of the input, read as of shape keep, whose coordinates are those of i,
-// 0 where keep is 1.
+// expandOp repeats a tensor: element i of the result is the element of the input, read as of shape keep, whose
+// coordinates are those of i, 0 where keep is 1.
 type expandOp struct {
 	shaped
 	keep tensor.Shape

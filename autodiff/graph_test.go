@@ -10,7 +10,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// descent is gradient descent on the energy E(y) = sum softplus(softplus(y A + a) B) + |y|^2/2 with its loss |y_T - target|^2.
+// descent is gradient descent on the energy E(y) = sum softplus(softplus(y A + a) B) + |y|^2/2 with its loss |y_T -
+// target|^2.
 type descent struct {
 	g                *G.ExprGraph
 	inputs           G.Nodes // y0, A, a, B, target
@@ -81,7 +82,8 @@ func (d *descent) plain(x []float64, steps int) (y []float64, loss float64) {
 	return y, loss
 }
 
-// The baseline's case: the gradient of the outcome of gradient descent with respect to the energy's weights and to the start.
+// The baseline's case: the gradient of the outcome of gradient descent with respect to the energy's weights and to
+// the start.
 func TestUnrolledDescent(t *testing.T) {
 	for _, steps := range []int{1, 3, 10} {
 		t.Run(fmt.Sprint(steps), func(t *testing.T) {
@@ -287,7 +289,8 @@ func TestVJP(t *testing.T) {
 	}
 }
 
-// A chain of 30,000 nodes, each of which uses x too. The TapeMachine's compiler would take minutes, so the values come from evaluate.
+// A chain of 30,000 nodes, each of which uses x too. The TapeMachine's compiler would take minutes, so the values
+// come from evaluate.
 func TestDeep(t *testing.T) {
 	const links = 15000
 	g := G.NewGraph()

@@ -107,8 +107,9 @@ func size(ns ...*G.Node) (total int) {
 	return total
 }
 
-// A stage is a case's graph up to some order of differentiation: the inputs, then the weights of each order, and the scalar reached.
-// Order 0: f = <w, out>. Order k: the gradients g_i of the scalar of order k-1, and h = sum_i <v_i, g_i>.
+// A stage is a case's graph up to some order of differentiation: the inputs, then the weights of each order, and the
+// scalar reached. Order 0: f = <w, out>. Order k: the gradients g_i of the scalar of order k-1, and h = sum_i <v_i,
+// g_i>.
 type stage struct {
 	g       *G.ExprGraph
 	x       G.Nodes // the case's inputs
@@ -117,8 +118,8 @@ type stage struct {
 	grads   G.Nodes
 }
 
-// makeStage builds c up to the given order. fed puts an elementwise product between inputs and op, so that the op's operands are nodes
-// that the TapeMachine may overwrite.
+// makeStage builds c up to the given order. fed puts an elementwise product between inputs and op, so that the op's
+// operands are nodes that the TapeMachine may overwrite.
 func makeStage(c opCase, dt tensor.Dtype, order int, fed bool, grad gradients) (*stage, error) {
 	s := &stage{g: G.NewGraph()}
 	input := func(name string, shape []int) *G.Node {
@@ -178,7 +179,8 @@ func makeStage(c opCase, dt tensor.Dtype, order int, fed bool, grad gradients) (
 	return s, nil
 }
 
-// verify compares the gradients of the given order of c with finite differences of the scalar they are the gradients of, at two points.
+// verify compares the gradients of the given order of c with finite differences of the scalar they are the gradients
+// of, at two points.
 func verify(c opCase, order int, fed bool, grad gradients) error {
 	with, err := makeStage(c, tensor.Float64, order, fed, grad)
 	if err != nil {
@@ -244,7 +246,8 @@ func verify(c opCase, order int, fed bool, grad gradients) error {
 // errWrong: it ran, but to wrong values.
 var errWrong = errors.New("wrong")
 
-// tolerance for float64 against finite differences with step 1e-3: their own error is about 1e-11 of the fourth and fifth derivatives here.
+// tolerance for float64 against finite differences with step 1e-3: their own error is about 1e-11 of the fourth and
+// fifth derivatives here.
 const tolerance = 1e-8
 
 // point draws values for the inputs of a stage: the case's inputs from its range, then weights.

@@ -7,10 +7,11 @@ import (
 	G "gorgonia.org/gorgonia"
 )
 
-// An index speeds up the adding of nodes. For every node added Gorgonia looks its id up, by a search through all the nodes the first time: time
-// quadratic in the size of the graph, nearly all of it spent there beyond some 10,000 nodes. What the searches find is kept in a map from ids
-// to places in the list of nodes. In a graph from which nothing was removed the place of a node is its id, so the entries of the nodes to come
-// are written ahead, and those of nodes that did not come are taken out again. If the map is not what this expects, nothing is done.
+// An index speeds up the adding of nodes. For every node added Gorgonia looks its id up, by a search through all the
+// nodes the first time: time quadratic in the size of the graph, nearly all of it spent there beyond some 10,000
+// nodes. What the searches find is kept in a map from ids to places in the list of nodes. In a graph from which
+// nothing was removed the place of a node is its id, so the entries of the nodes to come are written ahead, and those
+// of nodes that did not come are taken out again. If the map is not what this expects, nothing is done.
 type index struct {
 	g     *G.ExprGraph
 	byID  map[int64]int

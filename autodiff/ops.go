@@ -11,8 +11,9 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Reshape gives n another shape of the same size. Unlike gorgonia.Reshape, whose result lives in its input's memory although the TapeMachine
-// knows nothing of that and lets the next op write over both, the result has memory of its own.
+// Reshape gives n another shape of the same size. Unlike gorgonia.Reshape, whose result lives in its input's memory
+// although the TapeMachine knows nothing of that and lets the next op write over both, the result has memory of its
+// own.
 func Reshape(n *G.Node, shape ...int) (*G.Node, error) {
 	if err := inGraph("n", n); err != nil {
 		return nil, err
@@ -35,9 +36,9 @@ func Reshape(n *G.Node, shape ...int) (*G.Node, error) {
 	return r, b.err
 }
 
-// Expand repeats n along its axes of size 1, and along new axes before its first, up to shape, as NumPy's broadcast_to does: (3) and (1, 3) expand to
-// (2, 3), and so do (2, 1), (1, 1) and a scalar. It takes the place of the Reshape, SizeOf and Repeats of gorgonia.Broadcast, in a fraction of
-// their time and with memory of its own.
+// Expand repeats n along its axes of size 1, and along new axes before its first, up to shape, as NumPy's
+// broadcast_to does: (3) and (1, 3) expand to (2, 3), and so do (2, 1), (1, 1) and a scalar. It takes the place of
+// the Reshape, SizeOf and Repeats of gorgonia.Broadcast, in a fraction of their time and with memory of its own.
 func Expand(n *G.Node, shape ...int) (*G.Node, error) {
 	if err := inGraph("n", n); err != nil {
 		return nil, err

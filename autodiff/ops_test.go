@@ -17,8 +17,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the table in README.md")
 
-// Every op against finite differences: first derivatives with inputs as operands and with operands that the TapeMachine may overwrite, second
-// derivatives with the latter.
+// Every op against finite differences: first derivatives with inputs as operands and with operands that the
+// TapeMachine may overwrite, second derivatives with the latter.
 func TestOps(t *testing.T) {
 	for _, c := range opCases() {
 		t.Run(c.name, func(t *testing.T) {

@@ -10,8 +10,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// evaluate runs g node by node, each op on copies of its inputs' values, so that nothing can be written over: what the TapeMachine ought to give.
-// The inputs' values are those bound to them.
+// evaluate runs g node by node, each op on copies of its inputs' values, so that nothing can be written over: what
+// the TapeMachine ought to give. The inputs' values are those bound to them.
 func evaluate(g *G.ExprGraph) (map[*G.Node]G.Value, error) {
 	values := make(map[*G.Node]G.Value)
 	for _, n := range g.AllNodes() {
@@ -132,7 +132,8 @@ func scalar(g *G.ExprGraph, name string) *G.Node {
 	return G.NewScalar(g, tensor.Float64, G.WithName(name))
 }
 
-// total is the scalar sum of w*n with an input w, so that the gradient of n is not trivial. w's values are 0.5, 1.5, 2.5, ...
+// total is the scalar sum of w*n with an input w, so that the gradient of n is not trivial. w's values are 0.5, 1.5,
+// 2.5, ...
 func total(t testing.TB, n *G.Node, name string) *G.Node {
 	t.Helper()
 	w := G.NewTensor(n.Graph(), n.Dtype(), n.Dims(), G.WithShape(n.Shape()...), G.WithName(name))

@@ -8,8 +8,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// reshapeOp copies its first input into another shape. Further inputs are not looked at: they are kept from being overwritten before this op
-// has run (see shields). The tag is 0 but where a node is wanted whose hash is its own.
+// reshapeOp copies its first input into another shape. Further inputs are not looked at: they are kept from being
+// overwritten before this op has run (see shields). The tag is 0 but where a node is wanted whose hash is its own.
 type reshapeOp struct {
 	shaped
 	tag int64

@@ -33,8 +33,8 @@ type override struct {
 	rule   rule                    // for SymDiff; nil keeps that
 }
 
-// overrides has our own rules for ops whose SymDiff or DiffWRT is wrong, missing or unsafe in Gorgonia v0.9.18; each says in what. It is keyed by
-// the type of the op and, where many ops share one, a name (see ruleKey).
+// overrides has our own rules for ops whose SymDiff or DiffWRT is wrong, missing or unsafe in Gorgonia v0.9.18; each
+// says in what. It is keyed by the type of the op and, where many ops share one, a name (see ruleKey).
 var overrides = map[string]override{
 	// -g/(2y^3) where -g*y^3/2 is meant.
 	"gorgonia.elemUnaryOp invSqrt": {rule: func(b *builder, c call) G.Nodes {
@@ -52,29 +52,33 @@ var overrides = map[string]override{
 			b.wanted(c, 1, func() *G.Node { return b.matmul(c.x(b, 0), c.grad) }),
 		}
 	}},
-	// The right rule, but a product transposes its operand in place while it runs, and with it the other operand where both are one node.
+	// The right rule, but a product transposes its operand in place while it runs, and with it the other operand where
+	// both are one node.
 	"gorgonia.linAlgBinOp matmul": {rule: func(b *builder, c call) G.Nodes {
 		if slices.Contains(c.in, c.grad) {
 			c.grad = b.copy(c.grad)
 		}
 		return transplant(b, c)
 	}},
-	// gorgonia.Reshape hands out a second name for its input's memory, and the TapeMachine then lets ops write over either while the other is
-	// needed (see shields). Its gradient is a Reshape, too, and fails at run time where it should give a scalar.
+	// gorgonia.Reshape hands out a second name for its input's memory, and the TapeMachine then lets ops write over
+	// either while the other is needed (see shields). Its gradient is a Reshape, too, and fails at run time where it
+	// should give a scalar.
 	"gorgonia.reshapeOp": {rule: func(b *builder, c call) G.Nodes { return G.Nodes{b.reshape(c.grad, c.in[0].Shape())} }},
 	// A Reshape, and then a Repeat for each axis.
 	"gorgonia.sumOp": {rule: func(b *builder, c call) G.Nodes {
 		x := c.in[0].Shape()
 		return G.Nodes{b.expand(c.grad, keepDims(x, ints(c.op, "along")), x)}
 	}},
-	// A Sum over the repeated axis: it drops an axis that the input has, is not the gradient where the input is longer than 1 there, and hits
-	// the wrong sums over inner axes of tensors of 4 dimensions or more (see builder.sum).
+	// A Sum over the repeated axis: it drops an axis that the input has, is not the gradient where the input is longer
+	// than 1 there, and hits the wrong sums over inner axes of tensors of 4 dimensions or more (see builder.sum).
 	"*gorgonia.repeatOp": {rule: diffRepeat},
 	// By Reshape and Repeat, and 4 axes at most.
 	"*gorgonia.maxOp": {rule: diffMax},
-	// DiffWRT says that the slice's gradient has no influence and that the tensor that gives only the shape has: second derivatives were wrong.
+	// DiffWRT says that the slice's gradient has no influence and that the tensor that gives only the shape has: second
+	// derivatives were wrong.
 	"gorgonia.sliceIncrOp": {follow: func(int) []bool { return []bool{false, true} }},
-	// By slices, whose hash has the bounds modulo 256: of three blocks 128 wide the last gets the gradient of the first. And by Reshape.
+	// By slices, whose hash has the bounds modulo 256: of three blocks 128 wide the last gets the gradient of the first.
+	// And by Reshape.
 	"gorgonia.concatOp": {rule: diffConcat},
 	// By an op without derivatives.
 	"*gorgonia.softmaxOp": {rule: diffSoftMax},

@@ -6,11 +6,12 @@ import (
 	G "gorgonia.org/gorgonia"
 )
 
-// Shields keep values right that the TapeMachine would overwrite. gorgonia.Reshape hands out its input's memory under a second name; the
-// TapeMachine counts the uses of either name alone, and lets an op write over the memory after the last use of one while the other is still
-// needed. (So tanh, Reshape, Add is enough for a wrong gradient from gorgonia.Grad.) A gradient therefore uses no node of such a family itself
-// but a copy of it, by an op that has the whole family for inputs: nodes run in the order of their making, so nothing made before the copy can
-// write over any of them, and nothing made after it reads them.
+// Shields keep values right that the TapeMachine would overwrite. gorgonia.Reshape hands out its input's memory under
+// a second name; the TapeMachine counts the uses of either name alone, and lets an op write over the memory after the
+// last use of one while the other is still needed. (So tanh, Reshape, Add is enough for a wrong gradient from
+// gorgonia.Grad.) A gradient therefore uses no node of such a family itself but a copy of it, by an op that has the
+// whole family for inputs: nodes run in the order of their making, so nothing made before the copy can write over any
+// of them, and nothing made after it reads them.
 type shields map[*G.Node]G.Nodes
 
 func newShields(g *G.ExprGraph) shields {

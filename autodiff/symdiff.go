@@ -44,7 +44,8 @@ func symDiff(b *builder, c call) G.Nodes {
 	return slices.Clone(grads)
 }
 
-// transplant is the rule of Gorgonia's ops: their own, but made in a graph apart, from which what is wanted is copied over. Done in place, they
+// transplant is the rule of Gorgonia's ops: their own, but made in a graph apart, from which what is wanted is copied
+// over. Done in place, they
 //
 //   - add the gradients of all inputs, wanted or not, and the TapeMachine computes every node there is;
 //   - bring in constants named by their value, and Gorgonia identifies constants by name: in a graph with a float32 or an int constant 1 that

@@ -9,8 +9,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// compare takes the gradients of out both ways, each in a graph of its own that build makes, checks that Gorgonia's are not right (so that
-// the reason for our way of doing it still holds), and that ours agree with want.
+// compare takes the gradients of out both ways, each in a graph of its own that build makes, checks that Gorgonia's
+// are not right (so that the reason for our way of doing it still holds), and that ours agree with want.
 func compare(t *testing.T, build func(g *G.ExprGraph) (out *G.Node, wrt G.Nodes), stock gradients, want ...[]float64) {
 	t.Helper()
 	run := func(grad gradients) (got [][]float64, err error) {
@@ -156,8 +156,8 @@ func TestConcatOfWideBlocks(t *testing.T) {
 	}, stock, want...)
 }
 
-// Two vectors of 3 with the first two names have the same hash; of two with the others only the cosines have. Gorgonia takes the cosines of
-// either pair for one node.
+// Two vectors of 3 with the first two names have the same hash; of two with the others only the cosines have.
+// Gorgonia takes the cosines of either pair for one node.
 const (
 	twinA, twinB     = "gvmzur", "viqwhx"
 	cousinA, cousinB = "bwaslt", "ohbykn"
@@ -204,7 +204,8 @@ func TestHashCollision(t *testing.T) {
 	})
 }
 
-// A product with a transposed operand transposes it in place for the while, and the other operand with it where both are one tensor.
+// A product with a transposed operand transposes it in place for the while, and the other operand with it where both
+// are one tensor.
 func TestProductWithItself(t *testing.T) {
 	g := G.NewGraph()
 	a, b := matrix(g, "a", 2, 2), matrix(g, "b", 2, 2)

@@ -18,9 +18,11 @@ type Config struct {
 	Elites     int // elite budget k, 1 <= k <= N; 0 means 10. At k = 1 the weights are the softmax of -v/tau
 	Iterations int // T; 0 means 10
 
-	// Temperature is tau in eq. (3), above 0; 0 means 1. It divides the normalised costs: the smaller, the closer to vanilla CEM.
+	// Temperature is tau in eq. (3), above 0; 0 means 1. It divides the normalised costs: the smaller, the closer to
+	// vanilla CEM.
 	Temperature float64
-	// Hard replaces the soft top-k by the exact one: vanilla CEM, the limit tau -> 0. Gradients then flow through the samples alone.
+	// Hard replaces the soft top-k by the exact one: vanilla CEM, the limit tau -> 0. Gradients then flow through the
+	// samples alone.
 	Hard bool
 	// Relaxation chooses the soft top-k; the zero value is LML.
 	Relaxation kernels.Relaxation
@@ -29,12 +31,14 @@ type Config struct {
 
 	// Lower and Upper bound each dimension: D values, or one for all; nil, -Inf and +Inf mean none.
 	Lower, Upper []float64
-	// Mu and Sigma start the search: B*D values, or D for every problem alike, or one; nil means 0 and 1. Sigma is at least 0.
+	// Mu and Sigma start the search: B*D values, or D for every problem alike, or one; nil means 0 and 1. Sigma is at
+	// least 0.
 	Mu, Sigma []float64
 	// SigmaMin is the floor of sigma after each refit, at least 0.
 	SigmaMin float64
 
-	// Seed and Draw select the noise: iteration t uses draw number Draw + t. Solves with equal Seed, Draw and run number share their noise.
+	// Seed and Draw select the noise: iteration t uses draw number Draw + t. Solves with equal Seed, Draw and run number
+	// share their noise.
 	Seed, Draw uint64
 
 	// The fields below are for graphs, and for Unroll alone.

@@ -10,8 +10,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// An objective with a parameter, its minimum found by DCEM, and the parameter learnt through the solve: gradient descent on where the
-// minimum should be.
+// An objective with a parameter, its minimum found by DCEM, and the parameter learnt through the solve: gradient
+// descent on where the minimum should be.
 func Example() {
 	g := G.NewGraph()
 	centre := []float64{-1, 2}

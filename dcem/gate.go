@@ -37,14 +37,16 @@ type gateState struct {
 
 var gates atomic.Uint64
 
-// gateOp is the identity on the candidates; backwards it lets no gradient through for the samples whose cost is not finite.
+// gateOp is the identity on the candidates; backwards it lets no gradient through for the samples whose cost is not
+// finite.
 type gateOp[T kernels.Float] struct {
 	identityOp[T]
 	size
 	state *gateState
 }
 
-// A gate belongs to one call of one objective, so its name holds a number of its own: two objectives on the same candidates do not merge.
+// A gate belongs to one call of one objective, so its name holds a number of its own: two objectives on the same
+// candidates do not merge.
 func (k gateOp[T]) String() string { return fmt.Sprintf("dcem.Gate{%d}", k.state.id) }
 func (k gateOp[T]) Link() *G.Node  { return k.state.costs }
 func (k gateOp[T]) Rules() []*graphop.Rule {

@@ -14,9 +14,9 @@ type keepOp[T kernels.Float] struct{ identityOp[T] }
 func (k keepOp[T]) String() string         { return "dcem.Keep{}" }
 func (k keepOp[T]) Rules() []*graphop.Rule { return []*graphop.Rule{graphop.By(k, graphop.Gradient)} }
 
-// Keep adds a copy of x whose value can be read after a run. The TapeMachine lets an op write its result over an input that nothing uses
-// later, so that the value of a node inside the graph may be that of another by the end; a copy that
-// nothing else consumes stays what it is.
+// Keep adds a copy of x whose value can be read after a run. The TapeMachine lets an op write its result over an
+// input that nothing uses later, so that the value of a node inside the graph may be that of another by the end; a
+// copy that nothing else consumes stays what it is.
 func Keep(x *G.Node) (*G.Node, error) {
 	if x == nil {
 		return nil, fmt.Errorf("dcem: Keep: x is nil")
@@ -24,7 +24,8 @@ func Keep(x *G.Node) (*G.Node, error) {
 	return typed(x.Dtype(), keepOp[float32]{}, keepOp[float64]{}, x.Shape(), x)
 }
 
-// Keep returns the iterates as copies to be read after a run (see the function [Keep]). Call it before the graph is compiled.
+// Keep returns the iterates as copies to be read after a run (see the function [Keep]). Call it before the graph is
+// compiled.
 func (u *Unrolled) Keep() ([]Iterate, error) {
 	if u.kept != nil {
 		return u.kept, nil

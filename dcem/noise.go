@@ -36,15 +36,17 @@ func (k noiseOp[T]) Run(out any, in []any) {
 
 func (k noiseOp[T]) Rules() []*graphop.Rule { return []*graphop.Rule{nil} }
 
-// RunNode adds the run number to a graph: an int64 scalar input, 0 at first. Every draw of [Normal] and [Uniform] depends on it, so setting it
-// with gorgonia.Let(run, int64(n)) gives fresh noise, and setting it back gives the same noise again.
+// RunNode adds the run number to a graph: an int64 scalar input, 0 at first. Every draw of [Normal] and [Uniform]
+// depends on it, so setting it with gorgonia.Let(run, int64(n)) gives fresh noise, and setting it back gives the same
+// noise again.
 func RunNode(g *G.ExprGraph, name string) *G.Node {
 	return G.NewScalar(g, tensor.Int64, G.WithName(name), G.WithValue(int64(0)))
 }
 
-// Normal adds standard normal noise of the given shape and element type to the graph of run, an int64 scalar node (see [RunNode]).
-// The noise is a pure function of seed, draw, run and element (Philox4x32-10, see doc/equations.md): the same bits on every machine, for any
-// number of threads. Give different draws different draw numbers: nodes of equal seed, draw and shape are one node.
+// Normal adds standard normal noise of the given shape and element type to the graph of run, an int64 scalar node
+// (see [RunNode]). The noise is a pure function of seed, draw, run and element (Philox4x32-10, see doc/equations.md):
+// the same bits on every machine, for any number of threads. Give different draws different draw numbers: nodes of
+// equal seed, draw and shape are one node.
 func Normal(run *G.Node, dt tensor.Dtype, seed, draw uint64, shape ...int) (*G.Node, error) {
 	return noise("Normal", run, dt, seed, draw, false, shape)
 }

@@ -26,7 +26,8 @@ func (k normaliseOp[T]) Rules() []*graphop.Rule {
 	return []*graphop.Rule{graphop.By(normaliseGradOp[T]{k}, 0, graphop.Gradient)}
 }
 
-// normaliseGradOp is the gradient of normaliseOp: inputs f, g. It is linear and self-adjoint in g, the Jacobian being symmetric.
+// normaliseGradOp is the gradient of normaliseOp: inputs f, g. It is linear and self-adjoint in g, the Jacobian being
+// symmetric.
 type normaliseGradOp[T kernels.Float] struct{ normaliseOp[T] }
 
 func (k normaliseGradOp[T]) String() string {
@@ -44,7 +45,8 @@ func (k normaliseGradOp[T]) Rules() []*graphop.Rule {
 	}
 }
 
-// normaliseGrad2Op is the gradient of <v, normaliseGradOp(f, g)> with respect to f: inputs f, g, v. The third derivative is not available.
+// normaliseGrad2Op is the gradient of <v, normaliseGradOp(f, g)> with respect to f: inputs f, g, v. The third
+// derivative is not available.
 type normaliseGrad2Op[T kernels.Float] struct{ normaliseOp[T] }
 
 func (k normaliseGrad2Op[T]) String() string {
@@ -80,9 +82,9 @@ type NormaliseOptions struct {
 	PassThrough bool
 }
 
-// Normalise standardises costs per problem, eq. (2): (f - mean) / (std + 1e-6), with mean and standard deviation (n - 1) over the finite costs of
-// the last axis. Costs that are NaN or infinite are excluded: they come out as +Inf, which [LML] and [TopK] give
-// weight 0, and receive gradient 0.
+// Normalise standardises costs per problem, eq. (2): (f - mean) / (std + 1e-6), with mean and standard deviation (n -
+// 1) over the finite costs of the last axis. Costs that are NaN or infinite are excluded: they come out as +Inf,
+// which [LML] and [TopK] give weight 0, and receive gradient 0.
 func Normalise(f *G.Node, o NormaliseOptions) (*G.Node, error) {
 	rows, n, err := lastAxis("Normalise", "f", f)
 	if err != nil {

@@ -14,8 +14,8 @@ import (
 // not change x, and must keep neither slice. A cost that is NaN or infinite excludes its candidate, as does one left
 // unwritten. An error ends the solve.
 //
-// [CostFunc] makes one of a Go function on the batch, [PerCandidate] of a Go function of one candidate, [NewGraphObjective] of a
-// Gorgonia graph.
+// [CostFunc] makes one of a Go function on the batch, [PerCandidate] of a Go function of one candidate,
+// [NewGraphObjective] of a Gorgonia graph.
 type BatchObjective[T kernels.Float] interface {
 	Costs(costs, x []T) error
 }

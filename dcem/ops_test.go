@@ -15,8 +15,9 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// An opCase is one op with its differentiable inputs. The harness derives from it: the gradient on the TapeMachine (gorgonia.Grad), on the
-// LispMachine and by package autodiff, against finite differences in float64; the second derivative by autodiff; and float32 against float64.
+// An opCase is one op with its differentiable inputs. The harness derives from it: the gradient on the TapeMachine
+// (gorgonia.Grad), on the LispMachine and by package autodiff, against finite differences in float64; the second
+// derivative by autodiff; and float32 against float64.
 type opCase struct {
 	name   string
 	shapes []tensor.Shape
@@ -25,8 +26,8 @@ type opCase struct {
 	build  func(g *G.ExprGraph, in G.Nodes) (*G.Node, error)
 	// once says that the op's second-derivative kernel has no derivative of its own.
 	once bool
-	// single says that the arrays have one element: the stock LispMachine's own product rule adds x*dy twice over for those
-	// (x*x*x at 1.1 gives 3.751, not 3.63), so it is left out.
+	// single says that the arrays have one element: the stock LispMachine's own product rule adds x*dy twice over for
+	// those (x*x*x at 1.1 gives 3.751, not 3.63), so it is left out.
 	single bool
 	// kink is the distance of a point to the nearest kink, where finite differences say nothing; nil: smooth.
 	kink func(x []float64) float64
@@ -109,7 +110,8 @@ func opCases() []opCase {
 	}
 }
 
-// run builds loss = sum cube(op(inputs)) and evaluates what want asks for: the loss, its gradient, <v, gradient>, or the gradient of that.
+// run builds loss = sum cube(op(inputs)) and evaluates what want asks for: the loss, its gradient, <v, gradient>, or
+// the gradient of that.
 type quantity int
 
 const (

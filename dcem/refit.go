@@ -11,7 +11,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// refitMuOp is eq. (4): mu = sum w x / k. Inputs x, w and, optionally, the mu to keep where all weights of a problem are 0.
+// refitMuOp is eq. (4): mu = sum w x / k. Inputs x, w and, optionally, the mu to keep where all weights of a problem
+// are 0.
 type refitMuOp[T kernels.Float] struct {
 	size
 	k    int
@@ -85,7 +86,8 @@ func (k keptOp[T]) Rules() []*graphop.Rule {
 	return []*graphop.Rule{nil, graphop.By(k, 0, graphop.Gradient)}
 }
 
-// refitSigmaOp is sigma = max(sqrt(sum w (x - mu)^2 / k), sigmaMin). Inputs x, w, mu and, optionally, the sigma to keep.
+// refitSigmaOp is sigma = max(sqrt(sum w (x - mu)^2 / k), sigmaMin). Inputs x, w, mu and, optionally, the sigma to
+// keep.
 type refitSigmaOp[T kernels.Float] struct {
 	size
 	k        int
@@ -146,8 +148,8 @@ func (k refitSigmaGradOp[T]) twin(in G.Nodes) (*G.Node, int, error) {
 	return s, k.which, t.err
 }
 
-// powerOp is c*v^p * m_1 * m_2 ... where v > 0 and sqrt(v) > cut, else 0; inputs v, m_1, m_2, .... It is the square root above a floor, and being
-// closed under differentiation, all its derivatives.
+// powerOp is c*v^p * m_1 * m_2 ... where v > 0 and sqrt(v) > cut, else 0; inputs v, m_1, m_2, .... It is the square
+// root above a floor, and being closed under differentiation, all its derivatives.
 type powerOp[T kernels.Float] struct {
 	c, p, cut float64
 	factors   int
@@ -192,12 +194,14 @@ func (k powerOp[T]) Rules() []*graphop.Rule {
 type RefitOptions struct {
 	// SigmaMin is the floor of sigma, at least 0. At the floor the gradient is 0.
 	SigmaMin float64
-	// PrevMu and PrevSigma, of shape (B, D) and given together, are kept by a problem whose weights are all 0 (too few finite costs).
+	// PrevMu and PrevSigma, of shape (B, D) and given together, are kept by a problem whose weights are all 0 (too few
+	// finite costs).
 	PrevMu, PrevSigma *G.Node
 }
 
-// Refit adds the weighted moments of the samples to the graph, eq. (4): x of shape (B, N, D), weights w of shape (B, N) that sum to k,
-// mu = sum w x / k and sigma = max(sqrt(sum w (x-mu)^2 / k), SigmaMin) of shape (B, D). The gradient of the square root is 0 at variance 0.
+// Refit adds the weighted moments of the samples to the graph, eq. (4): x of shape (B, N, D), weights w of shape (B,
+// N) that sum to k, mu = sum w x / k and sigma = max(sqrt(sum w (x-mu)^2 / k), SigmaMin) of shape (B, D). The
+// gradient of the square root is 0 at variance 0.
 func Refit(x, w *G.Node, k int, o RefitOptions) (mu, sigma *G.Node, err error) {
 	const fn = "Refit"
 	if err = wantShape(fn, "x", x, -1, -1, -1); err != nil {

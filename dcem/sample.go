@@ -113,13 +113,13 @@ func (k clampGradOp[T]) Rules() []*graphop.Rule {
 
 // SampleOptions are the bounds of [Sample]. The zero value is unbounded.
 type SampleOptions struct {
-	// Lower and Upper limit each dimension: D values, or one for all; -Inf and +Inf stand for none. The gradient of a clamped
-	// coordinate is 0; on the bound itself it is 1.
+	// Lower and Upper limit each dimension: D values, or one for all; -Inf and +Inf stand for none. The gradient of a
+	// clamped coordinate is 0; on the bound itself it is 1.
 	Lower, Upper []float64
 }
 
-// Sample adds the candidates X = clamp(mu + sigma*eps) to the graph, eq. (1): mu and sigma of shape (B, D), eps and X of shape (B, N, D).
-// Gradients flow into mu, sigma and eps.
+// Sample adds the candidates X = clamp(mu + sigma*eps) to the graph, eq. (1): mu and sigma of shape (B, D), eps and X
+// of shape (B, N, D). Gradients flow into mu, sigma and eps.
 func Sample(mu, sigma, eps *G.Node, o SampleOptions) (*G.Node, error) {
 	const fn = "Sample"
 	if err := wantShape(fn, "eps", eps, -1, -1, -1); err != nil {

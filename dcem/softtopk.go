@@ -12,9 +12,9 @@ import (
 
 // softTopK holds what the ops of this file share: y = softtopk_k(scale*x) over the last axis.
 //
-// The forward pass is two nodes. softTopKSolveOp finds each row's threshold, a pivot and a shift in float64 whatever the graph's type;
-// softTopKOp maps x to the weights given the threshold. The threshold's dependence on x is part of the second's graphop.Gradient, so the first has none:
-// the backward pass reuses the root and solves nothing.
+// The forward pass is two nodes. softTopKSolveOp finds each row's threshold, a pivot and a shift in float64 whatever
+// the graph's type; softTopKOp maps x to the weights given the threshold. The threshold's dependence on x is part of
+// the second's graphop.Gradient, so the first has none: the backward pass reuses the root and solves nothing.
 type softTopK[T kernels.Float] struct {
 	rows, n, k int
 	relaxation kernels.Relaxation
@@ -70,19 +70,21 @@ func (k softTopKGrad2Op[T]) Run(out any, in []any) {
 
 // SoftTopKOptions configures [SoftTopK]. The zero value is LML on x itself.
 type SoftTopKOptions struct {
-	// Relaxation chooses the regulariser: LML (binary entropy, the paper's), ConstrainedSoftmax (entropy) or ConstrainedSparsemax (Euclidean).
+	// Relaxation chooses the regulariser: LML (binary entropy, the paper's), ConstrainedSoftmax (entropy) or
+	// ConstrainedSparsemax (Euclidean).
 	Relaxation kernels.Relaxation
-	// Scale multiplies x before the projection; 0 means 1. DCEM uses -1/tau on the costs: scaled here, digits are kept and infinite
-	// costs stay harmless.
+	// Scale multiplies x before the projection; 0 means 1. DCEM uses -1/tau on the costs: scaled here, digits are kept
+	// and infinite costs stay harmless.
 	Scale float64
 }
 
-// LML is the limited multi-label projection, eq. (3): argmin_y -x'y - H_b(y) with 0 < y < 1 and sum y = k, over the last axis of x. Its solution is
-// y = sigmoid(x + nu). Entries of -Inf get weight and gradient 0; a row with NaN or +Inf, or with fewer than k entries above -Inf,
-// comes out all 0 with gradient 0.
+// LML is the limited multi-label projection, eq. (3): argmin_y -x'y - H_b(y) with 0 < y < 1 and sum y = k, over the
+// last axis of x. Its solution is y = sigmoid(x + nu). Entries of -Inf get weight and gradient 0; a row with NaN or
+// +Inf, or with fewer than k entries above -Inf, comes out all 0 with gradient 0.
 func LML(x *G.Node, k int) (*G.Node, error) { return softTopKNode("LML", x, k, SoftTopKOptions{}) }
 
-// SoftTopK is [LML] with a choice of relaxation and a scale: weights 0 <= y <= 1 with sum y = k over the last axis of x.
+// SoftTopK is [LML] with a choice of relaxation and a scale: weights 0 <= y <= 1 with sum y = k over the last axis of
+// x.
 func SoftTopK(x *G.Node, k int, o SoftTopKOptions) (*G.Node, error) {
 	return softTopKNode("SoftTopK", x, k, o)
 }

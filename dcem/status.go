@@ -28,8 +28,8 @@ const (
 	WeightsSaturated
 	// StuckOnBounds: Mu is at a bound in at least half of the searched coordinates.
 	StuckOnBounds
-	// TooFewFinite: fewer than k costs were finite in the last iteration, or became infinite when divided by Temperature;
-	// the iteration therefore left Mu and Sigma as they were.
+	// TooFewFinite: fewer than k costs were finite in the last iteration, or became infinite when divided by
+	// Temperature; the iteration therefore left Mu and Sigma as they were.
 	TooFewFinite
 	// Cancelled: the context, the callback or an error ended the solve early.
 	Cancelled
@@ -86,8 +86,8 @@ type Diagnosis struct {
 	SigmaRatio         float64 // largest ratio of sigma to its start: what SigmaTolerance limits
 	Collapsed          float64 // share of coordinates with sigma at most 1e-6 of its start, or below the resolution of mu
 	MuChange           float64 // largest |change of mu| in the last iteration, over the start of sigma: what MuTolerance limits
-	// OnBounds is the share of coordinates of mu outside the bounds or within 1e-3 of one: 1e-3 of the box's width or, where one
-	// side is open, of sigma's start.
+	// OnBounds is the share of coordinates of mu outside the bounds or within 1e-3 of one: 1e-3 of the box's width or,
+	// where one side is open, of sigma's start.
 	OnBounds float64
 
 	// Saturated is the share of the weights of finite costs that are at most 1e-3 k/m or at least 1 - 1e-3 (1 - k/m),

@@ -17,8 +17,9 @@ func (k topKOp[T]) Run(out any, in []any) {
 	kernels.TopK(out.([]T), nil, nil, in[0].([]T), k.rows, k.n, k.k)
 }
 
-// TopK marks the k smallest finite costs of the last axis with 1 and the rest with 0: the limit of [LML] of -f/tau as tau -> 0, and the elites of
-// vanilla CEM. Ties go to the lowest index. It has no gradient. A row with fewer than k finite costs comes out all 0.
+// TopK marks the k smallest finite costs of the last axis with 1 and the rest with 0: the limit of [LML] of -f/tau as
+// tau -> 0, and the elites of vanilla CEM. Ties go to the lowest index. It has no gradient. A row with fewer than k
+// finite costs comes out all 0.
 func TopK(f *G.Node, k int) (*G.Node, error) {
 	rows, n, err := lastAxis("TopK", "f", f)
 	if err != nil {

@@ -13,15 +13,18 @@ import (
 // its inputs are the forward op's inputs and then the incoming gradient.
 type twinned interface {
 	graphop.Differ
-	// twin builds the forward op again from ops that can be differentiated to any order; which is the input that this gradient belongs to.
+	// twin builds the forward op again from ops that can be differentiated to any order; which is the input that this
+	// gradient belongs to.
 	twin(in G.Nodes) (out *G.Node, which int, err error)
 }
 
-// diffTwin differentiates a gradient kernel. The fused gradient kernels are fast but say nothing about their own derivative; their twins do: the
-// forward op is built again from plain nodes, differentiated once to give this gradient as a plain expression, and that is
-// differentiated again. So every op has derivatives of any order, and only the first is hand-written.
+// diffTwin differentiates a gradient kernel. The fused gradient kernels are fast but say nothing about their own
+// derivative; their twins do: the forward op is built again from plain nodes, differentiated once to give this
+// gradient as a plain expression, and that is differentiated again. So every op has derivatives of any order, and
+// only the first is hand-written.
 func diffTwin(k twinned, want []bool, inputs G.Nodes, grad *G.Node) (G.Nodes, error) {
-	// The inputs may depend on one another (mu on x, say). What is wanted are partial derivatives, so each goes in by a wire of its own.
+	// The inputs may depend on one another (mu on x, say). What is wanted are partial derivatives, so each goes in by a
+	// wire of its own.
 	wires := make(G.Nodes, len(inputs))
 	for i, n := range inputs {
 		var err error

@@ -8,8 +8,9 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// An Objective builds the costs, shape (B, N), of candidates x, shape (B, N, D), to be minimised. It is called once per iteration and
-// must build the same function each time. Costs that come out NaN or infinite exclude their candidate.
+// An Objective builds the costs, shape (B, N), of candidates x, shape (B, N, D), to be minimised. It is called once
+// per iteration and must build the same function each time. Costs that come out NaN or infinite exclude their
+// candidate.
 type Objective func(x *G.Node) (costs *G.Node, err error)
 
 // An Iterate holds the nodes of one iteration.
@@ -23,10 +24,11 @@ type Iterate struct {
 
 // Unrolled is a solve in a graph.
 type Unrolled struct {
-	// Answer is the mean after the last iteration, clamped to the bounds: shape (B, D). If the graph goes on from it, read its value through
-	// the function Keep.
+	// Answer is the mean after the last iteration, clamped to the bounds: shape (B, D). If the graph goes on from it,
+	// read its value through the function Keep.
 	Answer *G.Node
-	// Mu0 and Sigma0 are the starting nodes, (B, D); unless Config gave them they are inputs that gorgonia.Let may set (warm start).
+	// Mu0 and Sigma0 are the starting nodes, (B, D); unless Config gave them they are inputs that gorgonia.Let may set
+	// (warm start).
 	Mu0, Sigma0 *G.Node
 	// Run is the run number of the noise; nil if Config.Noise supplied it.
 	Run *G.Node
@@ -45,14 +47,15 @@ func (u *Unrolled) Mu() *G.Node { return u.Iterates[len(u.Iterates)-1].Mu }
 // Sigma is the standard deviation after the last iteration, (B, D).
 func (u *Unrolled) Sigma() *G.Node { return u.Iterates[len(u.Iterates)-1].Sigma }
 
-// LostGradients counts, over all backward passes so far, the excluded samples whose gradient through the objective was not finite
-// and was replaced by 0 (the objective's Jacobian made NaN of 0 * Inf, say).
+// LostGradients counts, over all backward passes so far, the excluded samples whose gradient through the objective
+// was not finite and was replaced by 0 (the objective's Jacobian made NaN of 0 * Inf, say).
 func (u *Unrolled) LostGradients() int64 { return u.lost.Load() }
 
 var unrolls atomic.Uint64
 
-// Unroll adds T iterations of the differentiable cross-entropy method to g, eqs. (1) to (5). The objective is built T times; gradients flow
-// through all of it into the objective's own parameters, MuNode and SigmaNode, by gorgonia.Grad or package autodiff.
+// Unroll adds T iterations of the differentiable cross-entropy method to g, eqs. (1) to (5). The objective is built T
+// times; gradients flow through all of it into the objective's own parameters, MuNode and SigmaNode, by gorgonia.Grad
+// or package autodiff.
 func Unroll(g *G.ExprGraph, objective Objective, c Config) (*Unrolled, error) {
 	const fn = "Unroll"
 	c, err := c.withDefaults(fn)
@@ -176,7 +179,8 @@ func (c Config) checkNodes(fn string) error {
 	return nil
 }
 
-// startNode adds an input of shape (B, D) with a value. It is no constant: Gorgonia merges constants by their printed, shortened values.
+// startNode adds an input of shape (B, D) with a value. It is no constant: Gorgonia merges constants by their
+// printed, shortened values.
 func startNode(g *G.ExprGraph, name string, c Config, v []float64) *G.Node {
 	return G.NewMatrix(g, c.Dtype, G.WithShape(c.Batch, c.Dim), G.WithName(name), G.WithValue(dense(c.Dtype, v, c.Batch, c.Dim)))
 }

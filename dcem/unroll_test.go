@@ -14,7 +14,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// bowl is the test objective sum_d (a_d x_d - b_d)^2 + 0.3 sin(3 x_d) with parameters a, b of shape (1, D), and problem-dependent offsets.
+// bowl is the test objective sum_d (a_d x_d - b_d)^2 + 0.3 sin(3 x_d) with parameters a, b of shape (1, D), and
+// problem-dependent offsets.
 func bowl(a, b *G.Node) Objective {
 	return func(x *G.Node) (*G.Node, error) {
 		s := x.Shape()

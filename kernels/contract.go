@@ -44,10 +44,10 @@ func (p Pattern) strides(n, d int) strides {
 	return strides{b: n * d, n: d, d: 1}
 }
 
-// Contract multiplies arrays elementwise over the axes b, n, d, each repeated along the axes it lacks, and sums over the axes that the output
-// lacks: out[.] = scale * sum prod_i operands[i][.]. It is closed under differentiation (the gradient of an operand
-// is the contraction of the output's gradient with the other operands), which makes it the building
-// block for derivatives of any order. Sums are in float64.
+// Contract multiplies arrays elementwise over the axes b, n, d, each repeated along the axes it lacks, and sums over
+// the axes that the output lacks: out[.] = scale * sum prod_i operands[i][.]. It is closed under differentiation (the
+// gradient of an operand is the contraction of the output's gradient with the other operands), which makes it the
+// building block for derivatives of any order. Sums are in float64.
 //
 //	for b, n, d { out[b,n,d restricted to outPattern] += scale * prod_i operands[i][b,n,d restricted to patterns[i]] }
 func Contract[T Float](out []T, outPattern Pattern, operands [][]T, patterns []Pattern, scale float64, b, n, d int) {

@@ -18,7 +18,8 @@ func testGateBackward[T Float](t *testing.T) {
 	g := []T{1, 2, nan, 4, 5, 6, inf, 8, 9, nan, -inf, -inf}
 	want := []T{1, 2, 0, 0, 0, 0, 0, 0, 9, nan, 0, 0}
 	dx := check.Poison(make([]T, len(g)))
-	// Stopped: samples 1, 3 and 5. Sample 2's gradient is finite, and sample 4's NaN comes with a finite cost and passes.
+	// Stopped: samples 1, 3 and 5. Sample 2's gradient is finite, and sample 4's NaN comes with a finite cost and
+	// passes.
 	if got := GateBackward(dx, g, f, 2, 3, 2); got != 3 {
 		t.Errorf("%d gradients stopped, want 3", got)
 	}

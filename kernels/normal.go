@@ -2,25 +2,27 @@ package kernels
 
 import "math"
 
-// Normal fills dst with standard normals: dst[i] is element first+i of the draw, an element being addressed as in Uniform.
+// Normal fills dst with standard normals: dst[i] is element first+i of the draw, an element being addressed as in
+// Uniform.
 //
-// The numbers are part of the interface. normals32 and normals64 are the specification: one sequence of integer operations and IEEE 754
-// +, -, *, / and sqrt, each rounded to nearest in the element's own type, with no fused multiply-add, so that Go, assembly and
-// CUDA on any machine give the same bits. Both are the Box-Muller transform: u in (0, 1] from the first half of the bits and an
-// angle a from the second give the neighbours
+// The numbers are part of the interface. normals32 and normals64 are the specification: one sequence of integer
+// operations and IEEE 754 +, -, *, / and sqrt, each rounded to nearest in the element's own type, with no fused
+// multiply-add, so that Go, assembly and CUDA on any machine give the same bits. Both are the Box-Muller transform: u
+// in (0, 1] from the first half of the bits and an angle a from the second give the neighbours
 //
 //	z0 = sqrt(-2 ln u) cos a
 //	z1 = sqrt(-2 ln u) sin a
 //
-// The largest |z| is 6.764 in float32 and 8.572 in float64. Against the exact function of the same u and a the largest error seen is 4.1 ulp
-// in float32 and 3.3 ulp in float64, that of the radius alone 0.98 and 0.94 ulp. Relative accuracy holds for the smallest |z| too: the
-// radius near u = 1, and the sine and cosine near their zeros, since the angle is reduced in integers.
+// The largest |z| is 6.764 in float32 and 8.572 in float64. Against the exact function of the same u and a the
+// largest error seen is 4.1 ulp in float32 and 3.3 ulp in float64, that of the radius alone 0.98 and 0.94 ulp.
+// Relative accuracy holds for the smallest |z| too: the radius near u = 1, and the sine and cosine near their zeros,
+// since the angle is reduced in integers.
 func Normal[T Float](dst []T, seed, draw, run uint64, first int) {
 	fillDraw("Normal", dst, seed, draw, run, first, true)
 }
 
-// Coefficients of normals32: minimax fits of the relative error (which is in brackets), rounded to float32 one after the other, the rest being
-// fitted again each time. The comments name them as the sequences below do.
+// Coefficients of normals32: minimax fits of the relative error (which is in brackets), rounded to float32 one after
+// the other, the rest being fitted again each time. The comments name them as the sequences below do.
 const (
 	// -2 ln(1+f) = -2f + f^2 + f^3 (a0 + a1 f + ... + a7 f^7) on |f| <= 1/3 [2^-27.5]
 	lnA0 = -0x1.555520p-1
@@ -46,7 +48,8 @@ const (
 	turn32 = 0x1.921fb6p-30
 )
 
-// normals32 turns each pair of words into two normals. len(dst) = len(words) is even. The sequence for a pair (w0, w1):
+// normals32 turns each pair of words into two normals. len(dst) = len(words) is even. The sequence for a pair (w0,
+// w1):
 //
 //	u = float32(w0)*2^-32 + 2^-33              w0 rounded to nearest; u in [2^-33, 1]
 //	i = bits(u), e = int32(i - 0x3f2aaaab)>>23  u = 2^e m with m in [2/3, 4/3); e in [-33, 0]
@@ -61,8 +64,8 @@ const (
 //	if h & 2^30: swap c and s;  flip c's sign if (h + 2^30) & 2^31, and s's if h & 2^31
 //	z0 = r c, z1 = r s
 //
-// u = 1 gives r = +0: -2f is then added to +0. No step underflows, so it does not matter how subnormals are treated. Every product is
-// converted explicitly, since Go may fuse it with a sum otherwise.
+// u = 1 gives r = +0: -2f is then added to +0. No step underflows, so it does not matter how subnormals are treated.
+// Every product is converted explicitly, since Go may fuse it with a sum otherwise.
 func normals32(dst []float32, words []uint32) {
 	dst = dst[:len(words)]
 	for i := 0; i+1 < len(words); i += 2 {
@@ -108,7 +111,8 @@ func normals32(dst []float32, words []uint32) {
 
 // Coefficients of normals64, as those of normals32.
 const (
-	// -2 ln(1+f) = -2f + f^2 - s (f^2 + R), s = f/(2+f), z = s^2, R = z (b0 + b1 z + ... + b6 z^6), |s| <= 0.1716 [2^-59.5]
+	// -2 ln(1+f) = -2f + f^2 - s (f^2 + R), s = f/(2+f), z = s^2, R = z (b0 + b1 z + ... + b6 z^6), |s| <= 0.1716
+	// [2^-59.5]
 	lnB0 = 0x1.5555555555592p+0
 	lnB1 = 0x1.999999997ff63p-1
 	lnB2 = 0x1.24924941db47cp-1
@@ -137,7 +141,8 @@ const (
 	turn64 = 0x1.921fb54442d18p-50
 )
 
-// normals64 turns each four words into two normals. len(dst) = len(words)/2 is even. The sequence for W0 = w1<<32 | w0, W1 = w3<<32 | w2:
+// normals64 turns each four words into two normals. len(dst) = len(words)/2 is even. The sequence for W0 = w1<<32 |
+// w0, W1 = w3<<32 | w2:
 //
 //	u = float64(2(W0>>12) + 1) * 2^-53           exact; u in [2^-53, 1-2^-53]
 //	i = bits(u), e = int64(i - 0x3fe6a09e667f3bcd)>>52  u = 2^e m with m in [sqrt 1/2, sqrt 2); e in [-53, 0]

@@ -15,7 +15,8 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// The first elements of a draw, and a hash of the first 65536, for seed 1, draw 2, run 3: what any implementation on any machine must give.
+// The first elements of a draw, and a hash of the first 65536, for seed 1, draw 2, run 3: what any implementation on
+// any machine must give.
 func TestDrawGoldenBits(t *testing.T) {
 	const n = 1 << 16
 	bits32 := func(fill func([]float32, uint64, uint64, uint64, int)) (bits []uint64, hash uint64) {
@@ -119,9 +120,9 @@ func TestNormalExtremes(t *testing.T) {
 	}
 }
 
-// normals32 against float64 functions of the same words. The radius was measured once over a third of the 79,691,777 values of u and all of those
-// above 0.99, normals over 110 million pairs of words; here over a part, all sizes of u and the neighbourhoods of u = 1 and of the
-// eighths of a turn included.
+// normals32 against float64 functions of the same words. The radius was measured once over a third of the 79,691,777
+// values of u and all of those above 0.99, normals over 110 million pairs of words; here over a part, all sizes of u
+// and the neighbourhoods of u = 1 and of the eighths of a turn included.
 func TestNormal32Error(t *testing.T) {
 	const maxRadius, maxZ = 1.0, 4.5 // ulp; seen: 0.98 and 4.12
 	worstRadius, worstZ := 0.0, 0.0
@@ -318,8 +319,9 @@ var (
 	mulLine   = regexp.MustCompile(`\((?:[^()\n]*[/\\])?(\w+\.go):\d+\)\t(FMUL[SD]|V?MULS[SD])\t`)
 )
 
-// Where bits are promised no compiler may fuse a product with a sum. The assembly of the package for two kinds of machine on which Go does
-// is searched; a small module with a product in a sum shows first that the search would find one.
+// Where bits are promised no compiler may fuse a product with a sum. The assembly of the package for two kinds of
+// machine on which Go does is searched; a small module with a product in a sum shows first that the search would find
+// one.
 func TestNoFusedMultiplyAdd(t *testing.T) {
 	tool, err := exec.LookPath("go")
 	if err != nil {

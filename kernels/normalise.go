@@ -8,7 +8,8 @@ import (
 	"github.com/godcem/godcem/internal/vec"
 )
 
-// Normalised costs. Over the m finite costs of a problem, with D = f - mean f, S = sqrt(sum D^2/(m-1)) and q = S + 1e-6,
+// Normalised costs. Over the m finite costs of a problem, with D = f - mean f, S = sqrt(sum D^2/(m-1)) and q = S +
+// 1e-6,
 //
 //	out_i = D_i/q
 //
@@ -134,7 +135,8 @@ func (j *normaliseJob[T]) Run(lo, hi int) {
 // finiteCost reports whether v is neither NaN nor infinite.
 func finiteCost[T Float](v T) bool { return v-v == 0 }
 
-// centred says how to subtract from an entry the mean over the problem's finite costs without losing digits or overflowing.
+// centred says how to subtract from an entry the mean over the problem's finite costs without losing digits or
+// overflowing.
 type centred struct {
 	count      int     // finite costs
 	scale      float64 // a power of two: 1, or what brings the largest entry to 2^300, where squares are safe
@@ -153,9 +155,9 @@ func (c *centred) std() (s, inverse float64) {
 	return s, 1 / s
 }
 
-// centre works over the entries of x whose cost is finite. It subtracts an entry before it takes the mean, so that equal
-// entries have exactly their value as mean, and corrects the mean and the sum of squares for the mean's own rounding
-// (Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance", eq. 1.7).
+// centre works over the entries of x whose cost is finite. It subtracts an entry before it takes the mean, so that
+// equal entries have exactly their value as mean, and corrects the mean and the sum of squares for the mean's own
+// rounding (Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance", eq. 1.7).
 func centre[T Float](x, f []T) (c centred) {
 	var pivot, largest float64
 	for i, cost := range f {

@@ -109,7 +109,8 @@ func (o Optimizer) withDefaults() Optimizer {
 }
 
 // OptimizerState is what a rule remembers between steps; the zero value starts it. The arrays have the parameters'
-// shapes and are made in the first step that needs them. A copy of a state (its arrays copied too) continues bit for bit.
+// shapes and are made in the first step that needs them. A copy of a state (its arrays copied too) continues bit for
+// bit.
 type OptimizerState[T Float] struct {
 	Steps uint64 `json:"steps"`         // steps taken, without the skipped ones
 	M     [][]T  `json:"m,omitempty"`   // Adam: mean of the gradients
@@ -125,9 +126,9 @@ type StepInfo struct {
 }
 
 // OptimizerStep moves the parameters by one step of o. grads[i] belongs to params[i] and is only read. The factor of
-// clipping is min(1, ClipNorm/(GradNorm + 1e-6)), as in torch.nn.utils.clip_grad_norm_. The norm is taken in float64 and
-// is infinite only if it exceeds float64's range; the update is computed in T in PyTorch's order of operations, every
-// operation rounded. A state that took steps must hold the arrays that o needs: one of another rule or of other
+// clipping is min(1, ClipNorm/(GradNorm + 1e-6)), as in torch.nn.utils.clip_grad_norm_. The norm is taken in float64
+// and is infinite only if it exceeds float64's range; the update is computed in T in PyTorch's order of operations,
+// every operation rounded. A state that took steps must hold the arrays that o needs: one of another rule or of other
 // parameters panics, as do an invalid o and lengths that differ.
 func OptimizerStep[T Float](o Optimizer, s *OptimizerState[T], params, grads [][]T) StepInfo {
 	if err := o.Validate(); err != nil {

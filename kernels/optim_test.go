@@ -30,8 +30,9 @@ func sameTensors[T Float](t *testing.T, name string, got, want [][]T) {
 	}
 }
 
-// optimSequences is four steps of two parameter tensors. The parameters after them were computed by another program, from
-// the textbook equations (bias-corrected means, torch's epsilon and clipping) in decimal arithmetic of 50 digits.
+// optimSequences is four steps of two parameter tensors. The parameters after them were computed by another program,
+// from the textbook equations (bias-corrected means, torch's epsilon and clipping) in decimal arithmetic of 50
+// digits.
 var optimSequences = []struct {
 	name string
 	o    Optimizer

@@ -6,8 +6,8 @@ import (
 	"github.com/godcem/godcem/internal/vec"
 )
 
-// updateJob is one tensor's update: elementwise, so any range of it may run anywhere. Products are converted to T, which
-// keeps a compiler from fusing them into the sums: the same bits on every architecture.
+// updateJob is one tensor's update: elementwise, so any range of it may run anywhere. Products are converted to T,
+// which keeps a compiler from fusing them into the sums: the same bits on every architecture.
 type updateJob[T Float] struct {
 	method                 Method
 	p, g, m, v, buf        []T
@@ -112,8 +112,8 @@ func (j *updateJob[T]) momentum(lo, hi int) {
 // root is correctly rounded in T: float64 has more than twice float32's digits.
 func root[T Float](v T) T { return T(math.Sqrt(float64(v))) }
 
-// normBlock is the number of elements whose squares are summed at a time: fixed, so that the norm does not depend on the
-// number of threads.
+// normBlock is the number of elements whose squares are summed at a time: fixed, so that the norm does not depend on
+// the number of threads.
 const normBlock = 4096
 
 type normJob[T Float] struct {

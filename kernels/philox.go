@@ -9,8 +9,8 @@ import (
 	"github.com/godcem/godcem/internal/vec"
 )
 
-// Philox4x32-10 of Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011): two multipliers, and
-// the Weyl constants by which the key advances from round to round.
+// Philox4x32-10 of Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011): two
+// multipliers, and the Weyl constants by which the key advances from round to round.
 const (
 	philoxM0 = 0xD2511F53
 	philoxM1 = 0xCD9E8D57
@@ -18,8 +18,8 @@ const (
 	philoxW1 = 0xBB67AE85
 )
 
-// Philox4x32 returns the four random words that Philox4x32-10 assigns to a counter and a key, in the word order of Random123.
-// It is the meaning of every random number here: Uniform and Normal are functions of these words.
+// Philox4x32 returns the four random words that Philox4x32-10 assigns to a counter and a key, in the word order of
+// Random123. It is the meaning of every random number here: Uniform and Normal are functions of these words.
 func Philox4x32(ctr [4]uint32, key [2]uint32) [4]uint32 {
 	for range 10 {
 		p, q := uint64(ctr[0])*philoxM0, uint64(ctr[2])*philoxM1
@@ -30,8 +30,8 @@ func Philox4x32(ctr [4]uint32, key [2]uint32) [4]uint32 {
 	return ctr
 }
 
-// Key returns the Philox key of a draw: mix(mix(seed + 0x9E3779B97F4A7C15) + draw), low word first, where mix is the finaliser of
-// splitmix64. Each place of a program that draws numbers has its own draw id, so no two share a stream.
+// Key returns the Philox key of a draw: mix(mix(seed + 0x9E3779B97F4A7C15) + draw), low word first, where mix is the
+// finaliser of splitmix64. Each place of a program that draws numbers has its own draw id, so no two share a stream.
 func Key(seed, draw uint64) [2]uint32 {
 	k := mix64(mix64(seed+0x9E3779B97F4A7C15) + draw)
 	return [2]uint32{uint32(k), uint32(k >> 32)}
@@ -45,9 +45,10 @@ func mix64(z uint64) uint64 {
 
 // Uniform fills dst with uniform numbers in [0, 1): dst[i] is element first+i of the draw.
 //
-// Element e of a draw is a function of (seed, draw, run, e) alone. The counter {run low, run high, block low, block high} gives four
-// words w. A float32 takes one of them, block e/4 and w = w[e%4], and is (w >> 8) * 2^-24. A float64 takes two, block e/2 and
-// W = w[2(e%2)+1]<<32 | w[2(e%2)], and is (W >> 11) * 2^-53. Both are exact, and the same bits everywhere.
+// Element e of a draw is a function of (seed, draw, run, e) alone. The counter {run low, run high, block low, block
+// high} gives four words w. A float32 takes one of them, block e/4 and w = w[e%4], and is (w >> 8) * 2^-24. A float64
+// takes two, block e/2 and W = w[2(e%2)+1]<<32 | w[2(e%2)], and is (W >> 11) * 2^-53. Both are exact, and the same
+// bits everywhere.
 //
 // run counts the runs of a program (a training step, a control step), and first splits one draw over several calls.
 // first must not be negative.

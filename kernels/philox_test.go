@@ -51,7 +51,8 @@ func TestPhiloxFill(t *testing.T) {
 	}
 }
 
-// The finaliser against the published first outputs of splitmix64 with seed 0, and the key against values computed apart from this code.
+// The finaliser against the published first outputs of splitmix64 with seed 0, and the key against values computed
+// apart from this code.
 func TestKey(t *testing.T) {
 	state := uint64(0)
 	for _, want := range []uint64{0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4, 0x06C45D188009454F} {
@@ -208,8 +209,8 @@ func drawn[T Float](fill func(dst []T, seed, draw, run uint64, first int), n int
 	return check.Copy[float64](x)
 }
 
-// checkMoment fails t if the mean of x^k is more than five standard errors from want; variance is that of one x^k. The draws are fixed, so a
-// test that passes passes always.
+// checkMoment fails t if the mean of x^k is more than five standard errors from want; variance is that of one x^k.
+// The draws are fixed, so a test that passes passes always.
 func checkMoment(t *testing.T, x []float64, k, want, variance float64) {
 	t.Helper()
 	sum := 0.0
@@ -222,7 +223,8 @@ func checkMoment(t *testing.T, x []float64, k, want, variance float64) {
 	}
 }
 
-// checkKolmogorov fails t if the largest distance of the empirical distribution of x from cdf is beyond what chance passes once in 10^5 (2.5/sqrt n).
+// checkKolmogorov fails t if the largest distance of the empirical distribution of x from cdf is beyond what chance
+// passes once in 10^5 (2.5/sqrt n).
 func checkKolmogorov(t *testing.T, x []float64, cdf func(float64) float64) {
 	t.Helper()
 	s := slices.Clone(x)
@@ -237,8 +239,9 @@ func checkKolmogorov(t *testing.T, x []float64, cdf func(float64) float64) {
 	}
 }
 
-// checkIndependent fails t if elements of a block, or equal elements of neighbouring seeds, draws or runs, or neighbouring blocks are correlated,
-// they themselves or the squares of their distances from the mean, by more than five standard errors.
+// checkIndependent fails t if elements of a block, or equal elements of neighbouring seeds, draws or runs, or
+// neighbouring blocks are correlated, they themselves or the squares of their distances from the mean, by more than
+// five standard errors.
 func checkIndependent[T Float](t *testing.T, fill func(dst []T, seed, draw, run uint64, first int)) {
 	t.Helper()
 	const n, seed, draw, run = 1 << 16, 41, 42, 43

@@ -41,7 +41,8 @@ type momentsCase struct {
 func TestGoldenMoments(t *testing.T) {
 	check.Golden(t, "moments.json", func(t *testing.T, c momentsCase) {
 		goldenMoments[float64](t, c, 1e-12, 1e-12) // asked of float64
-		// float32: inputs rounded by 2^-24 of themselves, once more each output; gradients pass through mu rounded to float32.
+		// float32: inputs rounded by 2^-24 of themselves, once more each output; gradients pass through mu rounded to
+		// float32.
 		goldenMoments[float32](t, c, 2e-7, 5e-7)
 	})
 }
@@ -164,7 +165,8 @@ func TestRefitFarFromZero(t *testing.T) {
 				}
 			}
 		}
-		// float32: the spread is 100 of its steps. mu is rounded to within half a step, which adds its square to the variance.
+		// float32: the spread is 100 of its steps. mu is rounded to within half a step, which adds its square to the
+		// variance.
 		x32, w32 := make([]float32, n*d), check.Copy[float32](elites)
 		for i := range x32 {
 			x32[i] = float32(1e8 + 800*(x[i]-1e8))

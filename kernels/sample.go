@@ -12,8 +12,9 @@ import (
 //
 //	x[p,i,j] = clamp(mu[p,j] + sigma[p,j] eps[p,i,j], lower[j], upper[j])
 //
-// clamp(v) being v < lower ? lower : v > upper ? upper : v, so a NaN stays NaN. The product is rounded before the sum (no fused
-// multiply-add): the same bits everywhere. The gradient of clamp is 0 outside the bounds and 1 inside, on a bound, and at NaN.
+// clamp(v) being v < lower ? lower : v > upper ? upper : v, so a NaN stays NaN. The product is rounded before the sum
+// (no fused multiply-add): the same bits everywhere. The gradient of clamp is 0 outside the bounds and 1 inside, on a
+// bound, and at NaN.
 
 // sampleReference is SampleForward as a plain loop in float64.
 func sampleReference(mu, sigma, eps, lower, upper []float64, b, n, d int) []float64 {
@@ -47,8 +48,9 @@ func sampleBackwardReference(g, mu, sigma, eps, lower, upper []float64, b, n, d 
 	return dmu, dsigma, deps
 }
 
-// SampleForward writes x = clamp(mu + sigma*eps, lower, upper). x and eps are (b,n,d), mu and sigma (b,d); lower and upper are nil (no bound)
-// or (d) with lower <= upper, infinities allowed. A NaN in mu, sigma or eps gives NaN, which no bound hides. x may be the same slice as eps.
+// SampleForward writes x = clamp(mu + sigma*eps, lower, upper). x and eps are (b,n,d), mu and sigma (b,d); lower and
+// upper are nil (no bound) or (d) with lower <= upper, infinities allowed. A NaN in mu, sigma or eps gives NaN, which
+// no bound hides. x may be the same slice as eps.
 func SampleForward[T Float](x, mu, sigma, eps, lower, upper []T, b, n, d int) {
 	const name = "SampleForward"
 	checkSample(name, mu, sigma, eps, lower, upper, b, n, d)
@@ -68,9 +70,9 @@ func SampleForward[T Float](x, mu, sigma, eps, lower, upper []T, b, n, d int) {
 //
 //	dmu[p,j] = sum_i m g    dsigma[p,j] = sum_i m g eps    deps[p,i,j] = m g sigma
 //
-// where m[p,i,j] is 0 if mu + sigma*eps is outside [lower, upper] and else 1; where m is 0, g does not matter, NaN or not.
-// dmu and dsigma are (b,d), deps (b,n,d); a nil one is skipped, and deps may be the same slice as g or eps. The sums are made in float64,
-// in an order that depends only on n and d.
+// where m[p,i,j] is 0 if mu + sigma*eps is outside [lower, upper] and else 1; where m is 0, g does not matter, NaN or
+// not. dmu and dsigma are (b,d), deps (b,n,d); a nil one is skipped, and deps may be the same slice as g or eps. The
+// sums are made in float64, in an order that depends only on n and d.
 func SampleBackward[T Float](dmu, dsigma, deps, g, mu, sigma, eps, lower, upper []T, b, n, d int) {
 	const name = "SampleBackward"
 	checkSample(name, mu, sigma, eps, lower, upper, b, n, d)
@@ -104,8 +106,8 @@ const (
 	sampleGrain = 4096 // elements worth a thread
 )
 
-// sampleJob is one call. The items are samples in the forward direction (x is written), and in the backward direction tiles of up to
-// sampleTile dimensions of a problem (dmu, dsigma, x for deps are written).
+// sampleJob is one call. The items are samples in the forward direction (x is written), and in the backward direction
+// tiles of up to sampleTile dimensions of a problem (dmu, dsigma, x for deps are written).
 type sampleJob[T Float] struct {
 	backward                        bool
 	x, mu, sigma, eps, lower, upper []T
@@ -146,8 +148,9 @@ func (j *sampleJob[T]) Run(lo, hi int) {
 	}
 }
 
-// sampleStrip holds a problem's parameters for a strip of consecutive elements: those of up to sampleTile dimensions of one sample, or of all
-// dimensions of several samples where d is small, so that the loops over a strip are long even when d = 1.
+// sampleStrip holds a problem's parameters for a strip of consecutive elements: those of up to sampleTile dimensions
+// of one sample, or of all dimensions of several samples where d is small, so that the loops over a strip are long
+// even when d = 1.
 type sampleStrip[T Float] struct {
 	mu, sigma, lower, upper []T
 	bounded                 bool
@@ -272,8 +275,8 @@ func sampleClamp[T Float](x, mu, sigma, eps, lower, upper []T) {
 	}
 }
 
-// sampleClamp32 chooses between bits because the compiler makes conditional moves of integers only, and a branch on a random sample is
-// mispredicted often.
+// sampleClamp32 chooses between bits because the compiler makes conditional moves of integers only, and a branch on a
+// random sample is mispredicted often.
 func sampleClamp32(x, mu, sigma, eps, lower, upper []float32) {
 	mu, sigma, eps, lower, upper = mu[:len(x)], sigma[:len(x)], eps[:len(x)], lower[:len(x)], upper[:len(x)]
 	for i := range x {

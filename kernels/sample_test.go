@@ -132,7 +132,8 @@ func TestSampleGradient(t *testing.T) {
 	}
 }
 
-// On a bound the gradient is 1, beside it 0 or 1; and a gradient that the clamp stops does not matter, even if it is NaN.
+// On a bound the gradient is 1, beside it 0 or 1; and a gradient that the clamp stops does not matter, even if it is
+// NaN.
 func TestSampleAtTheBounds(t *testing.T) {
 	forBothTypes(t, testSampleAtTheBounds[float32], testSampleAtTheBounds[float64])
 }

@@ -268,9 +268,9 @@ func (j *softJob[T]) forward(s *softScratch, row int) {
 			}
 		}
 	}
-	// In float64 the last bit of delta and of z shows in the sum: with all entries equal and n/k = 1e5, delta is -11.5 and
-	// half its last bit makes 9e-16 k. What is left is spread in proportion to y(1-y), which moves no 0 or 1 and keeps the
-	// order. It is rounding that goes away here, never a wrong threshold.
+	// In float64 the last bit of delta and of z shows in the sum: with all entries equal and n/k = 1e5, delta is -11.5
+	// and half its last bit makes 9e-16 k. What is left is spread in proportion to y(1-y), which moves no 0 or 1 and
+	// keeps the order. It is rounding that goes away here, never a wrong threshold.
 	left := (sum.hi - float64(j.k)) + sum.lo
 	if c := left / spread; math.Abs(left) > 0x1p-52*float64(j.k) && math.Abs(c) < 0x1p-40 && !isSingle[T]() {
 		for i, v := range out {

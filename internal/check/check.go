@@ -1,4 +1,5 @@
-// Package check is what godcem's tests share: comparisons that NaN cannot pass, finite differences, poisoned buffers and the golden files.
+// Package check is what godcem's tests share: comparisons that NaN cannot pass, finite differences, poisoned buffers
+// and the golden files.
 package check
 
 import (
@@ -9,7 +10,8 @@ import (
 // Float is an element type of godcem's arrays.
 type Float interface{ float32 | float64 }
 
-// Within reports whether |got - want| <= tol, with equal infinities and NaN for NaN counting as within. NaN against a number never is.
+// Within reports whether |got - want| <= tol, with equal infinities and NaN for NaN counting as within. NaN against a
+// number never is.
 func Within(got, want, tol float64) bool {
 	if math.IsNaN(want) || math.IsInf(want, 0) {
 		return got == want || math.IsNaN(got) && math.IsNaN(want)
@@ -17,8 +19,8 @@ func Within(got, want, tol float64) bool {
 	return math.Abs(got-want) <= tol
 }
 
-// MaxDiff returns the largest |got[i]-want[i]| divided by max(1, max |want|), and its index. NaN anywhere gives +Inf, and so do
-// slices of different lengths.
+// MaxDiff returns the largest |got[i]-want[i]| divided by max(1, max |want|), and its index. NaN anywhere gives +Inf,
+// and so do slices of different lengths.
 func MaxDiff[T Float](got, want []T) (diff float64, at int) {
 	if len(got) != len(want) {
 		return math.Inf(1), min(len(got), len(want))
@@ -74,8 +76,8 @@ const (
 	sentinel = -12345.678
 )
 
-// Guarded returns a poisoned slice of n elements with sentinel bands on both sides, and a function that fails t if a band was written to
-// or an element left unwritten (still NaN).
+// Guarded returns a poisoned slice of n elements with sentinel bands on both sides, and a function that fails t if a
+// band was written to or an element left unwritten (still NaN).
 func Guarded[T Float](t testing.TB, name string, n int) (s []T, verify func()) {
 	_, s, verify = guarded[T](t, name, n)
 	return s, verify
@@ -106,8 +108,8 @@ func guarded[T Float](t testing.TB, name string, n int) (buf, s []T, verify func
 	}
 }
 
-// Gradient returns the gradient of f at x by four-point central differences with step h*max(1,|x_i|): error O(h^4) + O(eps/h),
-// so h = 1e-3 gives about 1e-12 on smooth functions of order one. x is restored.
+// Gradient returns the gradient of f at x by four-point central differences with step h*max(1,|x_i|): error O(h^4) +
+// O(eps/h), so h = 1e-3 gives about 1e-12 on smooth functions of order one. x is restored.
 func Gradient(f func(x []float64) float64, x []float64, h float64) []float64 {
 	g := make([]float64, len(x))
 	for i, x0 := range x {

@@ -13,8 +13,9 @@ import (
 //go:embed golden/*.json
 var goldenFiles embed.FS
 
-// Golden decodes the golden file of that name into a slice of cases and runs f on each as a subtest. The files are embedded, so a test binary
-// carries them; GODCEM_GOLDEN=dir reads them from another folder of the same shape instead. A missing file or an empty one fails.
+// Golden decodes the golden file of that name into a slice of cases and runs f on each as a subtest. The files are
+// embedded, so a test binary carries them; GODCEM_GOLDEN=dir reads them from another folder of the same shape
+// instead. A missing file or an empty one fails.
 func Golden[C any](t *testing.T, name string, f func(t *testing.T, c C)) {
 	t.Helper()
 	cases, err := goldenCases[C](name)
@@ -55,8 +56,8 @@ func CaseName(c any, i int) string {
 	return "case" + strconv.Itoa(i)
 }
 
-// Nested is a JSON array of any depth, flattened in row-major order. Anything in it but numbers and arrays is an error: an
-// element left out would shift the ones after it.
+// Nested is a JSON array of any depth, flattened in row-major order. Anything in it but numbers and arrays is an
+// error: an element left out would shift the ones after it.
 type Nested []float64
 
 // UnmarshalJSON implements json.Unmarshaler.

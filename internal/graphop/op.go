@@ -13,7 +13,8 @@ import (
 
 // A Kernel is what one op adds: a name with every attribute, the loop, and its derivatives.
 type Kernel interface {
-	// String names the op and every attribute. Gorgonia merges nodes whose op hashes are equal, and this is what is hashed.
+	// String names the op and every attribute. Gorgonia merges nodes whose op hashes are equal, and this is what is
+	// hashed.
 	String() string
 	// Run computes out from in. All are flat row-major slices of the element types in the op's signature.
 	Run(out any, in []any)
@@ -21,8 +22,8 @@ type Kernel interface {
 	Rules() []*Rule
 }
 
-// A Rule is one vector-Jacobian product: the gradient of an input is one kernel applied to operands of the forward op. SymDiff (TapeMachine,
-// engine) and DoDiff (LispMachine) both read it, so there is one derivative to get right.
+// A Rule is one vector-Jacobian product: the gradient of an input is one kernel applied to operands of the forward
+// op. SymDiff (TapeMachine, engine) and DoDiff (LispMachine) both read it, so there is one derivative to get right.
 type Rule struct {
 	Kernel Kernel
 	Args   []Operand
@@ -43,8 +44,8 @@ const (
 // A Linker is a kernel whose derivative needs a node that is not among its inputs.
 type Linker interface{ Link() *G.Node }
 
-// A Differ is a kernel that builds its derivatives itself, where they are more than one kernel each. It has no rules, and no derivative on the
-// LispMachine.
+// A Differ is a kernel that builds its derivatives itself, where they are more than one kernel each. It has no rules,
+// and no derivative on the LispMachine.
 type Differ interface {
 	// Diff returns the gradient of every wanted input, nil for the others.
 	Diff(want []bool, inputs G.Nodes, grad *G.Node) (G.Nodes, error)
@@ -53,7 +54,8 @@ type Differ interface {
 // A Refuser is a kernel that stands for a derivative that does not exist: Apply gives its error.
 type Refuser interface{ Refuse() error }
 
-// op carries a kernel through Gorgonia. Shapes are static: they are checked when the node is made and again when it runs.
+// op carries a kernel through Gorgonia. Shapes are static: they are checked when the node is made and again when it
+// runs.
 type op struct {
 	Kernel
 	in    []hm.Type

@@ -77,8 +77,8 @@ func startWorkers(n int) {
 }
 
 // Parallel runs job over [0, n), in chunks of at least grain items, on up to Threads() threads, and returns when all
-// of it is done. A panic in the job is raised again in the caller. It allocates nothing in the steady state, and may be called
-// from several goroutines and from within a job (no caller ever waits for a free worker).
+// of it is done. A panic in the job is raised again in the caller. It allocates nothing in the steady state, and may
+// be called from several goroutines and from within a job (no caller ever waits for a free worker).
 func Parallel(n, grain int, job Job) {
 	if n <= 0 {
 		return

@@ -1,5 +1,5 @@
-// Package energy has energy models: functions E(x, y) whose minimiser over y is the prediction for x. Trained through an unrolled solver, an
-// energy learns to have its minimum where the data is.
+// Package energy has energy models: functions E(x, y) whose minimiser over y is the prediction for x. Trained through
+// an unrolled solver, an energy learns to have its minimum where the data is.
 //
 //	model, err := energy.NewMLP(g, energy.Config{InputDim: 1, OutputDim: 1, Hidden: []int{128, 128, 128}})
 //	solve, err := dcem.Unroll(g, energy.Objective(model, x), dcem.Config{Batch: 100, Dim: 1, Sigma: []float64{7}})
@@ -17,7 +17,8 @@ import (
 
 // Model is an energy E(x, y), batched over problems and candidates.
 type Model interface {
-	// Energy adds the energies, shape (B, N), of candidates y, shape (B, N, dy), for the problems' inputs x, shape (B, dx).
+	// Energy adds the energies, shape (B, N), of candidates y, shape (B, N, dy), for the problems' inputs x, shape (B,
+	// dx).
 	Energy(x, y *G.Node) (*G.Node, error)
 	// Params are the parameters, in a fixed order.
 	Params() nn.Params

@@ -58,7 +58,8 @@ func uniform(r *rand.Rand, n int, scale float64) []float64 {
 	return v
 }
 
-// violation is the most by which an energy lies above a chord between two points, over random inputs, chords and weights.
+// violation is the most by which an energy lies above a chord between two points, over random inputs, chords and
+// weights.
 func violation(t *testing.T, name string, activation nn.Activation, seed uint64) float64 {
 	t.Helper()
 	const b, n, dx, dy = 3, 200, 2, 2
@@ -100,8 +101,8 @@ func TestICNNIsConvexInY(t *testing.T) {
 	}
 }
 
-// Convexity must not come from E being a constant in y plus a function of x: with y^2/2 added, so that there is a minimum before any
-// training, the minimiser must depend on x.
+// Convexity must not come from E being a constant in y plus a function of x: with y^2/2 added, so that there is a
+// minimum before any training, the minimiser must depend on x.
 func TestICNNMinimumDependsOnX(t *testing.T) {
 	const n = 81
 	grid := make([]float64, 2*n)
@@ -162,7 +163,8 @@ func TestFeedForwardMinimisesAtItsPrediction(t *testing.T) {
 	check.Close(t, "CEM's minimum", floats(t, u.Answer), floats(t, want), 1e-3) // twenty iterations of CEM
 }
 
-// The gradients of a loss through both solvers, with respect to every parameter of every model, against finite differences.
+// The gradients of a loss through both solvers, with respect to every parameter of every model, against finite
+// differences.
 func TestModelGradients(t *testing.T) {
 	const b, dx, dy = 2, 2, 1
 	for name, build := range builders {

@@ -40,8 +40,8 @@ type goldenCase struct {
 
 func (c goldenCase) Name() string { return fmt.Sprintf("%s,h=%d,T=%d", c.Method, c.Hidden, c.Iters) }
 
-// tolerance is what each type must hold. In float64 the golden files' own. In float32 three times what a plain float32 implementation was seen to
-// lose (golden/README.md): T nested solves amplify the rounding of the energies.
+// tolerance is what each type must hold. In float64 the golden files' own. In float32 three times what a plain
+// float32 implementation was seen to lose (golden/README.md): T nested solves amplify the rounding of the energies.
 func (c goldenCase) tolerance(dt tensor.Dtype) (values, gradients float64) {
 	switch {
 	case dt == tensor.Float64:

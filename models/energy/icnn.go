@@ -12,12 +12,14 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// ICNN is an energy that is convex in y for every x and any parameters (Amos, Xu, Kolter, ICML 2017), doc/equations.md (9):
+// ICNN is an energy that is convex in y for every x and any parameters (Amos, Xu, Kolter, ICML 2017),
+// doc/equations.md (9):
 //
 //	u_0 = x,  u_{l+1} = a(u_l U_l + c_l)
 //	z_1 = a(y V_0 + u_0 Q_0 + b_0),  z_{l+1} = a(z_l softplus(W_l) + y V_l + u_l Q_l + b_l),  E = z_L softplus(W_L) + y V_L + u_L Q_L + b_L
 //
-// with a convex, nondecreasing activation a: softplus or ReLU. Its minimum over y is global, so that any solver finds the same.
+// with a convex, nondecreasing activation a: softplus or ReLU. Its minimum over y is global, so that any solver finds
+// the same.
 type ICNN struct {
 	config Config
 	layers []icnnLayer
@@ -68,8 +70,8 @@ func NewICNN(g *G.ExprGraph, c Config) (*ICNN, error) {
 	return m, nil
 }
 
-// positiveInit draws free parameters whose softplus is uniform on (0, 2/in): positive weights that average their inputs, so that the scale of z
-// neither grows nor shrinks with depth.
+// positiveInit draws free parameters whose softplus is uniform on (0, 2/in): positive weights that average their
+// inputs, so that the scale of z neither grows nor shrinks with depth.
 func positiveInit(dst []float64, in, out int, seed, draw uint64) {
 	nn.TorchLinear(dst, in, out, seed, draw)
 	root := math.Sqrt(float64(in))

@@ -57,14 +57,14 @@ func (a *Activation) UnmarshalText(text []byte) (err error) {
 	return err
 }
 
-// Apply adds a(x) to the graph of x, a float32 or float64 node of any shape but a scalar's. Values and derivatives are
-// finite for every finite x, without loss of relative accuracy where the function or the derivative is tiny, and exist
-// to third order.
+// Apply adds a(x) to the graph of x, a float32 or float64 node of any shape but a scalar's. Values and derivatives
+// are finite for every finite x, without loss of relative accuracy where the function or the derivative is tiny, and
+// exist to third order.
 //
-// Gorgonia's own ops are not used: Softplus in v0.9.18 is x above 16, off by up to 1.1e-7 in float64 too, the derivatives
-// of Sigmoid and Tanh cancel, and there is no ELU. A forward and backward pass of the 2-128-128-128-1 softplus net over 100
-// points takes 2.9 ms with this one and 3.9 ms with Gorgonia's on one core in float32, 3.7 and 4.3 ms in float64
-// (BenchmarkMLP; the rest is matrix products).
+// Gorgonia's own ops are not used: Softplus in v0.9.18 is x above 16, off by up to 1.1e-7 in float64 too, the
+// derivatives of Sigmoid and Tanh cancel, and there is no ELU. A forward and backward pass of the 2-128-128-128-1
+// softplus net over 100 points takes 2.9 ms with this one and 3.9 ms with Gorgonia's on one core in float32, 3.7 and
+// 4.3 ms in float64 (BenchmarkMLP; the rest is matrix products).
 func (a Activation) Apply(x *G.Node) (*G.Node, error) {
 	if int(a) >= len(activationNames) {
 		return nil, fmt.Errorf("nn: %v, want one of %q", a, activationNames)
@@ -80,8 +80,8 @@ func (a Activation) Apply(x *G.Node) (*G.Node, error) {
 
 const maxOrder = 3
 
-// activationOp is a derivative of an activation (order 0: the function itself) times any number of factors of its shape:
-// f^(order)(x) * g_1 * ... * g_factors. So its gradients are of its own kind.
+// activationOp is a derivative of an activation (order 0: the function itself) times any number of factors of its
+// shape: f^(order)(x) * g_1 * ... * g_factors. So its gradients are of its own kind.
 type activationOp struct {
 	f              Activation
 	order, factors int
@@ -92,8 +92,8 @@ func (k activationOp) String() string {
 	return fmt.Sprintf("nn.Activation{%v, order=%d, factors=%d}", k.f, k.order, k.factors)
 }
 
-// Rules implements graphop.Kernel: d/dx is the next order with the gradient for one more factor, d/dg_i the same with the
-// gradient in g_i's place.
+// Rules implements graphop.Kernel: d/dx is the next order with the gradient for one more factor, d/dg_i the same with
+// the gradient in g_i's place.
 func (k activationOp) Rules() []*graphop.Rule {
 	rules := make([]*graphop.Rule, 1+k.factors)
 	args := make([]graphop.Operand, 1+k.factors)

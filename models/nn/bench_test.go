@@ -38,8 +38,8 @@ var (
 	softpluses = map[string]func(z *G.Node) (*G.Node, error){"own": Softplus.Apply, "stock": G.Softplus}
 )
 
-// BenchmarkMLP is a forward and a backward pass of the 2-128-128-128-1 softplus net on the TapeMachine. least-ms is the shortest run: what a busy
-// machine does not disturb.
+// BenchmarkMLP is a forward and a backward pass of the 2-128-128-128-1 softplus net on the TapeMachine. least-ms is
+// the shortest run: what a busy machine does not disturb.
 func BenchmarkMLP(b *testing.B) {
 	for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
 		for _, rows := range []int{100, 1000} {

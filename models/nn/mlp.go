@@ -90,7 +90,7 @@ func (l *Linear) Forward(x *G.Node) (*G.Node, error) {
 	if x.Graph() != l.W.Graph() {
 		return nil, fmt.Errorf("nn: %s: x is in another graph than the layer (see Share)", name)
 	}
-	z, err := G.Mul(x, l.W)
+	z, err := MatMul(x, l.W)
 	if err != nil {
 		return nil, fmt.Errorf("nn: %s: %w", name, err)
 	}
