@@ -88,8 +88,8 @@ func (c Config) withDefaults(fn string) (Config, error) {
 		return fail("Elites = %d, want 1 <= Elites <= Samples = %d", c.Elites, c.Samples)
 	case c.Iterations < 1:
 		return fail("Iterations = %d, want at least 1", c.Iterations)
-	case !(c.Temperature > 0) || math.IsInf(c.Temperature, 1):
-		return fail("Temperature = %v, want a finite number above 0 (Hard is the limit 0)", c.Temperature)
+	case !(c.Temperature > 0) || math.IsInf(c.Temperature, 1) || math.IsInf(1/c.Temperature, 1):
+		return fail("Temperature = %v, want a finite number above 0, its inverse finite too (Hard is the limit 0)", c.Temperature)
 	case c.Relaxation > kernels.ConstrainedSparsemax:
 		return fail("Relaxation = %v, want LML, ConstrainedSoftmax or ConstrainedSparsemax", c.Relaxation)
 	case !(c.SigmaMin >= 0) || math.IsInf(c.SigmaMin, 1):
@@ -102,6 +102,11 @@ func (c Config) withDefaults(fn string) (Config, error) {
 	if c.Backprop == 0 {
 		c.Backprop = c.Iterations
 	}
+	for i, v := range c.Sigma {
+		if v < 0 {
+			return fail("Sigma[%d] = %v, want at least 0", i, v)
+		}
+	}
 	var err error
 	if c.Lower, c.Upper, err = spreadBounds(fn, c.Lower, c.Upper, c.Dim); err != nil {
 		return c, err
@@ -112,32 +117,48 @@ func (c Config) withDefaults(fn string) (Config, error) {
 	if c.Sigma, err = spreadStart(fn, "Sigma", c.Sigma, 1, c.Batch, c.Dim); err != nil {
 		return c, err
 	}
-	for i, s := range c.Sigma {
-		if s < 0 {
-			return fail("Sigma[%d] = %v, want at least 0", i, s)
+	if c.Dtype == tensor.Float32 {
+		err = inRange[float32](fn, c)
+	}
+	return c, err
+}
+
+// inRange checks that the numbers of c are still what they should be as elements of type T.
+func inRange[T kernels.Float](fn string, c Config) error {
+	for _, v := range []struct {
+		name   string
+		values []float64
+		ok     func(T) bool
+	}{
+		{"Mu", c.Mu, finite[T]},
+		{"Sigma", c.Sigma, finite[T]},
+		{"SigmaMin", []float64{c.SigmaMin}, finite[T]},
+		{"Lower", c.Lower, func(x T) bool { return !math.IsInf(float64(x), 1) }},
+		{"Upper", c.Upper, func(x T) bool { return !math.IsInf(float64(x), -1) }},
+	} {
+		for _, x := range v.values {
+			if !v.ok(T(x)) {
+				return fmt.Errorf("dcem: %s: %s = %v is beyond the range of %v", fn, v.name, x, dtypeOf[T]())
+			}
 		}
 	}
-	return c, nil
+	return nil
 }
 
 // spreadStart gives a starting vector B*D finite values.
 func spreadStart(fn, name string, v []float64, zero float64, b, d int) ([]float64, error) {
+	switch len(v) {
+	case 0:
+		v = []float64{zero}
+	case 1, d, b * d:
+	default:
+		return nil, fmt.Errorf("dcem: %s: %s has %d values, want 1, Dim = %d or Batch*Dim = %d", fn, name, len(v), d, b*d)
+	}
 	full := make([]float64, b*d)
 	for i := range full {
-		switch len(v) {
-		case 0:
-			full[i] = zero
-		case 1:
-			full[i] = v[0]
-		case b * d:
-			full[i] = v[i]
-		case d:
-			full[i] = v[i%d]
-		default:
-			return nil, fmt.Errorf("dcem: %s: %s has %d values, want 1, Dim = %d or Batch*Dim = %d", fn, name, len(v), d, b*d)
-		}
+		full[i] = v[i%len(v)]
 		if math.IsNaN(full[i]) || math.IsInf(full[i], 0) {
-			return nil, fmt.Errorf("dcem: %s: %s[%d] = %v, want a finite number", fn, name, i, full[i])
+			return nil, fmt.Errorf("dcem: %s: %s[%d] = %v, want a finite number", fn, name, i%len(v), full[i])
 		}
 	}
 	return full, nil

@@ -40,7 +40,7 @@ func (k normaliseGradOp[T]) Run(out any, in []any) {
 
 func (k normaliseGradOp[T]) Rules() []*graphop.Rule {
 	return []*graphop.Rule{
-		graphop.By(normaliseGrad2Op[T]{k.normaliseOp}, 0, 1, graphop.Gradient),
+		graphop.By(normaliseGrad2Op[T](k), 0, 1, graphop.Gradient),
 		graphop.By(k, 0, graphop.Gradient),
 	}
 }

@@ -89,7 +89,7 @@ func (k clampOp[T]) Run(out any, in []any) {
 }
 
 func (k clampOp[T]) Rules() []*graphop.Rule {
-	return []*graphop.Rule{graphop.By(clampGradOp[T]{k.bounds}, 0, graphop.Gradient)}
+	return []*graphop.Rule{graphop.By(clampGradOp[T](k), 0, graphop.Gradient)}
 }
 
 type clampGradOp[T kernels.Float] struct{ bounds[T] }

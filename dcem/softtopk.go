@@ -40,7 +40,7 @@ func (k softTopKOp[T]) Run(out any, in []any) {
 	kernels.SoftTopKForward(out.([]T), in[0].([]T), in[1].([]float64), k.relaxation, k.scale, k.rows, k.n, k.k)
 }
 func (k softTopKOp[T]) Rules() []*graphop.Rule {
-	return []*graphop.Rule{graphop.By(softTopKGradOp[T]{k.softTopK}, 0, 1, graphop.Gradient), nil}
+	return []*graphop.Rule{graphop.By(softTopKGradOp[T](k), 0, 1, graphop.Gradient), nil}
 }
 
 // softTopKGradOp is the gradient of softTopKOp: inputs x, threshold, g. It is linear and self-adjoint in g.
@@ -52,7 +52,7 @@ func (k softTopKGradOp[T]) Run(out any, in []any) {
 }
 func (k softTopKGradOp[T]) Rules() []*graphop.Rule {
 	return []*graphop.Rule{
-		graphop.By(softTopKGrad2Op[T]{k.softTopK}, 0, 1, 2, graphop.Gradient),
+		graphop.By(softTopKGrad2Op[T](k), 0, 1, 2, graphop.Gradient),
 		nil,
 		graphop.By(k, 0, 1, graphop.Gradient),
 	}

@@ -46,7 +46,7 @@ func TestNewSolverErrors(t *testing.T) {
 			"Elites = 6, want 1 <= Elites <= Samples = 5"},
 		{"Lower above Upper", ok, Config{Dim: 1, Lower: []float64{1}, Upper: []float64{0}}, options{},
 			"Lower[0] = 1 is above Upper[0] = 0"},
-		{"tiny Temperature", ok, Config{Dim: 1, Temperature: 1e-310}, options{}, "Temperature = 1e-310 is too small"},
+		{"tiny Temperature", ok, Config{Dim: 1, Temperature: 1e-310}, options{}, "Temperature = 1e-310, want a finite number above 0, its inverse"},
 		{"MuNode", ok, Config{Dim: 2, MuNode: node}, options{},
 			"Config.MuNode is for graphs: a Solver starts from Config.Mu, Reset or Warm"},
 		{"SigmaNode", ok, Config{Dim: 2, SigmaNode: node}, options{},

@@ -124,37 +124,8 @@ func solverConfig[T kernels.Float](fn string, c Config) (Config, error) {
 	}
 	c.Dtype = dt
 	c, err := c.withDefaults(fn)
-	if err != nil {
-		return c, err
-	}
-	if math.IsInf(1/c.Temperature, 0) {
-		return c, fmt.Errorf("dcem: %s: Temperature = %v is too small: 1/Temperature overflows (Hard is the limit 0)",
-			fn, c.Temperature)
-	}
 	c.Backprop = 0
-	return c, inRange[T](fn, c)
-}
-
-// inRange checks that the numbers of c are still what they should be as elements of type T.
-func inRange[T kernels.Float](fn string, c Config) error {
-	for _, v := range []struct {
-		name   string
-		values []float64
-		ok     func(T) bool
-	}{
-		{"Mu", c.Mu, finite[T]},
-		{"Sigma", c.Sigma, finite[T]},
-		{"SigmaMin", []float64{c.SigmaMin}, finite[T]},
-		{"Lower", c.Lower, func(x T) bool { return !math.IsInf(float64(x), 1) }},
-		{"Upper", c.Upper, func(x T) bool { return !math.IsInf(float64(x), -1) }},
-	} {
-		for _, x := range v.values {
-			if !v.ok(T(x)) {
-				return fmt.Errorf("dcem: %s: %s = %v is beyond the range of %v", fn, v.name, x, dtypeOf[T]())
-			}
-		}
-	}
-	return nil
+	return c, err
 }
 
 // check checks the options against the configuration with its defaults filled in.
