@@ -19,15 +19,16 @@ type ProgressOptions struct {
 	Interval time.Duration // between lines where Writer is no terminal; 0: 10 s
 }
 
-// Progress shows how far a loop is, the loss (smoothed over some 20 steps for the eye; metrics.csv has the plain one),
-// steps per second and the time left: a bar that redraws itself on a terminal, elsewhere a line every few seconds.
+// Progress shows how far a loop is, the loss (smoothed over some 20 steps for the eye, plain at the end and in
+// metrics.csv), steps per second and the time left: a bar that redraws itself on a terminal, elsewhere a line every few seconds.
 type Progress struct {
 	o       ProgressOptions
 	total   int
 	from    int // the step at which this process started: speed counts from there
 	start   time.Time
 	printed time.Time
-	loss    float64
+	loss    float64 // smoothed
+	last    float64 // plain
 	step    int
 	bar     *progressbar.ProgressBar
 }
@@ -54,7 +55,7 @@ func NewProgress(total, from int, o ProgressOptions) *Progress {
 
 // Step reports that step is done, with its loss.
 func (p *Progress) Step(step int, loss float64) {
-	p.step = step
+	p.step, p.last = step, loss
 	switch {
 	case math.IsNaN(p.loss) || math.IsInf(p.loss, 0):
 		p.loss = loss
@@ -95,8 +96,12 @@ func (p *Progress) text() string {
 		return s
 	}
 	rate := float64(p.step-p.from) / took
+	loss := p.loss
+	if p.step == p.total {
+		loss = p.last
+	}
 	left := time.Duration(float64(p.total-p.step) / rate * float64(time.Second)).Round(time.Second)
-	return fmt.Sprintf("%s  loss %.4g  %.3g updates/s  %v left", s, p.loss, rate, left)
+	return fmt.Sprintf("%s  loss %.4g  %.3g updates/s  %v left", s, loss, rate, left)
 }
 
 // Say prints a line above the bar.

@@ -173,7 +173,7 @@ func (l icnnLayer) forward(z, y, u *G.Node, n int) (*G.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	convex, err := G.Mul(z, positive)
+	convex, err := nn.MatMul(z, positive)
 	if err != nil {
 		return nil, err
 	}
