@@ -107,6 +107,9 @@ func (c goldenCase) run(t *testing.T, dt tensor.Dtype) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := autodiff.Check(g); err != nil { // what the TapeMachine would get wrong without saying so
+		t.Error(err)
+	}
 	vm := G.NewTapeMachine(g)
 	defer vm.Close()
 	if err := vm.RunAll(); err != nil {
