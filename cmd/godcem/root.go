@@ -21,7 +21,8 @@ Each program writes a folder: report.html with the figures and an explanation,
 result.json with the numbers, metrics.csv, the configuration, and checkpoints from
 which --resume continues bit for bit. Ctrl-C saves and leaves.`,
 		Example: `  godcem bumps                    # a minimal demonstration, some seconds
-  godcem help bumps               # what it shows, and its settings`,
+  godcem regression --method both # the method against gradient descent, some minutes
+  godcem help regression          # what it shows, and its settings`,
 		Args:          unknownCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceUsage:  true,
@@ -29,7 +30,7 @@ which --resume continues bit for bit. Ctrl-C saves and leaves.`,
 	}
 	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newBumps(), newVersion())
+	root.AddCommand(newBumps(), newRegression(), newVersion())
 	root.SetHelpCommand(&cobra.Command{
 		Use:     "help [command]",
 		Short:   "Show the help of a command",

@@ -23,6 +23,7 @@ type Surface struct {
 	Truth    Series     // the answer y(x); none where Y is nil
 	ArgMin   bool       // a dot at the least energy of each x of the grid
 	Samples  [][]Point  // the minimiser's samples: one slice an iteration, drawn light at first and black at last
+	Sampled  string     // what they are; "": "samples of iterations 1 to n"
 }
 
 func (s Surface) size() (int, int) { return s.dims(960, 620) }
@@ -52,7 +53,7 @@ func (s Surface) panels() ([]*panel, error) {
 	p.bar = &bar{label: name(s.Bar, label), at: k.colour, ticks: sc.ticks()}
 	bad := s.Field.bad()
 	if s.Samples != nil {
-		n := p.samples(s.Samples, 1.8)
+		n := p.samples(s.Samples, s.Sampled, 1.8)
 		bad += n
 	}
 	if s.Truth.Y != nil {
@@ -97,7 +98,7 @@ func (f Field) heights(sc scale) Field {
 }
 
 // samples adds the samples of all iterations with their legend, and returns how many could not be drawn.
-func (p *panel) samples(steps [][]Point, radius float64) (bad int) {
+func (p *panel) samples(steps [][]Point, label string, radius float64) (bad int) {
 	for _, pts := range steps {
 		for _, pt := range pts {
 			if !finite(pt.X) || !finite(pt.Y) {
@@ -107,11 +108,11 @@ func (p *panel) samples(steps [][]Point, radius float64) (bad int) {
 	}
 	d := shadedDots{steps: steps, radius: vg.Length(radius)}
 	p.layers = append(p.layers, d)
-	label := "samples"
+	otherwise := "samples"
 	if n := len(steps); n > 1 {
-		label = fmt.Sprintf("samples of iterations 1 to %d", n)
+		otherwise = fmt.Sprintf("samples of iterations 1 to %d", n)
 	}
-	p.legend = append(p.legend, entry{label, d.sample})
+	p.legend = append(p.legend, entry{name(label, otherwise), d.sample})
 	return bad
 }
 
@@ -171,7 +172,7 @@ func (s Samples2D) panel(sc scale) (*panel, error) {
 		p.legend = append(p.legend, entry{name(s.PathName, "path of the minimum"), c.sample})
 	}
 	if s.Samples != nil {
-		bad += p.samples(s.Samples, 2)
+		bad += p.samples(s.Samples, "", 2)
 	}
 	if len(s.Gaussians) > 0 {
 		n, err := p.gaussians(s.Gaussians)

@@ -14,9 +14,10 @@ import (
 
 // MatMul adds the matrix product a b to the graph: (m, k), (k, n) -> (m, n).
 //
-// It is Gorgonia's Mul at about twice the speed for a few hundred rows (BenchmarkMatMul), with the same bits for any number of threads.
-// Gonum multiplies by dot products where b comes transposed, and those run twice as fast as the sums of rows that it uses
-// otherwise, so that transposing b first pays. Operands are only read, so that machines that share them may run at the same time.
+// It is Gorgonia's Mul at about twice the speed for a few hundred rows (BenchmarkMatMul), with the same bits for any
+// number of threads. Gonum multiplies by dot products where b comes transposed, and those run twice as fast as the
+// sums of rows that it uses otherwise, so that transposing b first pays. Operands are only read, so that machines
+// that share them may run at the same time.
 func MatMul(a, b *G.Node) (*G.Node, error) {
 	for i, n := range []*G.Node{a, b} {
 		if err := checkTensor("MatMul", string("ab"[i]), n); err != nil {
@@ -78,8 +79,9 @@ func (o matMul) Run(out any, in []any) {
 	}
 }
 
-// Blocks of the product that one call of gonum computes: rows small enough to share out, columns such that their part of the transposed b
-// stays in the first-level cache. They do not depend on the number of threads, and are too small for gonum to start threads of its own.
+// Blocks of the product that one call of gonum computes: rows small enough to share out, columns such that their part
+// of the transposed b stays in the first-level cache. They do not depend on the number of threads, and are too small
+// for gonum to start threads of its own.
 const (
 	blockRows = 32
 	blockCols = 64
@@ -147,9 +149,11 @@ func (j *matMulJob[T]) Run(lo, hi int) {
 func gemm[T vec.Float](transB blas.Transpose, m, n, k int, a []T, lda int, b []T, ldb int, c []T, ldc int) {
 	switch a := any(a).(type) {
 	case []float32:
-		gonum.Implementation{}.Sgemm(blas.NoTrans, transB, m, n, k, 1, a, lda, any(b).([]float32), ldb, 0, any(c).([]float32), ldc)
+		b, c := any(b).([]float32), any(c).([]float32)
+		gonum.Implementation{}.Sgemm(blas.NoTrans, transB, m, n, k, 1, a, lda, b, ldb, 0, c, ldc)
 	case []float64:
-		gonum.Implementation{}.Dgemm(blas.NoTrans, transB, m, n, k, 1, a, lda, any(b).([]float64), ldb, 0, any(c).([]float64), ldc)
+		b, c := any(b).([]float64), any(c).([]float64)
+		gonum.Implementation{}.Dgemm(blas.NoTrans, transB, m, n, k, 1, a, lda, b, ldb, 0, c, ldc)
 	}
 }
 

@@ -37,7 +37,8 @@ func naiveMatMul(o matMul, a, b []float64) []float64 {
 // kinds are the three ops at sizes on both sides of every block, threshold and thread.
 func kinds() (all []matMul) {
 	for _, s := range [][3]int{
-		{1, 1, 1}, {1, 5, 40}, {40, 1, 1}, {1, 1, 40}, {3, 2, 15}, {15, 17, 16}, {16, 17, 16}, {17, 64, 17}, {33, 65, 5}, {100, 128, 2}, {64, 130, 33}, {130, 3, 129},
+		{1, 1, 1}, {1, 5, 40}, {40, 1, 1}, {1, 1, 40}, {3, 2, 15}, {15, 17, 16}, {16, 17, 16}, {17, 64, 17}, {33, 65, 5},
+		{100, 128, 2}, {64, 130, 33}, {130, 3, 129},
 	} {
 		o := matMul{m: s[0], n: s[1], k: s[2]}
 		all = append(all, o, matMul{transA: true, m: o.m, n: o.n, k: o.k}, matMul{transB: true, m: o.m, n: o.n, k: o.k})
@@ -108,8 +109,8 @@ func TestMatMulGradients(t *testing.T) {
 			t.Fatal(err)
 		}
 		// |gradient|^2 / 2 has gradient (Hessian gradient): all three kinds take part.
-		half := G.NewConstant(0.5)
-		norm := G.Must(G.Mul(half, G.Must(G.Add(G.Must(G.Sum(G.Must(G.Square(first[0])))), G.Must(G.Sum(G.Must(G.Square(first[1]))))))))
+		square := func(n *G.Node) *G.Node { return G.Must(G.Sum(G.Must(G.Square(n)))) }
+		norm := G.Must(G.Mul(G.NewConstant(0.5), G.Must(G.Add(square(first[0]), square(first[1])))))
 		second, err := autodiff.Gradients(norm, a, b)
 		if err != nil {
 			t.Fatal(err)
@@ -117,7 +118,8 @@ func TestMatMulGradients(t *testing.T) {
 		got := runAll(t, g, append(first, second...))
 		want := check.Gradient(f, slices.Clone(values), 1e-3)
 		check.Close(t, "first", slices.Concat(got[0], got[1]), want, 1e-9) // the four-point rule's error
-		// Hessian times gradient by differences of gradients along it, both from the graph's own first order, checked above.
+		// Hessian times gradient by differences of gradients along it, both from the graph's own first order, checked
+		// above.
 		normOf := func(v []float64) float64 {
 			sum := 0.0
 			for _, d := range check.Gradient(f, slices.Clone(v), 1e-3) {
@@ -149,10 +151,13 @@ func TestMatMulErrors(t *testing.T) {
 	}
 }
 
-// BenchmarkMatMul is the products of a hidden layer, forward and both backward, against Gorgonia's own on the same numbers.
+// BenchmarkMatMul is the products of a hidden layer, forward and both backward, against Gorgonia's own on the same
+// numbers.
 func BenchmarkMatMul(b *testing.B) {
 	for _, rows := range []int{100, 1000} {
-		for _, o := range []matMul{{m: rows, n: 128, k: 128}, {transA: true, m: 128, n: 128, k: rows}, {transB: true, m: rows, n: 128, k: 128}} {
+		for _, o := range []matMul{
+			{m: rows, n: 128, k: 128}, {transA: true, m: 128, n: 128, k: rows}, {transB: true, m: rows, n: 128, k: 128},
+		} {
 			x, y, z := make([]float32, o.m*o.k), make([]float32, o.k*o.n), make([]float32, o.m*o.n)
 			for i := range x {
 				x[i] = float32(math.Sin(float64(i)))

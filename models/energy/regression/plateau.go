@@ -1,0 +1,34 @@
+package regression
+
+import "math"
+
+// plateau halves the learning rate when validation scores have stopped falling, by the rule of PyTorch's
+// ReduceLROnPlateau with its defaults: a score is better if it is below (1 - 1e-4) of the best so far; after more
+// than `patience` scores in a row that are not, the rate is halved and the count begins anew. Its fields are what a
+// checkpoint keeps.
+type plateau struct {
+	Scores   int     `json:"scores"`   // seen so far
+	Best     float64 `json:"best"`     // least of them; 0 before the first finite one
+	Bad      int     `json:"bad"`      // in a row without improvement
+	Halvings []int   `json:"halvings"` // updates after which the rate was halved
+	Any      bool    `json:"any"`      // Best is set
+}
+
+const plateauThreshold = 1e-4
+
+// observe takes the score after an update.
+func (p *plateau) observe(score float64, step, patience int) {
+	p.Scores++
+	if finite := !math.IsNaN(score) && !math.IsInf(score, 0); finite && (!p.Any || score < p.Best*(1-plateauThreshold)) {
+		p.Best, p.Any, p.Bad = score, true, 0
+		return
+	}
+	p.Bad++
+	if patience > 0 && p.Bad > patience {
+		p.Bad = 0
+		p.Halvings = append(p.Halvings, step)
+	}
+}
+
+// rate is the learning rate now, given that at the start.
+func (p *plateau) rate(start float64) float64 { return math.Ldexp(start, -len(p.Halvings)) }

@@ -1,0 +1,203 @@
+package regression
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/godcem/godcem/internal/run"
+	"github.com/godcem/godcem/models/nn"
+	"github.com/spf13/pflag"
+)
+
+// ParamsFile is the name of the file that holds the parameters of the best state, one array each, in the out folder.
+const ParamsFile = "params.npz"
+
+// Run is the program: it trains, judges the state with the best validation, writes result.json and params.npz and
+// draws the figures. o says where; its steps and intervals come from c. The summary goes to w. Both trains two models
+// at a time, each in a folder of its own below the out folder, which then holds the figures, the report and the
+// result of both. A run that ctx interrupts saves its state and returns run.ErrInterrupted.
+func Run(ctx context.Context, c Config, o run.Options, w io.Writer) error {
+	if err := c.Validate(); err != nil {
+		return err
+	}
+	if err := run.PrepareOut(o.Out); err != nil {
+		return err
+	}
+	if c.Method == Both {
+		for _, method := range sides {
+			if err := run.PrepareOut(filepath.Join(o.Out, method)); err != nil {
+				return err
+			}
+		}
+	}
+	if !o.Resume {
+		if err := forget(c, o.Out); err != nil {
+			return err
+		}
+	}
+	var studies []*study
+	var err error
+	if c.Method == Both {
+		studies, err = runBoth(ctx, c, o)
+	} else {
+		var s *study
+		s, err = runOne(ctx, c, o, nil)
+		studies = []*study{s}
+	}
+	if err != nil {
+		return err
+	}
+	for _, s := range studies {
+		s.summary(w)
+	}
+	if !c.Figures {
+		return nil
+	}
+	if !o.Progress.Silent {
+		fmt.Fprintln(os.Stderr, "drawing the figures ...")
+	}
+	p := &pictures{c: c, dir: o.Out, studies: studies}
+	if err := p.draw(ctx); err != nil {
+		return err
+	}
+	if err := p.report(); err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "figures   %s\n", filepath.Join(o.Out, reportFile))
+	return nil
+}
+
+// runOne trains through one method and judges the outcome. watch, if not nil, shows its progress in run.Train's place.
+func runOne(ctx context.Context, c Config, o run.Options, watch func(Task) Task) (*study, error) {
+	task, err := NewTask(c)
+	if err != nil {
+		return nil, err
+	}
+	defer task.Close()
+	o.Steps, o.CheckpointEvery, o.ValidateEvery, o.Config = c.Updates, c.CheckpointEvery, c.ValidateEvery, &c
+	trained := task
+	if watch != nil {
+		o.Progress.Silent = true
+		trained = watch(task)
+	}
+	outcome, err := run.Train(ctx, trained, o)
+	if err != nil {
+		return nil, err
+	}
+	s := &study{c: c, dir: o.Out, outcome: outcome}
+	if err := outcome.Err(); err != nil {
+		return nil, errors.Join(s.write(), err)
+	}
+	if err := s.judge(task); err != nil {
+		return nil, err
+	}
+	if err := nn.SaveNPZ(filepath.Join(o.Out, ParamsFile), task.Params()); err != nil {
+		return nil, err
+	}
+	return s, s.write()
+}
+
+// sides are the methods of Both.
+var sides = []string{DCEM, GD}
+
+// runBoth trains through both methods at the same time: each has graphs and parameters of its own, and on two cores
+// neither alone keeps both busy. If one fails the other is stopped, with its state saved.
+func runBoth(ctx context.Context, c Config, o run.Options) ([]*study, error) {
+	if err := run.SaveConfig(filepath.Join(o.Out, run.ConfigFile), &c); err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	b := newBoard(o.Progress)
+	studies, errs := make([]*study, len(sides)), make([]error, len(sides))
+	var wg sync.WaitGroup
+	for i, method := range sides {
+		l := b.add(method, c.Updates)
+		watch := func(t Task) Task { return &watched{t, b, l} }
+		wg.Go(func() {
+			side, so := c, o
+			side.Method, so.Out = method, filepath.Join(o.Out, method)
+			if studies[i], errs[i] = runOne(ctx, side, so, watch); errs[i] != nil && !errors.Is(errs[i], run.ErrInterrupted) {
+				errs[i] = fmt.Errorf("%s: %w", method, errs[i])
+				stop(errs[i])
+			}
+		})
+	}
+	wg.Wait()
+	b.finish()
+	for _, err := range errs {
+		if err != nil && !errors.Is(err, run.ErrInterrupted) {
+			return nil, err
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		if !o.Progress.Silent {
+			fmt.Fprintf(os.Stderr, "interrupted: saved in %s, resume continues\n", o.Out)
+		}
+		return nil, errors.Join(writeInterrupted(c, o.Out), run.ErrInterrupted)
+	}
+	return studies, writeBoth(c, o.Out, studies)
+}
+
+// forget removes, before a fresh start, what resuming it must not find of an earlier run in the folder: first the
+// configuration, which says whether that was one of Both.
+func forget(c Config, dir string) error {
+	names := []string{run.ConfigFile}
+	if c.Method == Both {
+		names = append(names, run.CheckpointFile, run.BestFile, run.MetricsFile, run.ResultFile)
+		for _, method := range sides {
+			names = append(names, filepath.Join(method, run.CheckpointFile))
+		}
+	}
+	for _, name := range names {
+		path := filepath.Join(dir, name)
+		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("%s: cannot remove: %w", path, errors.Unwrap(err))
+		}
+	}
+	return nil
+}
+
+// Resolve gives c its final values after fs was parsed, as run.Common.Resolve does; a run of Both that is resumed has
+// its checkpoints, which know its configuration, in the folders of its two sides.
+func Resolve(fs *pflag.FlagSet, common *run.Common, c *Config) error {
+	was := Default()
+	err := run.LoadConfig(filepath.Join(common.Out, run.ConfigFile), &was)
+	if err != nil || !common.Resume || was.Method != Both {
+		return common.Resolve(fs, c, Kind)
+	}
+	for _, method := range sides {
+		path := filepath.Join(common.Out, method, run.CheckpointFile)
+		if _, err := os.Lstat(path); err != nil {
+			continue
+		}
+		from, err := run.Load(path, Kind)
+		if err != nil {
+			return err
+		}
+		return resolveSide(fs, common, c, from)
+	}
+	return common.Resolve(fs, c, Kind)
+}
+
+// resolveSide resolves the configuration of Both from a checkpoint of one side.
+func resolveSide(fs *pflag.FlagSet, common *run.Common, c *Config, from *run.Checkpoint) error {
+	if len(from.Config) > 0 {
+		was := Default()
+		if err := run.DecodeConfig(from.Config, &was); err != nil {
+			return err
+		}
+		was.Method = Both
+		raw, err := run.EncodeConfig(was)
+		if err != nil {
+			return err
+		}
+		from.Config = raw
+	}
+	return run.ResolveResume(fs, c, common.Config, from)
+}
