@@ -1,0 +1,43 @@
+package vec
+
+// strip is a micro-kernel with the packing that feeds it: up to rows x cols of C in the registers.
+type strip[T Float] struct {
+	rows, cols int
+	// run is C = alpha*A*B + beta*C for m rows, mr <= rows at a time, and n <= cols columns; A's element (i, l) is
+	// a[i*rs+l*ks], B's (l, j) is b[l*bs+j] and is read for all j < cols.
+	run func(m, mr, k int, a *T, rs, ks int, b *T, bs int, c *T, ldc, n int, alpha, beta T)
+	// pack copies k rows of n elements to rows of cols, with zeros behind them.
+	pack func(k, n int, src *T, ld int, dst *T)
+}
+
+// gemmKernels is what an instruction set has for an element type.
+type gemmKernels[T Float] struct {
+	main   strip[T]
+	narrow strip[T] // for n <= narrow.cols; cols = 0: none
+	wide   strip[T] // for few rows, all its columns; cols = 0: none
+
+	// packT transposes tile rows of tile*tiles elements: dst[l*width+j] = src[j*ld+l]; nil: none.
+	packT func(tiles int, src *T, ld int, dst *T, width int)
+	tile  int
+
+	// dot multiplies m rows by n <= dots vectors: dst[j*ldd+i] = sum_l a[i*lda+l]*b[j*ldb+l].
+	dot  func(m, k int, a *T, lda int, n int, b *T, ldb int, dst *T, ldd int)
+	dots int
+}
+
+// gemmKernelsOf returns the kernels in use.
+func gemmKernelsOf[T Float]() *gemmKernels[T] {
+	return of[T](&gemmSets32[current], &gemmSets64[current]).(*gemmKernels[T])
+}
+
+// gemmGo is plain Go's set. Its products are rounded before they are added (also where the compiler could fuse them).
+var (
+	gemmGo32 = gemmKernels[float32]{
+		main: strip[float32]{4, 4, stripGo32, packGo[float32]},
+		dot:  dotGo32, dots: 1,
+	}
+	gemmGo64 = gemmKernels[float64]{
+		main: strip[float64]{4, 4, stripGo64, packGo[float64]},
+		dot:  dotGo64, dots: 1,
+	}
+)
