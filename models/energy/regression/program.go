@@ -139,9 +139,9 @@ func runBoth(ctx context.Context, c Config, o run.Options) ([]*study, error) {
 		if !o.Progress.Silent {
 			fmt.Fprintf(os.Stderr, "interrupted: saved in %s, resume continues\n", o.Out)
 		}
-		return nil, errors.Join(writeInterrupted(c, o.Out), run.ErrInterrupted)
+		return nil, errors.Join(writeBoth(c, o.Out, run.StatusInterrupted), run.ErrInterrupted)
 	}
-	return studies, writeBoth(c, o.Out, studies)
+	return studies, writeBoth(c, o.Out, run.StatusDone)
 }
 
 // forget removes, before a fresh start, what resuming it must not find of an earlier run in the folder: first the

@@ -25,7 +25,7 @@ func TestRun(t *testing.T) {
 	for _, method := range []string{DCEM, GD, CEMForward} {
 		dir := t.TempDir()
 		c := tiny(method)
-		c.Figures = true
+		c.Figures, c.Rate = true, 0.1 // so high that the best state is not the last one
 		var summary bytes.Buffer
 		if err := Run(context.Background(), c, silent(dir), &summary); err != nil {
 			t.Fatal(err)
@@ -71,7 +71,7 @@ func checkMetrics(t *testing.T, c Config, dir string, m map[string]float64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if m["best_update"] != float64(step) || m["mse"] != score || m["minimum_share"] != values["minimum_share"] {
+	if step == 40 || m["best_update"] != float64(step) || m["mse"] != score || m["minimum_share"] != values["minimum_share"] {
 		t.Errorf("best update %v, mse %v, share %v; best.gdc has %v, %v, %v",
 			m["best_update"], m["mse"], m["minimum_share"], step, score, values["minimum_share"])
 	}
@@ -183,7 +183,9 @@ func TestRunInterrupted(t *testing.T) {
 		if err := Run(ctx, c, o, &bytes.Buffer{}); !errors.Is(err, run.ErrInterrupted) {
 			t.Fatalf("error %v, want that of an interruption", err)
 		}
-		if r, err := run.ReadResult(dir); err != nil || r.Status != run.StatusInterrupted {
+		updates := map[string]string{GD: "updates", Both: "gd_updates"}[method]
+		r, err := run.ReadResult(dir)
+		if n, ok := r.Metrics[updates]; err != nil || r.Status != run.StatusInterrupted || !ok || n != 0 {
 			t.Errorf("result.json: %+v, %v", r, err)
 		}
 		o.Resume = true
@@ -265,6 +267,25 @@ func TestResolve(t *testing.T) {
 	}
 	if got, err := resolve("--resume"); err != nil || got.Method != GD {
 		t.Errorf("after a fresh start of gd: %+v, %v", got, err)
+	}
+	// A fresh start that fails early leaves nothing to resume of the run before.
+	c.Method = Both
+	if err := Run(context.Background(), c, silent(dir), &bytes.Buffer{}); err != nil {
+		t.Fatal(err)
+	}
+	occupied := filepath.Join(dir, run.BestFile)
+	if err := os.MkdirAll(filepath.Join(occupied, "x"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	c.Method = GD
+	if err := Run(context.Background(), c, silent(dir), &bytes.Buffer{}); err == nil {
+		t.Fatal("no error, though a file cannot be removed")
+	}
+	if got, err := resolve("--resume", "--method", "gd"); err != nil || got.Method != GD {
+		t.Errorf("after a fresh start of gd that failed: %+v, %v", got, err)
+	}
+	if err := os.RemoveAll(occupied); err != nil {
+		t.Fatal(err)
 	}
 	path := filepath.Join(dir, DCEM, run.CheckpointFile)
 	c.Method = Both

@@ -146,20 +146,20 @@ func (s *study) write() error {
 	return run.WriteResult(s.dir, r)
 }
 
-// writeBoth writes the result of Both: each side's metrics with its name before them.
-func writeBoth(c Config, dir string, studies []*study) error {
-	r := run.Result{Program: Kind, Config: &c, Seed: c.Seed, Status: run.StatusDone, Metrics: map[string]float64{}}
-	for _, s := range studies {
-		r.Seconds = max(r.Seconds, s.outcome.Seconds+s.seconds)
-		for name, v := range s.metrics {
-			r.Metrics[s.c.Method+"_"+name] = v
+// writeBoth writes the result of Both from those of its sides: their metrics with the side's name before them.
+func writeBoth(c Config, dir, status string) error {
+	r := run.Result{Program: Kind, Config: &c, Seed: c.Seed, Status: status, Metrics: map[string]float64{}}
+	for _, method := range sides {
+		side, err := run.ReadResult(filepath.Join(dir, method))
+		if err != nil {
+			return err
+		}
+		r.Seconds = max(r.Seconds, side.Seconds)
+		for name, v := range side.Metrics {
+			r.Metrics[method+"_"+name] = v
 		}
 	}
 	return run.WriteResult(dir, r)
-}
-
-func writeInterrupted(c Config, dir string) error {
-	return run.WriteResult(dir, run.Result{Program: Kind, Config: &c, Seed: c.Seed, Status: run.StatusInterrupted})
 }
 
 // summary is the run in two lines.

@@ -209,6 +209,29 @@ func TestValidateKeepsTheState(t *testing.T) {
 	}
 }
 
+// An update after n halvings is that of a run whose rate is so much lower.
+func TestRateIsUsed(t *testing.T) {
+	c := tiny(GD)
+	halved, lower := open(t, c).(*task[float32]), c
+	halved.rates.Halvings = []int{1, 2}
+	lower.Rate = c.Rate / 4
+	want := open(t, lower).(*task[float32])
+	for _, task := range []*task[float32]{halved, want} {
+		m, err := task.Step(context.Background(), 1)
+		if err != nil || m.Values["rate"] != c.Rate/4 {
+			t.Fatalf("%+v, %v", m, err)
+		}
+	}
+	fresh := open(t, c).(*task[float32])
+	for i, v := range halved.values {
+		check.Close(t, "parameters", v, want.values[i], 0)
+		// The last one is the energy's offset, which changes no minimum.
+		if d, _ := check.MaxDiff(v, fresh.values[i]); !(d > 0) && i < len(halved.values)-1 {
+			t.Errorf("parameter %d did not move", i)
+		}
+	}
+}
+
 // cut is a task that fails, or cancels its context, at a step.
 type cut struct {
 	Task
