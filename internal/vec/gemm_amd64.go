@@ -9,6 +9,7 @@ var gemmSets32 = [...]gemmKernels[float32]{
 		narrow: strip[float32]{12, 8, gemmNarrow32AVX2, packNarrow32AVX2},
 		wide:   strip[float32]{2, 32, gemmWide32AVX2, nil},
 		packT:  packT32AVX2, tile: 8,
+		packPanels: packPanels32AVX2, panel: 8,
 		dot: dot32AVX2, dots: 2,
 	},
 	isaAVX512: {
@@ -16,6 +17,7 @@ var gemmSets32 = [...]gemmKernels[float32]{
 		narrow: strip[float32]{14, 16, gemmNarrow32AVX512, packNarrow32AVX512},
 		wide:   strip[float32]{6, 64, gemmWide32AVX512, nil},
 		packT:  packT32AVX2, tile: 8,
+		packPanels: packPanels32AVX512, panel: 16,
 		dot: dot32AVX512, dots: 4,
 	},
 }
@@ -27,6 +29,7 @@ var gemmSets64 = [...]gemmKernels[float64]{
 		narrow: strip[float64]{12, 4, gemmNarrow64AVX2, packNarrow64AVX2},
 		wide:   strip[float64]{2, 16, gemmWide64AVX2, nil},
 		packT:  packT64AVX2, tile: 4,
+		packPanels: packPanels64AVX2, panel: 8,
 		dot: dot64AVX2, dots: 2,
 	},
 	isaAVX512: {
@@ -34,6 +37,7 @@ var gemmSets64 = [...]gemmKernels[float64]{
 		narrow: strip[float64]{14, 8, gemmNarrow64AVX512, packNarrow64AVX512},
 		wide:   strip[float64]{6, 32, gemmWide64AVX512, nil},
 		packT:  packT64AVX2, tile: 4,
+		packPanels: packPanels64AVX512, panel: 16,
 		dot: dot64AVX512, dots: 4,
 	},
 }

@@ -8,60 +8,60 @@ package vec
 //
 //	for i := range m { for j := range n {
 //		sum := 0.0
-//		for l := range k { sum = fma(a[i*rs+l*ks], b[l*bs+j], sum) }
+//		for l := range k { sum = fma(a[i/mr*ps+i%mr*rs+l*ks], b[l*bs+j], sum) }
 //		c[i*ldc+j] = fma(beta, c[i*ldc+j], alpha*sum)
 //	}}
 //
 // 16 elements of each row of b are read, whatever n is. m, mr, k and n are at least 1.
 //
 //go:noescape
-func gemm32AVX2(m int, mr int, k int, a *float32, rs int, ks int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
+func gemm32AVX2(m int, mr int, k int, a *float32, rs int, ks int, ps int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
 
 // gemmNarrow32AVX2 is C = alpha*A*B + beta*C for n <= 8 columns (beta = 0: C is not read), mr <= 12 rows at a time.
 //
 //	for i := range m { for j := range n {
 //		sum := 0.0
-//		for l := range k { sum = fma(a[i*rs+l*ks], b[l*bs+j], sum) }
+//		for l := range k { sum = fma(a[i/mr*ps+i%mr*rs+l*ks], b[l*bs+j], sum) }
 //		c[i*ldc+j] = fma(beta, c[i*ldc+j], alpha*sum)
 //	}}
 //
 // 8 elements of each row of b are read, whatever n is. m, mr, k and n are at least 1.
 //
 //go:noescape
-func gemmNarrow32AVX2(m int, mr int, k int, a *float32, rs int, ks int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
+func gemmNarrow32AVX2(m int, mr int, k int, a *float32, rs int, ks int, ps int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
 
 // gemmWide32AVX2 is gemm32AVX2 for 32 columns, no fewer, and mr <= 2.
 //
 //go:noescape
-func gemmWide32AVX2(m int, mr int, k int, a *float32, rs int, ks int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
+func gemmWide32AVX2(m int, mr int, k int, a *float32, rs int, ks int, ps int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
 
 // gemm64AVX2 is C = alpha*A*B + beta*C for n <= 8 columns (beta = 0: C is not read), mr <= 6 rows at a time.
 //
 //	for i := range m { for j := range n {
 //		sum := 0.0
-//		for l := range k { sum = fma(a[i*rs+l*ks], b[l*bs+j], sum) }
+//		for l := range k { sum = fma(a[i/mr*ps+i%mr*rs+l*ks], b[l*bs+j], sum) }
 //		c[i*ldc+j] = fma(beta, c[i*ldc+j], alpha*sum)
 //	}}
 //
 // 8 elements of each row of b are read, whatever n is. m, mr, k and n are at least 1.
 //
 //go:noescape
-func gemm64AVX2(m int, mr int, k int, a *float64, rs int, ks int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
+func gemm64AVX2(m int, mr int, k int, a *float64, rs int, ks int, ps int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
 
 // gemmNarrow64AVX2 is C = alpha*A*B + beta*C for n <= 4 columns (beta = 0: C is not read), mr <= 12 rows at a time.
 //
 //	for i := range m { for j := range n {
 //		sum := 0.0
-//		for l := range k { sum = fma(a[i*rs+l*ks], b[l*bs+j], sum) }
+//		for l := range k { sum = fma(a[i/mr*ps+i%mr*rs+l*ks], b[l*bs+j], sum) }
 //		c[i*ldc+j] = fma(beta, c[i*ldc+j], alpha*sum)
 //	}}
 //
 // 4 elements of each row of b are read, whatever n is. m, mr, k and n are at least 1.
 //
 //go:noescape
-func gemmNarrow64AVX2(m int, mr int, k int, a *float64, rs int, ks int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
+func gemmNarrow64AVX2(m int, mr int, k int, a *float64, rs int, ks int, ps int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
 
 // gemmWide64AVX2 is gemm64AVX2 for 16 columns, no fewer, and mr <= 2.
 //
 //go:noescape
-func gemmWide64AVX2(m int, mr int, k int, a *float64, rs int, ks int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
+func gemmWide64AVX2(m int, mr int, k int, a *float64, rs int, ks int, ps int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)

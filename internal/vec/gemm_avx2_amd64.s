@@ -4,21 +4,21 @@
 
 #include "textflag.h"
 
-// func gemm32AVX2(m int, mr int, k int, a *float32, rs int, ks int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
+// func gemm32AVX2(m int, mr int, k int, a *float32, rs int, ks int, ps int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
 // Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·gemm32AVX2(SB), NOSPLIT, $0-96
+TEXT ·gemm32AVX2(SB), NOSPLIT, $0-104
 	MOVQ rs+32(FP), R8
 	SHLQ $0x02, R8
 	MOVQ ks+40(FP), R11
 	SHLQ $0x02, R11
-	MOVQ bs+56(FP), R12
+	MOVQ bs+64(FP), R12
 	SHLQ $0x02, R12
-	MOVQ ldc+72(FP), R13
+	MOVQ ldc+80(FP), R13
 	SHLQ $0x02, R13
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
 	MOVQ a+24(FP), AX
-	MOVQ c+64(FP), DX
+	MOVQ c+72(FP), DX
 	MOVQ m+0(FP), R14
 
 panel:
@@ -40,7 +40,7 @@ prefetch:
 	MOVQ       k+16(FP), CX
 
 multiply:
-	MOVQ   b+48(FP), BX
+	MOVQ   b+56(FP), BX
 	CMPQ   R15, $0x06
 	JEQ    rows6
 	CMPQ   R15, $0x05
@@ -64,16 +64,16 @@ step1:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step1
-	VBROADCASTSS alpha+88(FP), Y12
+	VBROADCASTSS alpha+96(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	IMUL3Q       $0x00, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Y13
-	MOVQ         n+80(FP), BX
+	VBROADCASTSS beta+100(FP), Y13
+	MOVQ         n+88(FP), BX
 	CMPQ         BX, $0x10
 	JNE          part0
-	MOVL         beta+92(FP), BX
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row0Add
 	JMP          row0Set
@@ -85,7 +85,7 @@ part0:
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
 	VMOVUPS 96(SI), Y15
-	MOVL    beta+92(FP), BX
+	MOVL    beta+100(FP), BX
 	ADDL    BX, BX
 	JNE     row0AddPart
 	JMP     row0SetPart
@@ -109,18 +109,18 @@ step2:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step2
-	VBROADCASTSS alpha+88(FP), Y12
+	VBROADCASTSS alpha+96(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
 	VMULPS       Y12, Y3, Y3
 	IMUL3Q       $0x01, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Y13
-	MOVQ         n+80(FP), BX
+	VBROADCASTSS beta+100(FP), Y13
+	MOVQ         n+88(FP), BX
 	CMPQ         BX, $0x10
 	JNE          part1
-	MOVL         beta+92(FP), BX
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row1Add
 	JMP          row1Set
@@ -132,7 +132,7 @@ part1:
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
 	VMOVUPS 96(SI), Y15
-	MOVL    beta+92(FP), BX
+	MOVL    beta+100(FP), BX
 	ADDL    BX, BX
 	JNE     row1AddPart
 	JMP     row1SetPart
@@ -161,7 +161,7 @@ step3:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step3
-	VBROADCASTSS alpha+88(FP), Y12
+	VBROADCASTSS alpha+96(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -170,11 +170,11 @@ step3:
 	VMULPS       Y12, Y5, Y5
 	IMUL3Q       $0x02, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Y13
-	MOVQ         n+80(FP), BX
+	VBROADCASTSS beta+100(FP), Y13
+	MOVQ         n+88(FP), BX
 	CMPQ         BX, $0x10
 	JNE          part2
-	MOVL         beta+92(FP), BX
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row2Add
 	JMP          row2Set
@@ -186,7 +186,7 @@ part2:
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
 	VMOVUPS 96(SI), Y15
-	MOVL    beta+92(FP), BX
+	MOVL    beta+100(FP), BX
 	ADDL    BX, BX
 	JNE     row2AddPart
 	JMP     row2SetPart
@@ -220,7 +220,7 @@ step4:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step4
-	VBROADCASTSS alpha+88(FP), Y12
+	VBROADCASTSS alpha+96(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -231,11 +231,11 @@ step4:
 	VMULPS       Y12, Y7, Y7
 	IMUL3Q       $0x03, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Y13
-	MOVQ         n+80(FP), BX
+	VBROADCASTSS beta+100(FP), Y13
+	MOVQ         n+88(FP), BX
 	CMPQ         BX, $0x10
 	JNE          part3
-	MOVL         beta+92(FP), BX
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row3Add
 	JMP          row3Set
@@ -247,7 +247,7 @@ part3:
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
 	VMOVUPS 96(SI), Y15
-	MOVL    beta+92(FP), BX
+	MOVL    beta+100(FP), BX
 	ADDL    BX, BX
 	JNE     row3AddPart
 	JMP     row3SetPart
@@ -286,7 +286,7 @@ step5:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step5
-	VBROADCASTSS alpha+88(FP), Y12
+	VBROADCASTSS alpha+96(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -299,11 +299,11 @@ step5:
 	VMULPS       Y12, Y9, Y9
 	IMUL3Q       $0x04, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Y13
-	MOVQ         n+80(FP), BX
+	VBROADCASTSS beta+100(FP), Y13
+	MOVQ         n+88(FP), BX
 	CMPQ         BX, $0x10
 	JNE          part4
-	MOVL         beta+92(FP), BX
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row4Add
 	JMP          row4Set
@@ -315,7 +315,7 @@ part4:
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
 	VMOVUPS 96(SI), Y15
-	MOVL    beta+92(FP), BX
+	MOVL    beta+100(FP), BX
 	ADDL    BX, BX
 	JNE     row4AddPart
 	JMP     row4SetPart
@@ -359,7 +359,7 @@ step6:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step6
-	VBROADCASTSS alpha+88(FP), Y12
+	VBROADCASTSS alpha+96(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -374,11 +374,11 @@ step6:
 	VMULPS       Y12, Y11, Y11
 	IMUL3Q       $0x05, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Y13
-	MOVQ         n+80(FP), BX
+	VBROADCASTSS beta+100(FP), Y13
+	MOVQ         n+88(FP), BX
 	CMPQ         BX, $0x10
 	JNE          part5
-	MOVL         beta+92(FP), BX
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row5Add
 	JMP          row5Set
@@ -390,7 +390,7 @@ part5:
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
 	VMOVUPS 96(SI), Y15
-	MOVL    beta+92(FP), BX
+	MOVL    beta+100(FP), BX
 	ADDL    BX, BX
 	JNE     row5AddPart
 	JMP     row5SetPart
@@ -551,8 +551,8 @@ row0AddPart:
 	VMASKMOVPS  Y1, Y15, 32(CX)
 
 next:
-	MOVQ  R15, CX
-	IMULQ R8, CX
+	MOVQ  ps+48(FP), CX
+	SHLQ  $0x02, CX
 	ADDQ  CX, AX
 	MOVQ  R15, CX
 	IMULQ R13, CX
@@ -580,21 +580,21 @@ DATA laneMaskAVX2<>+112(SB)/8, $0x0000000000000000
 DATA laneMaskAVX2<>+120(SB)/8, $0x0000000000000000
 GLOBL laneMaskAVX2<>(SB), RODATA|NOPTR, $128
 
-// func gemmNarrow32AVX2(m int, mr int, k int, a *float32, rs int, ks int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
+// func gemmNarrow32AVX2(m int, mr int, k int, a *float32, rs int, ks int, ps int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
 // Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·gemmNarrow32AVX2(SB), NOSPLIT, $0-96
+TEXT ·gemmNarrow32AVX2(SB), NOSPLIT, $0-104
 	MOVQ rs+32(FP), R8
 	SHLQ $0x02, R8
 	MOVQ ks+40(FP), R11
 	SHLQ $0x02, R11
-	MOVQ bs+56(FP), R12
+	MOVQ bs+64(FP), R12
 	SHLQ $0x02, R12
-	MOVQ ldc+72(FP), R13
+	MOVQ ldc+80(FP), R13
 	SHLQ $0x02, R13
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
 	MOVQ a+24(FP), AX
-	MOVQ c+64(FP), DX
+	MOVQ c+72(FP), DX
 	MOVQ m+0(FP), R14
 
 panel:
@@ -618,7 +618,7 @@ prefetch:
 	MOVQ       k+16(FP), CX
 
 multiply:
-	MOVQ   b+48(FP), BX
+	MOVQ   b+56(FP), BX
 	CMPQ   R15, $0x0c
 	JEQ    rows12
 	CMPQ   R15, $0x0b
@@ -651,15 +651,15 @@ step1:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step1
-	VBROADCASTSS alpha+88(FP), Y12
+	VBROADCASTSS alpha+96(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	IMUL3Q       $0x00, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Y13
-	MOVQ         n+80(FP), BX
+	VBROADCASTSS beta+100(FP), Y13
+	MOVQ         n+88(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part0
-	MOVL         beta+92(FP), BX
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row0Add
 	JMP          row0Set
@@ -670,7 +670,7 @@ part0:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVL    beta+92(FP), BX
+	MOVL    beta+100(FP), BX
 	ADDL    BX, BX
 	JNE     row0AddPart
 	JMP     row0SetPart
@@ -689,16 +689,16 @@ step2:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step2
-	VBROADCASTSS alpha+88(FP), Y12
+	VBROADCASTSS alpha+96(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	IMUL3Q       $0x01, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Y13
-	MOVQ         n+80(FP), BX
+	VBROADCASTSS beta+100(FP), Y13
+	MOVQ         n+88(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part1
-	MOVL         beta+92(FP), BX
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row1Add
 	JMP          row1Set
@@ -709,7 +709,7 @@ part1:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVL    beta+92(FP), BX
+	MOVL    beta+100(FP), BX
 	ADDL    BX, BX
 	JNE     row1AddPart
 	JMP     row1SetPart
@@ -731,17 +731,17 @@ step3:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step3
-	VBROADCASTSS alpha+88(FP), Y12
+	VBROADCASTSS alpha+96(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
 	IMUL3Q       $0x02, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Y13
-	MOVQ         n+80(FP), BX
+	VBROADCASTSS beta+100(FP), Y13
+	MOVQ         n+88(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part2
-	MOVL         beta+92(FP), BX
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row2Add
 	JMP          row2Set
@@ -752,7 +752,7 @@ part2:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVL    beta+92(FP), BX
+	MOVL    beta+100(FP), BX
 	ADDL    BX, BX
 	JNE     row2AddPart
 	JMP     row2SetPart
@@ -777,18 +777,18 @@ step4:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step4
-	VBROADCASTSS alpha+88(FP), Y12
+	VBROADCASTSS alpha+96(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
 	VMULPS       Y12, Y3, Y3
 	IMUL3Q       $0x03, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Y13
-	MOVQ         n+80(FP), BX
+	VBROADCASTSS beta+100(FP), Y13
+	MOVQ         n+88(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part3
-	MOVL         beta+92(FP), BX
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row3Add
 	JMP          row3Set
@@ -799,7 +799,7 @@ part3:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVL    beta+92(FP), BX
+	MOVL    beta+100(FP), BX
 	ADDL    BX, BX
 	JNE     row3AddPart
 	JMP     row3SetPart
@@ -827,7 +827,7 @@ step5:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step5
-	VBROADCASTSS alpha+88(FP), Y12
+	VBROADCASTSS alpha+96(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -835,11 +835,11 @@ step5:
 	VMULPS       Y12, Y4, Y4
 	IMUL3Q       $0x04, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Y13
-	MOVQ         n+80(FP), BX
+	VBROADCASTSS beta+100(FP), Y13
+	MOVQ         n+88(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part4
-	MOVL         beta+92(FP), BX
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row4Add
 	JMP          row4Set
@@ -850,7 +850,7 @@ part4:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVL    beta+92(FP), BX
+	MOVL    beta+100(FP), BX
 	ADDL    BX, BX
 	JNE     row4AddPart
 	JMP     row4SetPart
@@ -881,7 +881,7 @@ step6:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step6
-	VBROADCASTSS alpha+88(FP), Y12
+	VBROADCASTSS alpha+96(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -890,11 +890,11 @@ step6:
 	VMULPS       Y12, Y5, Y5
 	IMUL3Q       $0x05, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Y13
-	MOVQ         n+80(FP), BX
+	VBROADCASTSS beta+100(FP), Y13
+	MOVQ         n+88(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part5
-	MOVL         beta+92(FP), BX
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row5Add
 	JMP          row5Set
@@ -905,7 +905,7 @@ part5:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVL    beta+92(FP), BX
+	MOVL    beta+100(FP), BX
 	ADDL    BX, BX
 	JNE     row5AddPart
 	JMP     row5SetPart
@@ -939,7 +939,7 @@ step7:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step7
-	VBROADCASTSS alpha+88(FP), Y12
+	VBROADCASTSS alpha+96(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -949,11 +949,11 @@ step7:
 	VMULPS       Y12, Y6, Y6
 	IMUL3Q       $0x06, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Y13
-	MOVQ         n+80(FP), BX
+	VBROADCASTSS beta+100(FP), Y13
+	MOVQ         n+88(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part6
-	MOVL         beta+92(FP), BX
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row6Add
 	JMP          row6Set
@@ -964,7 +964,7 @@ part6:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVL    beta+92(FP), BX
+	MOVL    beta+100(FP), BX
 	ADDL    BX, BX
 	JNE     row6AddPart
 	JMP     row6SetPart
@@ -1002,7 +1002,7 @@ step8:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step8
-	VBROADCASTSS alpha+88(FP), Y12
+	VBROADCASTSS alpha+96(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -1013,11 +1013,11 @@ step8:
 	VMULPS       Y12, Y7, Y7
 	IMUL3Q       $0x07, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Y13
-	MOVQ         n+80(FP), BX
+	VBROADCASTSS beta+100(FP), Y13
+	MOVQ         n+88(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part7
-	MOVL         beta+92(FP), BX
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row7Add
 	JMP          row7Set
@@ -1028,7 +1028,7 @@ part7:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVL    beta+92(FP), BX
+	MOVL    beta+100(FP), BX
 	ADDL    BX, BX
 	JNE     row7AddPart
 	JMP     row7SetPart
@@ -1069,7 +1069,7 @@ step9:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step9
-	VBROADCASTSS alpha+88(FP), Y12
+	VBROADCASTSS alpha+96(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -1081,11 +1081,11 @@ step9:
 	VMULPS       Y12, Y8, Y8
 	IMUL3Q       $0x08, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Y13
-	MOVQ         n+80(FP), BX
+	VBROADCASTSS beta+100(FP), Y13
+	MOVQ         n+88(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part8
-	MOVL         beta+92(FP), BX
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row8Add
 	JMP          row8Set
@@ -1096,7 +1096,7 @@ part8:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVL    beta+92(FP), BX
+	MOVL    beta+100(FP), BX
 	ADDL    BX, BX
 	JNE     row8AddPart
 	JMP     row8SetPart
@@ -1140,7 +1140,7 @@ step10:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step10
-	VBROADCASTSS alpha+88(FP), Y12
+	VBROADCASTSS alpha+96(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -1153,11 +1153,11 @@ step10:
 	VMULPS       Y12, Y9, Y9
 	IMUL3Q       $0x09, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Y13
-	MOVQ         n+80(FP), BX
+	VBROADCASTSS beta+100(FP), Y13
+	MOVQ         n+88(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part9
-	MOVL         beta+92(FP), BX
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row9Add
 	JMP          row9Set
@@ -1168,7 +1168,7 @@ part9:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVL    beta+92(FP), BX
+	MOVL    beta+100(FP), BX
 	ADDL    BX, BX
 	JNE     row9AddPart
 	JMP     row9SetPart
@@ -1215,7 +1215,7 @@ step11:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step11
-	VBROADCASTSS alpha+88(FP), Y12
+	VBROADCASTSS alpha+96(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -1229,11 +1229,11 @@ step11:
 	VMULPS       Y12, Y10, Y10
 	IMUL3Q       $0x0a, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Y13
-	MOVQ         n+80(FP), BX
+	VBROADCASTSS beta+100(FP), Y13
+	MOVQ         n+88(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part10
-	MOVL         beta+92(FP), BX
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row10Add
 	JMP          row10Set
@@ -1244,7 +1244,7 @@ part10:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVL    beta+92(FP), BX
+	MOVL    beta+100(FP), BX
 	ADDL    BX, BX
 	JNE     row10AddPart
 	JMP     row10SetPart
@@ -1294,7 +1294,7 @@ step12:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step12
-	VBROADCASTSS alpha+88(FP), Y12
+	VBROADCASTSS alpha+96(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -1309,11 +1309,11 @@ step12:
 	VMULPS       Y12, Y11, Y11
 	IMUL3Q       $0x0b, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Y13
-	MOVQ         n+80(FP), BX
+	VBROADCASTSS beta+100(FP), Y13
+	MOVQ         n+88(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part11
-	MOVL         beta+92(FP), BX
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row11Add
 	JMP          row11Set
@@ -1324,7 +1324,7 @@ part11:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVL    beta+92(FP), BX
+	MOVL    beta+100(FP), BX
 	ADDL    BX, BX
 	JNE     row11AddPart
 	JMP     row11SetPart
@@ -1557,8 +1557,8 @@ row0AddPart:
 	VMASKMOVPS  Y0, Y14, (CX)
 
 next:
-	MOVQ  R15, CX
-	IMULQ R8, CX
+	MOVQ  ps+48(FP), CX
+	SHLQ  $0x02, CX
 	ADDQ  CX, AX
 	MOVQ  R15, CX
 	IMULQ R13, CX
@@ -1568,21 +1568,21 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmWide32AVX2(m int, mr int, k int, a *float32, rs int, ks int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
+// func gemmWide32AVX2(m int, mr int, k int, a *float32, rs int, ks int, ps int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
 // Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·gemmWide32AVX2(SB), NOSPLIT, $0-96
+TEXT ·gemmWide32AVX2(SB), NOSPLIT, $0-104
 	MOVQ rs+32(FP), R8
 	SHLQ $0x02, R8
 	MOVQ ks+40(FP), R11
 	SHLQ $0x02, R11
-	MOVQ bs+56(FP), R12
+	MOVQ bs+64(FP), R12
 	SHLQ $0x02, R12
-	MOVQ ldc+72(FP), R13
+	MOVQ ldc+80(FP), R13
 	SHLQ $0x02, R13
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
 	MOVQ a+24(FP), AX
-	MOVQ c+64(FP), DX
+	MOVQ c+72(FP), DX
 	MOVQ m+0(FP), R14
 
 panel:
@@ -1605,7 +1605,7 @@ prefetch:
 	MOVQ       k+16(FP), CX
 
 multiply:
-	MOVQ   b+48(FP), BX
+	MOVQ   b+56(FP), BX
 	CMPQ   R15, $0x02
 	JEQ    rows2
 	VXORPS Y0, Y0, Y0
@@ -1627,15 +1627,15 @@ step1:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step1
-	VBROADCASTSS alpha+88(FP), Y8
+	VBROADCASTSS alpha+96(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMULPS       Y8, Y1, Y1
 	VMULPS       Y8, Y2, Y2
 	VMULPS       Y8, Y3, Y3
 	IMUL3Q       $0x00, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Y9
-	MOVL         beta+92(FP), BX
+	VBROADCASTSS beta+100(FP), Y9
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row0Add
 	JMP          row0Set
@@ -1669,7 +1669,7 @@ step2:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step2
-	VBROADCASTSS alpha+88(FP), Y8
+	VBROADCASTSS alpha+96(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMULPS       Y8, Y1, Y1
 	VMULPS       Y8, Y2, Y2
@@ -1680,8 +1680,8 @@ step2:
 	VMULPS       Y8, Y7, Y7
 	IMUL3Q       $0x01, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Y9
-	MOVL         beta+92(FP), BX
+	VBROADCASTSS beta+100(FP), Y9
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row1Add
 	VMOVUPS      Y4, (CX)
@@ -1719,8 +1719,8 @@ row0Add:
 	VMOVUPS     Y3, 96(CX)
 
 next:
-	MOVQ  R15, CX
-	IMULQ R8, CX
+	MOVQ  ps+48(FP), CX
+	SHLQ  $0x02, CX
 	ADDQ  CX, AX
 	MOVQ  R15, CX
 	IMULQ R13, CX
@@ -1730,21 +1730,21 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemm64AVX2(m int, mr int, k int, a *float64, rs int, ks int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
+// func gemm64AVX2(m int, mr int, k int, a *float64, rs int, ks int, ps int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
 // Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·gemm64AVX2(SB), NOSPLIT, $0-104
+TEXT ·gemm64AVX2(SB), NOSPLIT, $0-112
 	MOVQ rs+32(FP), R8
 	SHLQ $0x03, R8
 	MOVQ ks+40(FP), R11
 	SHLQ $0x03, R11
-	MOVQ bs+56(FP), R12
+	MOVQ bs+64(FP), R12
 	SHLQ $0x03, R12
-	MOVQ ldc+72(FP), R13
+	MOVQ ldc+80(FP), R13
 	SHLQ $0x03, R13
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
 	MOVQ a+24(FP), AX
-	MOVQ c+64(FP), DX
+	MOVQ c+72(FP), DX
 	MOVQ m+0(FP), R14
 
 panel:
@@ -1766,7 +1766,7 @@ prefetch:
 	MOVQ       k+16(FP), CX
 
 multiply:
-	MOVQ   b+48(FP), BX
+	MOVQ   b+56(FP), BX
 	CMPQ   R15, $0x06
 	JEQ    rows6
 	CMPQ   R15, $0x05
@@ -1790,16 +1790,16 @@ step1:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step1
-	VBROADCASTSD alpha+88(FP), Y12
+	VBROADCASTSD alpha+96(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	IMUL3Q       $0x00, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Y13
-	MOVQ         n+80(FP), BX
+	VBROADCASTSD beta+104(FP), Y13
+	MOVQ         n+88(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part0
-	MOVQ         beta+96(FP), BX
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row0Add
 	JMP          row0Set
@@ -1811,7 +1811,7 @@ part0:
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
 	VMOVUPS 96(SI), Y15
-	MOVQ    beta+96(FP), BX
+	MOVQ    beta+104(FP), BX
 	ADDQ    BX, BX
 	JNE     row0AddPart
 	JMP     row0SetPart
@@ -1835,18 +1835,18 @@ step2:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step2
-	VBROADCASTSD alpha+88(FP), Y12
+	VBROADCASTSD alpha+96(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
 	VMULPD       Y12, Y3, Y3
 	IMUL3Q       $0x01, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Y13
-	MOVQ         n+80(FP), BX
+	VBROADCASTSD beta+104(FP), Y13
+	MOVQ         n+88(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part1
-	MOVQ         beta+96(FP), BX
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row1Add
 	JMP          row1Set
@@ -1858,7 +1858,7 @@ part1:
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
 	VMOVUPS 96(SI), Y15
-	MOVQ    beta+96(FP), BX
+	MOVQ    beta+104(FP), BX
 	ADDQ    BX, BX
 	JNE     row1AddPart
 	JMP     row1SetPart
@@ -1887,7 +1887,7 @@ step3:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step3
-	VBROADCASTSD alpha+88(FP), Y12
+	VBROADCASTSD alpha+96(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
@@ -1896,11 +1896,11 @@ step3:
 	VMULPD       Y12, Y5, Y5
 	IMUL3Q       $0x02, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Y13
-	MOVQ         n+80(FP), BX
+	VBROADCASTSD beta+104(FP), Y13
+	MOVQ         n+88(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part2
-	MOVQ         beta+96(FP), BX
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row2Add
 	JMP          row2Set
@@ -1912,7 +1912,7 @@ part2:
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
 	VMOVUPS 96(SI), Y15
-	MOVQ    beta+96(FP), BX
+	MOVQ    beta+104(FP), BX
 	ADDQ    BX, BX
 	JNE     row2AddPart
 	JMP     row2SetPart
@@ -1946,7 +1946,7 @@ step4:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step4
-	VBROADCASTSD alpha+88(FP), Y12
+	VBROADCASTSD alpha+96(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
@@ -1957,11 +1957,11 @@ step4:
 	VMULPD       Y12, Y7, Y7
 	IMUL3Q       $0x03, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Y13
-	MOVQ         n+80(FP), BX
+	VBROADCASTSD beta+104(FP), Y13
+	MOVQ         n+88(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part3
-	MOVQ         beta+96(FP), BX
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row3Add
 	JMP          row3Set
@@ -1973,7 +1973,7 @@ part3:
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
 	VMOVUPS 96(SI), Y15
-	MOVQ    beta+96(FP), BX
+	MOVQ    beta+104(FP), BX
 	ADDQ    BX, BX
 	JNE     row3AddPart
 	JMP     row3SetPart
@@ -2012,7 +2012,7 @@ step5:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step5
-	VBROADCASTSD alpha+88(FP), Y12
+	VBROADCASTSD alpha+96(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
@@ -2025,11 +2025,11 @@ step5:
 	VMULPD       Y12, Y9, Y9
 	IMUL3Q       $0x04, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Y13
-	MOVQ         n+80(FP), BX
+	VBROADCASTSD beta+104(FP), Y13
+	MOVQ         n+88(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part4
-	MOVQ         beta+96(FP), BX
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row4Add
 	JMP          row4Set
@@ -2041,7 +2041,7 @@ part4:
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
 	VMOVUPS 96(SI), Y15
-	MOVQ    beta+96(FP), BX
+	MOVQ    beta+104(FP), BX
 	ADDQ    BX, BX
 	JNE     row4AddPart
 	JMP     row4SetPart
@@ -2085,7 +2085,7 @@ step6:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step6
-	VBROADCASTSD alpha+88(FP), Y12
+	VBROADCASTSD alpha+96(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
@@ -2100,11 +2100,11 @@ step6:
 	VMULPD       Y12, Y11, Y11
 	IMUL3Q       $0x05, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Y13
-	MOVQ         n+80(FP), BX
+	VBROADCASTSD beta+104(FP), Y13
+	MOVQ         n+88(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part5
-	MOVQ         beta+96(FP), BX
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row5Add
 	JMP          row5Set
@@ -2116,7 +2116,7 @@ part5:
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
 	VMOVUPS 96(SI), Y15
-	MOVQ    beta+96(FP), BX
+	MOVQ    beta+104(FP), BX
 	ADDQ    BX, BX
 	JNE     row5AddPart
 	JMP     row5SetPart
@@ -2277,8 +2277,8 @@ row0AddPart:
 	VMASKMOVPD  Y1, Y15, 32(CX)
 
 next:
-	MOVQ  R15, CX
-	IMULQ R8, CX
+	MOVQ  ps+48(FP), CX
+	SHLQ  $0x03, CX
 	ADDQ  CX, AX
 	MOVQ  R15, CX
 	IMULQ R13, CX
@@ -2288,21 +2288,21 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmNarrow64AVX2(m int, mr int, k int, a *float64, rs int, ks int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
+// func gemmNarrow64AVX2(m int, mr int, k int, a *float64, rs int, ks int, ps int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
 // Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·gemmNarrow64AVX2(SB), NOSPLIT, $0-104
+TEXT ·gemmNarrow64AVX2(SB), NOSPLIT, $0-112
 	MOVQ rs+32(FP), R8
 	SHLQ $0x03, R8
 	MOVQ ks+40(FP), R11
 	SHLQ $0x03, R11
-	MOVQ bs+56(FP), R12
+	MOVQ bs+64(FP), R12
 	SHLQ $0x03, R12
-	MOVQ ldc+72(FP), R13
+	MOVQ ldc+80(FP), R13
 	SHLQ $0x03, R13
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
 	MOVQ a+24(FP), AX
-	MOVQ c+64(FP), DX
+	MOVQ c+72(FP), DX
 	MOVQ m+0(FP), R14
 
 panel:
@@ -2326,7 +2326,7 @@ prefetch:
 	MOVQ       k+16(FP), CX
 
 multiply:
-	MOVQ   b+48(FP), BX
+	MOVQ   b+56(FP), BX
 	CMPQ   R15, $0x0c
 	JEQ    rows12
 	CMPQ   R15, $0x0b
@@ -2359,15 +2359,15 @@ step1:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step1
-	VBROADCASTSD alpha+88(FP), Y12
+	VBROADCASTSD alpha+96(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	IMUL3Q       $0x00, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Y13
-	MOVQ         n+80(FP), BX
+	VBROADCASTSD beta+104(FP), Y13
+	MOVQ         n+88(FP), BX
 	CMPQ         BX, $0x04
 	JNE          part0
-	MOVQ         beta+96(FP), BX
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row0Add
 	JMP          row0Set
@@ -2378,7 +2378,7 @@ part0:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVQ    beta+96(FP), BX
+	MOVQ    beta+104(FP), BX
 	ADDQ    BX, BX
 	JNE     row0AddPart
 	JMP     row0SetPart
@@ -2397,16 +2397,16 @@ step2:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step2
-	VBROADCASTSD alpha+88(FP), Y12
+	VBROADCASTSD alpha+96(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	IMUL3Q       $0x01, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Y13
-	MOVQ         n+80(FP), BX
+	VBROADCASTSD beta+104(FP), Y13
+	MOVQ         n+88(FP), BX
 	CMPQ         BX, $0x04
 	JNE          part1
-	MOVQ         beta+96(FP), BX
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row1Add
 	JMP          row1Set
@@ -2417,7 +2417,7 @@ part1:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVQ    beta+96(FP), BX
+	MOVQ    beta+104(FP), BX
 	ADDQ    BX, BX
 	JNE     row1AddPart
 	JMP     row1SetPart
@@ -2439,17 +2439,17 @@ step3:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step3
-	VBROADCASTSD alpha+88(FP), Y12
+	VBROADCASTSD alpha+96(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
 	IMUL3Q       $0x02, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Y13
-	MOVQ         n+80(FP), BX
+	VBROADCASTSD beta+104(FP), Y13
+	MOVQ         n+88(FP), BX
 	CMPQ         BX, $0x04
 	JNE          part2
-	MOVQ         beta+96(FP), BX
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row2Add
 	JMP          row2Set
@@ -2460,7 +2460,7 @@ part2:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVQ    beta+96(FP), BX
+	MOVQ    beta+104(FP), BX
 	ADDQ    BX, BX
 	JNE     row2AddPart
 	JMP     row2SetPart
@@ -2485,18 +2485,18 @@ step4:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step4
-	VBROADCASTSD alpha+88(FP), Y12
+	VBROADCASTSD alpha+96(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
 	VMULPD       Y12, Y3, Y3
 	IMUL3Q       $0x03, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Y13
-	MOVQ         n+80(FP), BX
+	VBROADCASTSD beta+104(FP), Y13
+	MOVQ         n+88(FP), BX
 	CMPQ         BX, $0x04
 	JNE          part3
-	MOVQ         beta+96(FP), BX
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row3Add
 	JMP          row3Set
@@ -2507,7 +2507,7 @@ part3:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVQ    beta+96(FP), BX
+	MOVQ    beta+104(FP), BX
 	ADDQ    BX, BX
 	JNE     row3AddPart
 	JMP     row3SetPart
@@ -2535,7 +2535,7 @@ step5:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step5
-	VBROADCASTSD alpha+88(FP), Y12
+	VBROADCASTSD alpha+96(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
@@ -2543,11 +2543,11 @@ step5:
 	VMULPD       Y12, Y4, Y4
 	IMUL3Q       $0x04, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Y13
-	MOVQ         n+80(FP), BX
+	VBROADCASTSD beta+104(FP), Y13
+	MOVQ         n+88(FP), BX
 	CMPQ         BX, $0x04
 	JNE          part4
-	MOVQ         beta+96(FP), BX
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row4Add
 	JMP          row4Set
@@ -2558,7 +2558,7 @@ part4:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVQ    beta+96(FP), BX
+	MOVQ    beta+104(FP), BX
 	ADDQ    BX, BX
 	JNE     row4AddPart
 	JMP     row4SetPart
@@ -2589,7 +2589,7 @@ step6:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step6
-	VBROADCASTSD alpha+88(FP), Y12
+	VBROADCASTSD alpha+96(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
@@ -2598,11 +2598,11 @@ step6:
 	VMULPD       Y12, Y5, Y5
 	IMUL3Q       $0x05, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Y13
-	MOVQ         n+80(FP), BX
+	VBROADCASTSD beta+104(FP), Y13
+	MOVQ         n+88(FP), BX
 	CMPQ         BX, $0x04
 	JNE          part5
-	MOVQ         beta+96(FP), BX
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row5Add
 	JMP          row5Set
@@ -2613,7 +2613,7 @@ part5:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVQ    beta+96(FP), BX
+	MOVQ    beta+104(FP), BX
 	ADDQ    BX, BX
 	JNE     row5AddPart
 	JMP     row5SetPart
@@ -2647,7 +2647,7 @@ step7:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step7
-	VBROADCASTSD alpha+88(FP), Y12
+	VBROADCASTSD alpha+96(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
@@ -2657,11 +2657,11 @@ step7:
 	VMULPD       Y12, Y6, Y6
 	IMUL3Q       $0x06, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Y13
-	MOVQ         n+80(FP), BX
+	VBROADCASTSD beta+104(FP), Y13
+	MOVQ         n+88(FP), BX
 	CMPQ         BX, $0x04
 	JNE          part6
-	MOVQ         beta+96(FP), BX
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row6Add
 	JMP          row6Set
@@ -2672,7 +2672,7 @@ part6:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVQ    beta+96(FP), BX
+	MOVQ    beta+104(FP), BX
 	ADDQ    BX, BX
 	JNE     row6AddPart
 	JMP     row6SetPart
@@ -2710,7 +2710,7 @@ step8:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step8
-	VBROADCASTSD alpha+88(FP), Y12
+	VBROADCASTSD alpha+96(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
@@ -2721,11 +2721,11 @@ step8:
 	VMULPD       Y12, Y7, Y7
 	IMUL3Q       $0x07, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Y13
-	MOVQ         n+80(FP), BX
+	VBROADCASTSD beta+104(FP), Y13
+	MOVQ         n+88(FP), BX
 	CMPQ         BX, $0x04
 	JNE          part7
-	MOVQ         beta+96(FP), BX
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row7Add
 	JMP          row7Set
@@ -2736,7 +2736,7 @@ part7:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVQ    beta+96(FP), BX
+	MOVQ    beta+104(FP), BX
 	ADDQ    BX, BX
 	JNE     row7AddPart
 	JMP     row7SetPart
@@ -2777,7 +2777,7 @@ step9:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step9
-	VBROADCASTSD alpha+88(FP), Y12
+	VBROADCASTSD alpha+96(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
@@ -2789,11 +2789,11 @@ step9:
 	VMULPD       Y12, Y8, Y8
 	IMUL3Q       $0x08, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Y13
-	MOVQ         n+80(FP), BX
+	VBROADCASTSD beta+104(FP), Y13
+	MOVQ         n+88(FP), BX
 	CMPQ         BX, $0x04
 	JNE          part8
-	MOVQ         beta+96(FP), BX
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row8Add
 	JMP          row8Set
@@ -2804,7 +2804,7 @@ part8:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVQ    beta+96(FP), BX
+	MOVQ    beta+104(FP), BX
 	ADDQ    BX, BX
 	JNE     row8AddPart
 	JMP     row8SetPart
@@ -2848,7 +2848,7 @@ step10:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step10
-	VBROADCASTSD alpha+88(FP), Y12
+	VBROADCASTSD alpha+96(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
@@ -2861,11 +2861,11 @@ step10:
 	VMULPD       Y12, Y9, Y9
 	IMUL3Q       $0x09, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Y13
-	MOVQ         n+80(FP), BX
+	VBROADCASTSD beta+104(FP), Y13
+	MOVQ         n+88(FP), BX
 	CMPQ         BX, $0x04
 	JNE          part9
-	MOVQ         beta+96(FP), BX
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row9Add
 	JMP          row9Set
@@ -2876,7 +2876,7 @@ part9:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVQ    beta+96(FP), BX
+	MOVQ    beta+104(FP), BX
 	ADDQ    BX, BX
 	JNE     row9AddPart
 	JMP     row9SetPart
@@ -2923,7 +2923,7 @@ step11:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step11
-	VBROADCASTSD alpha+88(FP), Y12
+	VBROADCASTSD alpha+96(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
@@ -2937,11 +2937,11 @@ step11:
 	VMULPD       Y12, Y10, Y10
 	IMUL3Q       $0x0a, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Y13
-	MOVQ         n+80(FP), BX
+	VBROADCASTSD beta+104(FP), Y13
+	MOVQ         n+88(FP), BX
 	CMPQ         BX, $0x04
 	JNE          part10
-	MOVQ         beta+96(FP), BX
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row10Add
 	JMP          row10Set
@@ -2952,7 +2952,7 @@ part10:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVQ    beta+96(FP), BX
+	MOVQ    beta+104(FP), BX
 	ADDQ    BX, BX
 	JNE     row10AddPart
 	JMP     row10SetPart
@@ -3002,7 +3002,7 @@ step12:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step12
-	VBROADCASTSD alpha+88(FP), Y12
+	VBROADCASTSD alpha+96(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
@@ -3017,11 +3017,11 @@ step12:
 	VMULPD       Y12, Y11, Y11
 	IMUL3Q       $0x0b, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Y13
-	MOVQ         n+80(FP), BX
+	VBROADCASTSD beta+104(FP), Y13
+	MOVQ         n+88(FP), BX
 	CMPQ         BX, $0x04
 	JNE          part11
-	MOVQ         beta+96(FP), BX
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row11Add
 	JMP          row11Set
@@ -3032,7 +3032,7 @@ part11:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVQ    beta+96(FP), BX
+	MOVQ    beta+104(FP), BX
 	ADDQ    BX, BX
 	JNE     row11AddPart
 	JMP     row11SetPart
@@ -3265,8 +3265,8 @@ row0AddPart:
 	VMASKMOVPD  Y0, Y14, (CX)
 
 next:
-	MOVQ  R15, CX
-	IMULQ R8, CX
+	MOVQ  ps+48(FP), CX
+	SHLQ  $0x03, CX
 	ADDQ  CX, AX
 	MOVQ  R15, CX
 	IMULQ R13, CX
@@ -3276,21 +3276,21 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmWide64AVX2(m int, mr int, k int, a *float64, rs int, ks int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
+// func gemmWide64AVX2(m int, mr int, k int, a *float64, rs int, ks int, ps int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
 // Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·gemmWide64AVX2(SB), NOSPLIT, $0-104
+TEXT ·gemmWide64AVX2(SB), NOSPLIT, $0-112
 	MOVQ rs+32(FP), R8
 	SHLQ $0x03, R8
 	MOVQ ks+40(FP), R11
 	SHLQ $0x03, R11
-	MOVQ bs+56(FP), R12
+	MOVQ bs+64(FP), R12
 	SHLQ $0x03, R12
-	MOVQ ldc+72(FP), R13
+	MOVQ ldc+80(FP), R13
 	SHLQ $0x03, R13
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
 	MOVQ a+24(FP), AX
-	MOVQ c+64(FP), DX
+	MOVQ c+72(FP), DX
 	MOVQ m+0(FP), R14
 
 panel:
@@ -3313,7 +3313,7 @@ prefetch:
 	MOVQ       k+16(FP), CX
 
 multiply:
-	MOVQ   b+48(FP), BX
+	MOVQ   b+56(FP), BX
 	CMPQ   R15, $0x02
 	JEQ    rows2
 	VXORPS Y0, Y0, Y0
@@ -3335,15 +3335,15 @@ step1:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step1
-	VBROADCASTSD alpha+88(FP), Y8
+	VBROADCASTSD alpha+96(FP), Y8
 	VMULPD       Y8, Y0, Y0
 	VMULPD       Y8, Y1, Y1
 	VMULPD       Y8, Y2, Y2
 	VMULPD       Y8, Y3, Y3
 	IMUL3Q       $0x00, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Y9
-	MOVQ         beta+96(FP), BX
+	VBROADCASTSD beta+104(FP), Y9
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row0Add
 	JMP          row0Set
@@ -3377,7 +3377,7 @@ step2:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step2
-	VBROADCASTSD alpha+88(FP), Y8
+	VBROADCASTSD alpha+96(FP), Y8
 	VMULPD       Y8, Y0, Y0
 	VMULPD       Y8, Y1, Y1
 	VMULPD       Y8, Y2, Y2
@@ -3388,8 +3388,8 @@ step2:
 	VMULPD       Y8, Y7, Y7
 	IMUL3Q       $0x01, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Y9
-	MOVQ         beta+96(FP), BX
+	VBROADCASTSD beta+104(FP), Y9
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row1Add
 	VMOVUPD      Y4, (CX)
@@ -3427,8 +3427,8 @@ row0Add:
 	VMOVUPD     Y3, 96(CX)
 
 next:
-	MOVQ  R15, CX
-	IMULQ R8, CX
+	MOVQ  ps+48(FP), CX
+	SHLQ  $0x03, CX
 	ADDQ  CX, AX
 	MOVQ  R15, CX
 	IMULQ R13, CX

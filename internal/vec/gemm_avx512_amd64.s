@@ -4,23 +4,23 @@
 
 #include "textflag.h"
 
-// func gemm32AVX512(m int, mr int, k int, a *float32, rs int, ks int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
+// func gemm32AVX512(m int, mr int, k int, a *float32, rs int, ks int, ps int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
 // Requires: AVX, AVX512BW, AVX512F, CMOV, MMX+
-TEXT ·gemm32AVX512(SB), NOSPLIT, $0-96
+TEXT ·gemm32AVX512(SB), NOSPLIT, $0-104
 	MOVQ  rs+32(FP), R8
 	SHLQ  $0x02, R8
 	MOVQ  ks+40(FP), R11
 	SHLQ  $0x02, R11
-	MOVQ  bs+56(FP), R12
+	MOVQ  bs+64(FP), R12
 	SHLQ  $0x02, R12
-	MOVQ  ldc+72(FP), R13
+	MOVQ  ldc+80(FP), R13
 	SHLQ  $0x02, R13
 	LEAQ  (R8)(R8*2), R9
 	LEAQ  (R8)(R8*4), R10
 	MOVQ  a+24(FP), AX
-	MOVQ  c+64(FP), DX
+	MOVQ  c+72(FP), DX
 	MOVQ  m+0(FP), R14
-	MOVQ  n+80(FP), BX
+	MOVQ  n+88(FP), BX
 	MOVQ  BX, CX
 	MOVQ  $0x00000001, SI
 	SHLQ  CL, SI
@@ -52,7 +52,7 @@ prefetch:
 	MOVQ       k+16(FP), CX
 
 multiply:
-	MOVQ   b+48(FP), BX
+	MOVQ   b+56(FP), BX
 	CMPQ   R15, $0x0e
 	JEQ    rows14
 	CMPQ   R15, $0x0d
@@ -92,13 +92,13 @@ step1:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step1
-	VBROADCASTSS alpha+88(FP), Z28
+	VBROADCASTSS alpha+96(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	IMUL3Q       $0x00, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Z29
-	MOVL         beta+92(FP), BX
+	VBROADCASTSS beta+100(FP), Z29
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row0Add
 	JMP          row0Set
@@ -122,15 +122,15 @@ step2:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step2
-	VBROADCASTSS alpha+88(FP), Z28
+	VBROADCASTSS alpha+96(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
 	VMULPS       Z28, Z3, Z3
 	IMUL3Q       $0x01, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Z29
-	MOVL         beta+92(FP), BX
+	VBROADCASTSS beta+100(FP), Z29
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row1Add
 	JMP          row1Set
@@ -159,7 +159,7 @@ step3:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step3
-	VBROADCASTSS alpha+88(FP), Z28
+	VBROADCASTSS alpha+96(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
@@ -168,8 +168,8 @@ step3:
 	VMULPS       Z28, Z5, Z5
 	IMUL3Q       $0x02, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Z29
-	MOVL         beta+92(FP), BX
+	VBROADCASTSS beta+100(FP), Z29
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row2Add
 	JMP          row2Set
@@ -203,7 +203,7 @@ step4:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step4
-	VBROADCASTSS alpha+88(FP), Z28
+	VBROADCASTSS alpha+96(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
@@ -214,8 +214,8 @@ step4:
 	VMULPS       Z28, Z7, Z7
 	IMUL3Q       $0x03, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Z29
-	MOVL         beta+92(FP), BX
+	VBROADCASTSS beta+100(FP), Z29
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row3Add
 	JMP          row3Set
@@ -254,7 +254,7 @@ step5:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step5
-	VBROADCASTSS alpha+88(FP), Z28
+	VBROADCASTSS alpha+96(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
@@ -267,8 +267,8 @@ step5:
 	VMULPS       Z28, Z9, Z9
 	IMUL3Q       $0x04, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Z29
-	MOVL         beta+92(FP), BX
+	VBROADCASTSS beta+100(FP), Z29
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row4Add
 	JMP          row4Set
@@ -312,7 +312,7 @@ step6:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step6
-	VBROADCASTSS alpha+88(FP), Z28
+	VBROADCASTSS alpha+96(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
@@ -327,8 +327,8 @@ step6:
 	VMULPS       Z28, Z11, Z11
 	IMUL3Q       $0x05, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Z29
-	MOVL         beta+92(FP), BX
+	VBROADCASTSS beta+100(FP), Z29
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row5Add
 	JMP          row5Set
@@ -377,7 +377,7 @@ step7:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step7
-	VBROADCASTSS alpha+88(FP), Z28
+	VBROADCASTSS alpha+96(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
@@ -394,8 +394,8 @@ step7:
 	VMULPS       Z28, Z13, Z13
 	IMUL3Q       $0x06, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Z29
-	MOVL         beta+92(FP), BX
+	VBROADCASTSS beta+100(FP), Z29
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row6Add
 	JMP          row6Set
@@ -450,7 +450,7 @@ step8:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step8
-	VBROADCASTSS alpha+88(FP), Z28
+	VBROADCASTSS alpha+96(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
@@ -469,8 +469,8 @@ step8:
 	VMULPS       Z28, Z15, Z15
 	IMUL3Q       $0x07, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Z29
-	MOVL         beta+92(FP), BX
+	VBROADCASTSS beta+100(FP), Z29
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row7Add
 	JMP          row7Set
@@ -530,7 +530,7 @@ step9:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step9
-	VBROADCASTSS alpha+88(FP), Z28
+	VBROADCASTSS alpha+96(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
@@ -551,8 +551,8 @@ step9:
 	VMULPS       Z28, Z17, Z17
 	IMUL3Q       $0x08, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Z29
-	MOVL         beta+92(FP), BX
+	VBROADCASTSS beta+100(FP), Z29
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row8Add
 	JMP          row8Set
@@ -617,7 +617,7 @@ step10:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step10
-	VBROADCASTSS alpha+88(FP), Z28
+	VBROADCASTSS alpha+96(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
@@ -640,8 +640,8 @@ step10:
 	VMULPS       Z28, Z19, Z19
 	IMUL3Q       $0x09, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Z29
-	MOVL         beta+92(FP), BX
+	VBROADCASTSS beta+100(FP), Z29
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row9Add
 	JMP          row9Set
@@ -711,7 +711,7 @@ step11:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step11
-	VBROADCASTSS alpha+88(FP), Z28
+	VBROADCASTSS alpha+96(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
@@ -736,8 +736,8 @@ step11:
 	VMULPS       Z28, Z21, Z21
 	IMUL3Q       $0x0a, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Z29
-	MOVL         beta+92(FP), BX
+	VBROADCASTSS beta+100(FP), Z29
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row10Add
 	JMP          row10Set
@@ -812,7 +812,7 @@ step12:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step12
-	VBROADCASTSS alpha+88(FP), Z28
+	VBROADCASTSS alpha+96(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
@@ -839,8 +839,8 @@ step12:
 	VMULPS       Z28, Z23, Z23
 	IMUL3Q       $0x0b, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Z29
-	MOVL         beta+92(FP), BX
+	VBROADCASTSS beta+100(FP), Z29
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row11Add
 	JMP          row11Set
@@ -920,7 +920,7 @@ step13:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step13
-	VBROADCASTSS alpha+88(FP), Z28
+	VBROADCASTSS alpha+96(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
@@ -949,8 +949,8 @@ step13:
 	VMULPS       Z28, Z25, Z25
 	IMUL3Q       $0x0c, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Z29
-	MOVL         beta+92(FP), BX
+	VBROADCASTSS beta+100(FP), Z29
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row12Add
 	JMP          row12Set
@@ -1035,7 +1035,7 @@ step14:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step14
-	VBROADCASTSS alpha+88(FP), Z28
+	VBROADCASTSS alpha+96(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
@@ -1066,8 +1066,8 @@ step14:
 	VMULPS       Z28, Z27, Z27
 	IMUL3Q       $0x0d, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Z29
-	MOVL         beta+92(FP), BX
+	VBROADCASTSS beta+100(FP), Z29
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row13Add
 	VMOVUPS      Z26, K1, (CX)
@@ -1237,8 +1237,8 @@ row0Add:
 	VMOVUPS     Z1, K2, 64(CX)
 
 next:
-	MOVQ  R15, CX
-	IMULQ R8, CX
+	MOVQ  ps+48(FP), CX
+	SHLQ  $0x02, CX
 	ADDQ  CX, AX
 	MOVQ  R15, CX
 	IMULQ R13, CX
@@ -1248,23 +1248,23 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmNarrow32AVX512(m int, mr int, k int, a *float32, rs int, ks int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
+// func gemmNarrow32AVX512(m int, mr int, k int, a *float32, rs int, ks int, ps int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
 // Requires: AVX, AVX512BW, AVX512F, CMOV, MMX+
-TEXT ·gemmNarrow32AVX512(SB), NOSPLIT, $0-96
+TEXT ·gemmNarrow32AVX512(SB), NOSPLIT, $0-104
 	MOVQ  rs+32(FP), R8
 	SHLQ  $0x02, R8
 	MOVQ  ks+40(FP), R11
 	SHLQ  $0x02, R11
-	MOVQ  bs+56(FP), R12
+	MOVQ  bs+64(FP), R12
 	SHLQ  $0x02, R12
-	MOVQ  ldc+72(FP), R13
+	MOVQ  ldc+80(FP), R13
 	SHLQ  $0x02, R13
 	LEAQ  (R8)(R8*2), R9
 	LEAQ  (R8)(R8*4), R10
 	MOVQ  a+24(FP), AX
-	MOVQ  c+64(FP), DX
+	MOVQ  c+72(FP), DX
 	MOVQ  m+0(FP), R14
-	MOVQ  n+80(FP), BX
+	MOVQ  n+88(FP), BX
 	MOVQ  BX, CX
 	MOVQ  $0x00000001, SI
 	SHLQ  CL, SI
@@ -1293,7 +1293,7 @@ prefetch:
 	MOVQ       k+16(FP), CX
 
 multiply:
-	MOVQ   b+48(FP), BX
+	MOVQ   b+56(FP), BX
 	CMPQ   R15, $0x0e
 	JEQ    rows14
 	CMPQ   R15, $0x0d
@@ -1330,12 +1330,12 @@ step1:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step1
-	VBROADCASTSS alpha+88(FP), Z14
+	VBROADCASTSS alpha+96(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	IMUL3Q       $0x00, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Z15
-	MOVL         beta+92(FP), BX
+	VBROADCASTSS beta+100(FP), Z15
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row0Add
 	JMP          row0Set
@@ -1354,13 +1354,13 @@ step2:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step2
-	VBROADCASTSS alpha+88(FP), Z14
+	VBROADCASTSS alpha+96(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	IMUL3Q       $0x01, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Z15
-	MOVL         beta+92(FP), BX
+	VBROADCASTSS beta+100(FP), Z15
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row1Add
 	JMP          row1Set
@@ -1382,14 +1382,14 @@ step3:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step3
-	VBROADCASTSS alpha+88(FP), Z14
+	VBROADCASTSS alpha+96(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	VMULPS       Z14, Z2, Z2
 	IMUL3Q       $0x02, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Z15
-	MOVL         beta+92(FP), BX
+	VBROADCASTSS beta+100(FP), Z15
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row2Add
 	JMP          row2Set
@@ -1414,15 +1414,15 @@ step4:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step4
-	VBROADCASTSS alpha+88(FP), Z14
+	VBROADCASTSS alpha+96(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	VMULPS       Z14, Z2, Z2
 	VMULPS       Z14, Z3, Z3
 	IMUL3Q       $0x03, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Z15
-	MOVL         beta+92(FP), BX
+	VBROADCASTSS beta+100(FP), Z15
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row3Add
 	JMP          row3Set
@@ -1450,7 +1450,7 @@ step5:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step5
-	VBROADCASTSS alpha+88(FP), Z14
+	VBROADCASTSS alpha+96(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	VMULPS       Z14, Z2, Z2
@@ -1458,8 +1458,8 @@ step5:
 	VMULPS       Z14, Z4, Z4
 	IMUL3Q       $0x04, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Z15
-	MOVL         beta+92(FP), BX
+	VBROADCASTSS beta+100(FP), Z15
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row4Add
 	JMP          row4Set
@@ -1490,7 +1490,7 @@ step6:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step6
-	VBROADCASTSS alpha+88(FP), Z14
+	VBROADCASTSS alpha+96(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	VMULPS       Z14, Z2, Z2
@@ -1499,8 +1499,8 @@ step6:
 	VMULPS       Z14, Z5, Z5
 	IMUL3Q       $0x05, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Z15
-	MOVL         beta+92(FP), BX
+	VBROADCASTSS beta+100(FP), Z15
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row5Add
 	JMP          row5Set
@@ -1534,7 +1534,7 @@ step7:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step7
-	VBROADCASTSS alpha+88(FP), Z14
+	VBROADCASTSS alpha+96(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	VMULPS       Z14, Z2, Z2
@@ -1544,8 +1544,8 @@ step7:
 	VMULPS       Z14, Z6, Z6
 	IMUL3Q       $0x06, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Z15
-	MOVL         beta+92(FP), BX
+	VBROADCASTSS beta+100(FP), Z15
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row6Add
 	JMP          row6Set
@@ -1583,7 +1583,7 @@ step8:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step8
-	VBROADCASTSS alpha+88(FP), Z14
+	VBROADCASTSS alpha+96(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	VMULPS       Z14, Z2, Z2
@@ -1594,8 +1594,8 @@ step8:
 	VMULPS       Z14, Z7, Z7
 	IMUL3Q       $0x07, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Z15
-	MOVL         beta+92(FP), BX
+	VBROADCASTSS beta+100(FP), Z15
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row7Add
 	JMP          row7Set
@@ -1636,7 +1636,7 @@ step9:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step9
-	VBROADCASTSS alpha+88(FP), Z14
+	VBROADCASTSS alpha+96(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	VMULPS       Z14, Z2, Z2
@@ -1648,8 +1648,8 @@ step9:
 	VMULPS       Z14, Z8, Z8
 	IMUL3Q       $0x08, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Z15
-	MOVL         beta+92(FP), BX
+	VBROADCASTSS beta+100(FP), Z15
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row8Add
 	JMP          row8Set
@@ -1693,7 +1693,7 @@ step10:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step10
-	VBROADCASTSS alpha+88(FP), Z14
+	VBROADCASTSS alpha+96(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	VMULPS       Z14, Z2, Z2
@@ -1706,8 +1706,8 @@ step10:
 	VMULPS       Z14, Z9, Z9
 	IMUL3Q       $0x09, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Z15
-	MOVL         beta+92(FP), BX
+	VBROADCASTSS beta+100(FP), Z15
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row9Add
 	JMP          row9Set
@@ -1754,7 +1754,7 @@ step11:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step11
-	VBROADCASTSS alpha+88(FP), Z14
+	VBROADCASTSS alpha+96(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	VMULPS       Z14, Z2, Z2
@@ -1768,8 +1768,8 @@ step11:
 	VMULPS       Z14, Z10, Z10
 	IMUL3Q       $0x0a, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Z15
-	MOVL         beta+92(FP), BX
+	VBROADCASTSS beta+100(FP), Z15
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row10Add
 	JMP          row10Set
@@ -1819,7 +1819,7 @@ step12:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step12
-	VBROADCASTSS alpha+88(FP), Z14
+	VBROADCASTSS alpha+96(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	VMULPS       Z14, Z2, Z2
@@ -1834,8 +1834,8 @@ step12:
 	VMULPS       Z14, Z11, Z11
 	IMUL3Q       $0x0b, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Z15
-	MOVL         beta+92(FP), BX
+	VBROADCASTSS beta+100(FP), Z15
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row11Add
 	JMP          row11Set
@@ -1888,7 +1888,7 @@ step13:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step13
-	VBROADCASTSS alpha+88(FP), Z14
+	VBROADCASTSS alpha+96(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	VMULPS       Z14, Z2, Z2
@@ -1904,8 +1904,8 @@ step13:
 	VMULPS       Z14, Z12, Z12
 	IMUL3Q       $0x0c, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Z15
-	MOVL         beta+92(FP), BX
+	VBROADCASTSS beta+100(FP), Z15
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row12Add
 	JMP          row12Set
@@ -1961,7 +1961,7 @@ step14:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step14
-	VBROADCASTSS alpha+88(FP), Z14
+	VBROADCASTSS alpha+96(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	VMULPS       Z14, Z2, Z2
@@ -1978,8 +1978,8 @@ step14:
 	VMULPS       Z14, Z13, Z13
 	IMUL3Q       $0x0d, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Z15
-	MOVL         beta+92(FP), BX
+	VBROADCASTSS beta+100(FP), Z15
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row13Add
 	VMOVUPS      Z13, K1, (CX)
@@ -2107,8 +2107,8 @@ row0Add:
 	VMOVUPS     Z0, K1, (CX)
 
 next:
-	MOVQ  R15, CX
-	IMULQ R8, CX
+	MOVQ  ps+48(FP), CX
+	SHLQ  $0x02, CX
 	ADDQ  CX, AX
 	MOVQ  R15, CX
 	IMULQ R13, CX
@@ -2118,21 +2118,21 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmWide32AVX512(m int, mr int, k int, a *float32, rs int, ks int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
+// func gemmWide32AVX512(m int, mr int, k int, a *float32, rs int, ks int, ps int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
 // Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·gemmWide32AVX512(SB), NOSPLIT, $0-96
+TEXT ·gemmWide32AVX512(SB), NOSPLIT, $0-104
 	MOVQ rs+32(FP), R8
 	SHLQ $0x02, R8
 	MOVQ ks+40(FP), R11
 	SHLQ $0x02, R11
-	MOVQ bs+56(FP), R12
+	MOVQ bs+64(FP), R12
 	SHLQ $0x02, R12
-	MOVQ ldc+72(FP), R13
+	MOVQ ldc+80(FP), R13
 	SHLQ $0x02, R13
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
 	MOVQ a+24(FP), AX
-	MOVQ c+64(FP), DX
+	MOVQ c+72(FP), DX
 	MOVQ m+0(FP), R14
 
 panel:
@@ -2157,7 +2157,7 @@ prefetch:
 	MOVQ       k+16(FP), CX
 
 multiply:
-	MOVQ   b+48(FP), BX
+	MOVQ   b+56(FP), BX
 	CMPQ   R15, $0x06
 	JEQ    rows6
 	CMPQ   R15, $0x05
@@ -2187,15 +2187,15 @@ step1:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step1
-	VBROADCASTSS alpha+88(FP), Z24
+	VBROADCASTSS alpha+96(FP), Z24
 	VMULPS       Z24, Z0, Z0
 	VMULPS       Z24, Z1, Z1
 	VMULPS       Z24, Z2, Z2
 	VMULPS       Z24, Z3, Z3
 	IMUL3Q       $0x00, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Z25
-	MOVL         beta+92(FP), BX
+	VBROADCASTSS beta+100(FP), Z25
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row0Add
 	JMP          row0Set
@@ -2229,7 +2229,7 @@ step2:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step2
-	VBROADCASTSS alpha+88(FP), Z24
+	VBROADCASTSS alpha+96(FP), Z24
 	VMULPS       Z24, Z0, Z0
 	VMULPS       Z24, Z1, Z1
 	VMULPS       Z24, Z2, Z2
@@ -2240,8 +2240,8 @@ step2:
 	VMULPS       Z24, Z7, Z7
 	IMUL3Q       $0x01, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Z25
-	MOVL         beta+92(FP), BX
+	VBROADCASTSS beta+100(FP), Z25
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row1Add
 	JMP          row1Set
@@ -2284,7 +2284,7 @@ step3:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step3
-	VBROADCASTSS alpha+88(FP), Z24
+	VBROADCASTSS alpha+96(FP), Z24
 	VMULPS       Z24, Z0, Z0
 	VMULPS       Z24, Z1, Z1
 	VMULPS       Z24, Z2, Z2
@@ -2299,8 +2299,8 @@ step3:
 	VMULPS       Z24, Z11, Z11
 	IMUL3Q       $0x02, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Z25
-	MOVL         beta+92(FP), BX
+	VBROADCASTSS beta+100(FP), Z25
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row2Add
 	JMP          row2Set
@@ -2352,7 +2352,7 @@ step4:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step4
-	VBROADCASTSS alpha+88(FP), Z24
+	VBROADCASTSS alpha+96(FP), Z24
 	VMULPS       Z24, Z0, Z0
 	VMULPS       Z24, Z1, Z1
 	VMULPS       Z24, Z2, Z2
@@ -2371,8 +2371,8 @@ step4:
 	VMULPS       Z24, Z15, Z15
 	IMUL3Q       $0x03, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Z25
-	MOVL         beta+92(FP), BX
+	VBROADCASTSS beta+100(FP), Z25
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row3Add
 	JMP          row3Set
@@ -2433,7 +2433,7 @@ step5:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step5
-	VBROADCASTSS alpha+88(FP), Z24
+	VBROADCASTSS alpha+96(FP), Z24
 	VMULPS       Z24, Z0, Z0
 	VMULPS       Z24, Z1, Z1
 	VMULPS       Z24, Z2, Z2
@@ -2456,8 +2456,8 @@ step5:
 	VMULPS       Z24, Z19, Z19
 	IMUL3Q       $0x04, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Z25
-	MOVL         beta+92(FP), BX
+	VBROADCASTSS beta+100(FP), Z25
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row4Add
 	JMP          row4Set
@@ -2527,7 +2527,7 @@ step6:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step6
-	VBROADCASTSS alpha+88(FP), Z24
+	VBROADCASTSS alpha+96(FP), Z24
 	VMULPS       Z24, Z0, Z0
 	VMULPS       Z24, Z1, Z1
 	VMULPS       Z24, Z2, Z2
@@ -2554,8 +2554,8 @@ step6:
 	VMULPS       Z24, Z23, Z23
 	IMUL3Q       $0x05, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+92(FP), Z25
-	MOVL         beta+92(FP), BX
+	VBROADCASTSS beta+100(FP), Z25
+	MOVL         beta+100(FP), BX
 	ADDL         BX, BX
 	JNE          row5Add
 	VMOVUPS      Z20, (CX)
@@ -2665,8 +2665,8 @@ row0Add:
 	VMOVUPS     Z3, 192(CX)
 
 next:
-	MOVQ  R15, CX
-	IMULQ R8, CX
+	MOVQ  ps+48(FP), CX
+	SHLQ  $0x02, CX
 	ADDQ  CX, AX
 	MOVQ  R15, CX
 	IMULQ R13, CX
@@ -2676,23 +2676,23 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemm64AVX512(m int, mr int, k int, a *float64, rs int, ks int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
+// func gemm64AVX512(m int, mr int, k int, a *float64, rs int, ks int, ps int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
 // Requires: AVX, AVX512BW, AVX512F, CMOV, MMX+
-TEXT ·gemm64AVX512(SB), NOSPLIT, $0-104
+TEXT ·gemm64AVX512(SB), NOSPLIT, $0-112
 	MOVQ  rs+32(FP), R8
 	SHLQ  $0x03, R8
 	MOVQ  ks+40(FP), R11
 	SHLQ  $0x03, R11
-	MOVQ  bs+56(FP), R12
+	MOVQ  bs+64(FP), R12
 	SHLQ  $0x03, R12
-	MOVQ  ldc+72(FP), R13
+	MOVQ  ldc+80(FP), R13
 	SHLQ  $0x03, R13
 	LEAQ  (R8)(R8*2), R9
 	LEAQ  (R8)(R8*4), R10
 	MOVQ  a+24(FP), AX
-	MOVQ  c+64(FP), DX
+	MOVQ  c+72(FP), DX
 	MOVQ  m+0(FP), R14
-	MOVQ  n+80(FP), BX
+	MOVQ  n+88(FP), BX
 	MOVQ  BX, CX
 	MOVQ  $0x00000001, SI
 	SHLQ  CL, SI
@@ -2724,7 +2724,7 @@ prefetch:
 	MOVQ       k+16(FP), CX
 
 multiply:
-	MOVQ   b+48(FP), BX
+	MOVQ   b+56(FP), BX
 	CMPQ   R15, $0x0e
 	JEQ    rows14
 	CMPQ   R15, $0x0d
@@ -2764,13 +2764,13 @@ step1:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step1
-	VBROADCASTSD alpha+88(FP), Z28
+	VBROADCASTSD alpha+96(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	IMUL3Q       $0x00, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Z29
-	MOVQ         beta+96(FP), BX
+	VBROADCASTSD beta+104(FP), Z29
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row0Add
 	JMP          row0Set
@@ -2794,15 +2794,15 @@ step2:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step2
-	VBROADCASTSD alpha+88(FP), Z28
+	VBROADCASTSD alpha+96(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	VMULPD       Z28, Z2, Z2
 	VMULPD       Z28, Z3, Z3
 	IMUL3Q       $0x01, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Z29
-	MOVQ         beta+96(FP), BX
+	VBROADCASTSD beta+104(FP), Z29
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row1Add
 	JMP          row1Set
@@ -2831,7 +2831,7 @@ step3:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step3
-	VBROADCASTSD alpha+88(FP), Z28
+	VBROADCASTSD alpha+96(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	VMULPD       Z28, Z2, Z2
@@ -2840,8 +2840,8 @@ step3:
 	VMULPD       Z28, Z5, Z5
 	IMUL3Q       $0x02, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Z29
-	MOVQ         beta+96(FP), BX
+	VBROADCASTSD beta+104(FP), Z29
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row2Add
 	JMP          row2Set
@@ -2875,7 +2875,7 @@ step4:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step4
-	VBROADCASTSD alpha+88(FP), Z28
+	VBROADCASTSD alpha+96(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	VMULPD       Z28, Z2, Z2
@@ -2886,8 +2886,8 @@ step4:
 	VMULPD       Z28, Z7, Z7
 	IMUL3Q       $0x03, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Z29
-	MOVQ         beta+96(FP), BX
+	VBROADCASTSD beta+104(FP), Z29
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row3Add
 	JMP          row3Set
@@ -2926,7 +2926,7 @@ step5:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step5
-	VBROADCASTSD alpha+88(FP), Z28
+	VBROADCASTSD alpha+96(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	VMULPD       Z28, Z2, Z2
@@ -2939,8 +2939,8 @@ step5:
 	VMULPD       Z28, Z9, Z9
 	IMUL3Q       $0x04, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Z29
-	MOVQ         beta+96(FP), BX
+	VBROADCASTSD beta+104(FP), Z29
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row4Add
 	JMP          row4Set
@@ -2984,7 +2984,7 @@ step6:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step6
-	VBROADCASTSD alpha+88(FP), Z28
+	VBROADCASTSD alpha+96(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	VMULPD       Z28, Z2, Z2
@@ -2999,8 +2999,8 @@ step6:
 	VMULPD       Z28, Z11, Z11
 	IMUL3Q       $0x05, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Z29
-	MOVQ         beta+96(FP), BX
+	VBROADCASTSD beta+104(FP), Z29
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row5Add
 	JMP          row5Set
@@ -3049,7 +3049,7 @@ step7:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step7
-	VBROADCASTSD alpha+88(FP), Z28
+	VBROADCASTSD alpha+96(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	VMULPD       Z28, Z2, Z2
@@ -3066,8 +3066,8 @@ step7:
 	VMULPD       Z28, Z13, Z13
 	IMUL3Q       $0x06, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Z29
-	MOVQ         beta+96(FP), BX
+	VBROADCASTSD beta+104(FP), Z29
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row6Add
 	JMP          row6Set
@@ -3122,7 +3122,7 @@ step8:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step8
-	VBROADCASTSD alpha+88(FP), Z28
+	VBROADCASTSD alpha+96(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	VMULPD       Z28, Z2, Z2
@@ -3141,8 +3141,8 @@ step8:
 	VMULPD       Z28, Z15, Z15
 	IMUL3Q       $0x07, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Z29
-	MOVQ         beta+96(FP), BX
+	VBROADCASTSD beta+104(FP), Z29
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row7Add
 	JMP          row7Set
@@ -3202,7 +3202,7 @@ step9:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step9
-	VBROADCASTSD alpha+88(FP), Z28
+	VBROADCASTSD alpha+96(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	VMULPD       Z28, Z2, Z2
@@ -3223,8 +3223,8 @@ step9:
 	VMULPD       Z28, Z17, Z17
 	IMUL3Q       $0x08, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Z29
-	MOVQ         beta+96(FP), BX
+	VBROADCASTSD beta+104(FP), Z29
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row8Add
 	JMP          row8Set
@@ -3289,7 +3289,7 @@ step10:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step10
-	VBROADCASTSD alpha+88(FP), Z28
+	VBROADCASTSD alpha+96(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	VMULPD       Z28, Z2, Z2
@@ -3312,8 +3312,8 @@ step10:
 	VMULPD       Z28, Z19, Z19
 	IMUL3Q       $0x09, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Z29
-	MOVQ         beta+96(FP), BX
+	VBROADCASTSD beta+104(FP), Z29
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row9Add
 	JMP          row9Set
@@ -3383,7 +3383,7 @@ step11:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step11
-	VBROADCASTSD alpha+88(FP), Z28
+	VBROADCASTSD alpha+96(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	VMULPD       Z28, Z2, Z2
@@ -3408,8 +3408,8 @@ step11:
 	VMULPD       Z28, Z21, Z21
 	IMUL3Q       $0x0a, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Z29
-	MOVQ         beta+96(FP), BX
+	VBROADCASTSD beta+104(FP), Z29
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row10Add
 	JMP          row10Set
@@ -3484,7 +3484,7 @@ step12:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step12
-	VBROADCASTSD alpha+88(FP), Z28
+	VBROADCASTSD alpha+96(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	VMULPD       Z28, Z2, Z2
@@ -3511,8 +3511,8 @@ step12:
 	VMULPD       Z28, Z23, Z23
 	IMUL3Q       $0x0b, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Z29
-	MOVQ         beta+96(FP), BX
+	VBROADCASTSD beta+104(FP), Z29
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row11Add
 	JMP          row11Set
@@ -3592,7 +3592,7 @@ step13:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step13
-	VBROADCASTSD alpha+88(FP), Z28
+	VBROADCASTSD alpha+96(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	VMULPD       Z28, Z2, Z2
@@ -3621,8 +3621,8 @@ step13:
 	VMULPD       Z28, Z25, Z25
 	IMUL3Q       $0x0c, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Z29
-	MOVQ         beta+96(FP), BX
+	VBROADCASTSD beta+104(FP), Z29
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row12Add
 	JMP          row12Set
@@ -3707,7 +3707,7 @@ step14:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step14
-	VBROADCASTSD alpha+88(FP), Z28
+	VBROADCASTSD alpha+96(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	VMULPD       Z28, Z2, Z2
@@ -3738,8 +3738,8 @@ step14:
 	VMULPD       Z28, Z27, Z27
 	IMUL3Q       $0x0d, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Z29
-	MOVQ         beta+96(FP), BX
+	VBROADCASTSD beta+104(FP), Z29
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row13Add
 	VMOVUPD      Z26, K1, (CX)
@@ -3909,8 +3909,8 @@ row0Add:
 	VMOVUPD     Z1, K2, 64(CX)
 
 next:
-	MOVQ  R15, CX
-	IMULQ R8, CX
+	MOVQ  ps+48(FP), CX
+	SHLQ  $0x03, CX
 	ADDQ  CX, AX
 	MOVQ  R15, CX
 	IMULQ R13, CX
@@ -3920,23 +3920,23 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmNarrow64AVX512(m int, mr int, k int, a *float64, rs int, ks int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
+// func gemmNarrow64AVX512(m int, mr int, k int, a *float64, rs int, ks int, ps int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
 // Requires: AVX, AVX512BW, AVX512F, CMOV, MMX+
-TEXT ·gemmNarrow64AVX512(SB), NOSPLIT, $0-104
+TEXT ·gemmNarrow64AVX512(SB), NOSPLIT, $0-112
 	MOVQ  rs+32(FP), R8
 	SHLQ  $0x03, R8
 	MOVQ  ks+40(FP), R11
 	SHLQ  $0x03, R11
-	MOVQ  bs+56(FP), R12
+	MOVQ  bs+64(FP), R12
 	SHLQ  $0x03, R12
-	MOVQ  ldc+72(FP), R13
+	MOVQ  ldc+80(FP), R13
 	SHLQ  $0x03, R13
 	LEAQ  (R8)(R8*2), R9
 	LEAQ  (R8)(R8*4), R10
 	MOVQ  a+24(FP), AX
-	MOVQ  c+64(FP), DX
+	MOVQ  c+72(FP), DX
 	MOVQ  m+0(FP), R14
-	MOVQ  n+80(FP), BX
+	MOVQ  n+88(FP), BX
 	MOVQ  BX, CX
 	MOVQ  $0x00000001, SI
 	SHLQ  CL, SI
@@ -3965,7 +3965,7 @@ prefetch:
 	MOVQ       k+16(FP), CX
 
 multiply:
-	MOVQ   b+48(FP), BX
+	MOVQ   b+56(FP), BX
 	CMPQ   R15, $0x0e
 	JEQ    rows14
 	CMPQ   R15, $0x0d
@@ -4002,12 +4002,12 @@ step1:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step1
-	VBROADCASTSD alpha+88(FP), Z14
+	VBROADCASTSD alpha+96(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	IMUL3Q       $0x00, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Z15
-	MOVQ         beta+96(FP), BX
+	VBROADCASTSD beta+104(FP), Z15
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row0Add
 	JMP          row0Set
@@ -4026,13 +4026,13 @@ step2:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step2
-	VBROADCASTSD alpha+88(FP), Z14
+	VBROADCASTSD alpha+96(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	VMULPD       Z14, Z1, Z1
 	IMUL3Q       $0x01, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Z15
-	MOVQ         beta+96(FP), BX
+	VBROADCASTSD beta+104(FP), Z15
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row1Add
 	JMP          row1Set
@@ -4054,14 +4054,14 @@ step3:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step3
-	VBROADCASTSD alpha+88(FP), Z14
+	VBROADCASTSD alpha+96(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	VMULPD       Z14, Z1, Z1
 	VMULPD       Z14, Z2, Z2
 	IMUL3Q       $0x02, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Z15
-	MOVQ         beta+96(FP), BX
+	VBROADCASTSD beta+104(FP), Z15
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row2Add
 	JMP          row2Set
@@ -4086,15 +4086,15 @@ step4:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step4
-	VBROADCASTSD alpha+88(FP), Z14
+	VBROADCASTSD alpha+96(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	VMULPD       Z14, Z1, Z1
 	VMULPD       Z14, Z2, Z2
 	VMULPD       Z14, Z3, Z3
 	IMUL3Q       $0x03, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Z15
-	MOVQ         beta+96(FP), BX
+	VBROADCASTSD beta+104(FP), Z15
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row3Add
 	JMP          row3Set
@@ -4122,7 +4122,7 @@ step5:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step5
-	VBROADCASTSD alpha+88(FP), Z14
+	VBROADCASTSD alpha+96(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	VMULPD       Z14, Z1, Z1
 	VMULPD       Z14, Z2, Z2
@@ -4130,8 +4130,8 @@ step5:
 	VMULPD       Z14, Z4, Z4
 	IMUL3Q       $0x04, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Z15
-	MOVQ         beta+96(FP), BX
+	VBROADCASTSD beta+104(FP), Z15
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row4Add
 	JMP          row4Set
@@ -4162,7 +4162,7 @@ step6:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step6
-	VBROADCASTSD alpha+88(FP), Z14
+	VBROADCASTSD alpha+96(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	VMULPD       Z14, Z1, Z1
 	VMULPD       Z14, Z2, Z2
@@ -4171,8 +4171,8 @@ step6:
 	VMULPD       Z14, Z5, Z5
 	IMUL3Q       $0x05, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Z15
-	MOVQ         beta+96(FP), BX
+	VBROADCASTSD beta+104(FP), Z15
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row5Add
 	JMP          row5Set
@@ -4206,7 +4206,7 @@ step7:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step7
-	VBROADCASTSD alpha+88(FP), Z14
+	VBROADCASTSD alpha+96(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	VMULPD       Z14, Z1, Z1
 	VMULPD       Z14, Z2, Z2
@@ -4216,8 +4216,8 @@ step7:
 	VMULPD       Z14, Z6, Z6
 	IMUL3Q       $0x06, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Z15
-	MOVQ         beta+96(FP), BX
+	VBROADCASTSD beta+104(FP), Z15
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row6Add
 	JMP          row6Set
@@ -4255,7 +4255,7 @@ step8:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step8
-	VBROADCASTSD alpha+88(FP), Z14
+	VBROADCASTSD alpha+96(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	VMULPD       Z14, Z1, Z1
 	VMULPD       Z14, Z2, Z2
@@ -4266,8 +4266,8 @@ step8:
 	VMULPD       Z14, Z7, Z7
 	IMUL3Q       $0x07, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Z15
-	MOVQ         beta+96(FP), BX
+	VBROADCASTSD beta+104(FP), Z15
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row7Add
 	JMP          row7Set
@@ -4308,7 +4308,7 @@ step9:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step9
-	VBROADCASTSD alpha+88(FP), Z14
+	VBROADCASTSD alpha+96(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	VMULPD       Z14, Z1, Z1
 	VMULPD       Z14, Z2, Z2
@@ -4320,8 +4320,8 @@ step9:
 	VMULPD       Z14, Z8, Z8
 	IMUL3Q       $0x08, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Z15
-	MOVQ         beta+96(FP), BX
+	VBROADCASTSD beta+104(FP), Z15
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row8Add
 	JMP          row8Set
@@ -4365,7 +4365,7 @@ step10:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step10
-	VBROADCASTSD alpha+88(FP), Z14
+	VBROADCASTSD alpha+96(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	VMULPD       Z14, Z1, Z1
 	VMULPD       Z14, Z2, Z2
@@ -4378,8 +4378,8 @@ step10:
 	VMULPD       Z14, Z9, Z9
 	IMUL3Q       $0x09, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Z15
-	MOVQ         beta+96(FP), BX
+	VBROADCASTSD beta+104(FP), Z15
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row9Add
 	JMP          row9Set
@@ -4426,7 +4426,7 @@ step11:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step11
-	VBROADCASTSD alpha+88(FP), Z14
+	VBROADCASTSD alpha+96(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	VMULPD       Z14, Z1, Z1
 	VMULPD       Z14, Z2, Z2
@@ -4440,8 +4440,8 @@ step11:
 	VMULPD       Z14, Z10, Z10
 	IMUL3Q       $0x0a, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Z15
-	MOVQ         beta+96(FP), BX
+	VBROADCASTSD beta+104(FP), Z15
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row10Add
 	JMP          row10Set
@@ -4491,7 +4491,7 @@ step12:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step12
-	VBROADCASTSD alpha+88(FP), Z14
+	VBROADCASTSD alpha+96(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	VMULPD       Z14, Z1, Z1
 	VMULPD       Z14, Z2, Z2
@@ -4506,8 +4506,8 @@ step12:
 	VMULPD       Z14, Z11, Z11
 	IMUL3Q       $0x0b, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Z15
-	MOVQ         beta+96(FP), BX
+	VBROADCASTSD beta+104(FP), Z15
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row11Add
 	JMP          row11Set
@@ -4560,7 +4560,7 @@ step13:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step13
-	VBROADCASTSD alpha+88(FP), Z14
+	VBROADCASTSD alpha+96(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	VMULPD       Z14, Z1, Z1
 	VMULPD       Z14, Z2, Z2
@@ -4576,8 +4576,8 @@ step13:
 	VMULPD       Z14, Z12, Z12
 	IMUL3Q       $0x0c, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Z15
-	MOVQ         beta+96(FP), BX
+	VBROADCASTSD beta+104(FP), Z15
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row12Add
 	JMP          row12Set
@@ -4633,7 +4633,7 @@ step14:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step14
-	VBROADCASTSD alpha+88(FP), Z14
+	VBROADCASTSD alpha+96(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	VMULPD       Z14, Z1, Z1
 	VMULPD       Z14, Z2, Z2
@@ -4650,8 +4650,8 @@ step14:
 	VMULPD       Z14, Z13, Z13
 	IMUL3Q       $0x0d, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Z15
-	MOVQ         beta+96(FP), BX
+	VBROADCASTSD beta+104(FP), Z15
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row13Add
 	VMOVUPD      Z13, K1, (CX)
@@ -4779,8 +4779,8 @@ row0Add:
 	VMOVUPD     Z0, K1, (CX)
 
 next:
-	MOVQ  R15, CX
-	IMULQ R8, CX
+	MOVQ  ps+48(FP), CX
+	SHLQ  $0x03, CX
 	ADDQ  CX, AX
 	MOVQ  R15, CX
 	IMULQ R13, CX
@@ -4790,21 +4790,21 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmWide64AVX512(m int, mr int, k int, a *float64, rs int, ks int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
+// func gemmWide64AVX512(m int, mr int, k int, a *float64, rs int, ks int, ps int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
 // Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·gemmWide64AVX512(SB), NOSPLIT, $0-104
+TEXT ·gemmWide64AVX512(SB), NOSPLIT, $0-112
 	MOVQ rs+32(FP), R8
 	SHLQ $0x03, R8
 	MOVQ ks+40(FP), R11
 	SHLQ $0x03, R11
-	MOVQ bs+56(FP), R12
+	MOVQ bs+64(FP), R12
 	SHLQ $0x03, R12
-	MOVQ ldc+72(FP), R13
+	MOVQ ldc+80(FP), R13
 	SHLQ $0x03, R13
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
 	MOVQ a+24(FP), AX
-	MOVQ c+64(FP), DX
+	MOVQ c+72(FP), DX
 	MOVQ m+0(FP), R14
 
 panel:
@@ -4829,7 +4829,7 @@ prefetch:
 	MOVQ       k+16(FP), CX
 
 multiply:
-	MOVQ   b+48(FP), BX
+	MOVQ   b+56(FP), BX
 	CMPQ   R15, $0x06
 	JEQ    rows6
 	CMPQ   R15, $0x05
@@ -4859,15 +4859,15 @@ step1:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step1
-	VBROADCASTSD alpha+88(FP), Z24
+	VBROADCASTSD alpha+96(FP), Z24
 	VMULPD       Z24, Z0, Z0
 	VMULPD       Z24, Z1, Z1
 	VMULPD       Z24, Z2, Z2
 	VMULPD       Z24, Z3, Z3
 	IMUL3Q       $0x00, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Z25
-	MOVQ         beta+96(FP), BX
+	VBROADCASTSD beta+104(FP), Z25
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row0Add
 	JMP          row0Set
@@ -4901,7 +4901,7 @@ step2:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step2
-	VBROADCASTSD alpha+88(FP), Z24
+	VBROADCASTSD alpha+96(FP), Z24
 	VMULPD       Z24, Z0, Z0
 	VMULPD       Z24, Z1, Z1
 	VMULPD       Z24, Z2, Z2
@@ -4912,8 +4912,8 @@ step2:
 	VMULPD       Z24, Z7, Z7
 	IMUL3Q       $0x01, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Z25
-	MOVQ         beta+96(FP), BX
+	VBROADCASTSD beta+104(FP), Z25
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row1Add
 	JMP          row1Set
@@ -4956,7 +4956,7 @@ step3:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step3
-	VBROADCASTSD alpha+88(FP), Z24
+	VBROADCASTSD alpha+96(FP), Z24
 	VMULPD       Z24, Z0, Z0
 	VMULPD       Z24, Z1, Z1
 	VMULPD       Z24, Z2, Z2
@@ -4971,8 +4971,8 @@ step3:
 	VMULPD       Z24, Z11, Z11
 	IMUL3Q       $0x02, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Z25
-	MOVQ         beta+96(FP), BX
+	VBROADCASTSD beta+104(FP), Z25
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row2Add
 	JMP          row2Set
@@ -5024,7 +5024,7 @@ step4:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step4
-	VBROADCASTSD alpha+88(FP), Z24
+	VBROADCASTSD alpha+96(FP), Z24
 	VMULPD       Z24, Z0, Z0
 	VMULPD       Z24, Z1, Z1
 	VMULPD       Z24, Z2, Z2
@@ -5043,8 +5043,8 @@ step4:
 	VMULPD       Z24, Z15, Z15
 	IMUL3Q       $0x03, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Z25
-	MOVQ         beta+96(FP), BX
+	VBROADCASTSD beta+104(FP), Z25
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row3Add
 	JMP          row3Set
@@ -5105,7 +5105,7 @@ step5:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step5
-	VBROADCASTSD alpha+88(FP), Z24
+	VBROADCASTSD alpha+96(FP), Z24
 	VMULPD       Z24, Z0, Z0
 	VMULPD       Z24, Z1, Z1
 	VMULPD       Z24, Z2, Z2
@@ -5128,8 +5128,8 @@ step5:
 	VMULPD       Z24, Z19, Z19
 	IMUL3Q       $0x04, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Z25
-	MOVQ         beta+96(FP), BX
+	VBROADCASTSD beta+104(FP), Z25
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row4Add
 	JMP          row4Set
@@ -5199,7 +5199,7 @@ step6:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step6
-	VBROADCASTSD alpha+88(FP), Z24
+	VBROADCASTSD alpha+96(FP), Z24
 	VMULPD       Z24, Z0, Z0
 	VMULPD       Z24, Z1, Z1
 	VMULPD       Z24, Z2, Z2
@@ -5226,8 +5226,8 @@ step6:
 	VMULPD       Z24, Z23, Z23
 	IMUL3Q       $0x05, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+96(FP), Z25
-	MOVQ         beta+96(FP), BX
+	VBROADCASTSD beta+104(FP), Z25
+	MOVQ         beta+104(FP), BX
 	ADDQ         BX, BX
 	JNE          row5Add
 	VMOVUPD      Z20, (CX)
@@ -5337,8 +5337,8 @@ row0Add:
 	VMOVUPD     Z3, 192(CX)
 
 next:
-	MOVQ  R15, CX
-	IMULQ R8, CX
+	MOVQ  ps+48(FP), CX
+	SHLQ  $0x03, CX
 	ADDQ  CX, AX
 	MOVQ  R15, CX
 	IMULQ R13, CX

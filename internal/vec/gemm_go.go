@@ -3,7 +3,7 @@ package vec
 import "unsafe"
 
 // The micro-kernels in plain Go, on 4 x 4 blocks of C. A block at the edge of C is computed whole, from repeated rows
-// of A and the zeros behind B's, so that an element's bits do not depend on where the blocks lie. The two element
+// of A (never packed, so that mr and ps do not matter) and the zeros behind B's, so that an element's bits do not depend on where the blocks lie. The two element
 // types have their own copies for the conversions: float32(x*y) + z is never fused, T(x*y) + z might be.
 
 // from makes a slice of n elements of what p points to.
@@ -17,10 +17,10 @@ func packGo[T Float](k, n int, src *T, ld int, dst *T) {
 	}
 }
 
-func stripGo32(m, _, k int, a *float32, rs, ks int, b *float32, bs int, c *float32, ldc, n int, alpha, beta float32) {
-	aa, bb := from(a, (m-1)*rs+(k-1)*ks+1), from(b, (k-1)*bs+4)
+func stripGo32(m, _, k int, a *float32, rs, ks, _ int, b *float32, bs int, c *float32, ldc, n int, alpha, beta float32) {
+	last := m - 1
+	aa, bb := from(a, last*rs+(k-1)*ks+1), from(b, (k-1)*bs+4)
 	for i := 0; i < m; i += 4 {
-		last := m - 1
 		a0, a1, a2, a3 := aa[i*rs:], aa[min(i+1, last)*rs:], aa[min(i+2, last)*rs:], aa[min(i+3, last)*rs:]
 		var s [16]float32
 		for j := 0; j < 4; j += 2 {
@@ -79,10 +79,10 @@ func dotGo32(m, k int, a *float32, lda int, _ int, b *float32, _ int, dst *float
 	}
 }
 
-func stripGo64(m, _, k int, a *float64, rs, ks int, b *float64, bs int, c *float64, ldc, n int, alpha, beta float64) {
-	aa, bb := from(a, (m-1)*rs+(k-1)*ks+1), from(b, (k-1)*bs+4)
+func stripGo64(m, _, k int, a *float64, rs, ks, _ int, b *float64, bs int, c *float64, ldc, n int, alpha, beta float64) {
+	last := m - 1
+	aa, bb := from(a, last*rs+(k-1)*ks+1), from(b, (k-1)*bs+4)
 	for i := 0; i < m; i += 4 {
-		last := m - 1
 		a0, a1, a2, a3 := aa[i*rs:], aa[min(i+1, last)*rs:], aa[min(i+2, last)*rs:], aa[min(i+3, last)*rs:]
 		var s [16]float64
 		for j := 0; j < 4; j += 2 {

@@ -4,8 +4,8 @@ package vec
 type strip[T Float] struct {
 	rows, cols int
 	// run is C = alpha*A*B + beta*C for m rows, mr <= rows at a time, and n <= cols columns; A's element (i, l) is
-	// a[i*rs+l*ks], B's (l, j) is b[l*bs+j] and is read for all j < cols.
-	run func(m, mr, k int, a *T, rs, ks int, b *T, bs int, c *T, ldc, n int, alpha, beta T)
+	// a[i/mr*ps+i%mr*rs+l*ks], B's (l, j) is b[l*bs+j] and is read for all j < cols.
+	run func(m, mr, k int, a *T, rs, ks, ps int, b *T, bs int, c *T, ldc, n int, alpha, beta T)
 	// pack copies k rows of n elements to rows of cols, with zeros behind them.
 	pack func(k, n int, src *T, ld int, dst *T)
 }
@@ -15,6 +15,10 @@ type gemmKernels[T Float] struct {
 	main   strip[T]
 	narrow strip[T] // for n <= narrow.cols; cols = 0: none
 	wide   strip[T] // for few rows, all its columns; cols = 0: none
+
+	// packPanels cuts k rows of m elements into panels: dst[i/mr*ps+l*panel+i%mr] = src[l*ld+i], mr <= panel; nil: none.
+	packPanels func(k, m, mr int, src *T, ld int, dst *T, ps int)
+	panel      int
 
 	// packT transposes tile rows of tile*tiles elements: dst[l*width+j] = src[j*ld+l]; nil: none.
 	packT func(tiles int, src *T, ld int, dst *T, width int)

@@ -178,12 +178,12 @@ type stripJob[T Float] gemmJob[T]
 
 func (p *stripJob[T]) Run(lo, hi int) {
 	g := (*gemmJob[T])(p)
-	buf := buffers[T]().get()
+	buf, bufA := buffers[T]().get(), buffers[T]().get()
 	_, kb := blocks(g.k, depth)
 	beta := g.beta
 	for l := 0; l < g.k; l += kb {
 		k := min(kb, g.k-l)
-		a := &g.a[l*g.ks]
+		a := g.panels(bufA, 0, g.m, l, k, hi-lo)
 		for s := lo; s < hi; s++ {
 			kern, col, cols := g.stripAt(s)
 			b, bs := g.b, g.ldb
@@ -197,12 +197,12 @@ func (p *stripJob[T]) Run(lo, hi int) {
 				b, bs = aligned(&buf.s, k*kern.cols), kern.cols
 				g.packStrip(kern, l, k, col, cols, b)
 			}
-			_, mr := blocks(g.m, kern.rows)
-			kern.run(g.m, mr, k, a, g.rs, g.ks, &b[0], bs, &g.c[col], g.ldc, cols, g.alpha, beta)
+			a.multiply(kern, g.m, k, &b[0], bs, &g.c[col], g.ldc, cols, g.alpha, beta)
 		}
 		beta = 1
 	}
 	buffers[T]().put(buf)
+	buffers[T]().put(bufA)
 }
 
 // runBlocks packs B, all of it if it is small enough, and multiplies by blocks of rows of A.
@@ -299,29 +299,61 @@ type rowJob[T Float] gemmJob[T]
 
 func (p *rowJob[T]) Run(lo, hi int) {
 	g := (*gemmJob[T])(p)
+	buf := buffers[T]().get()
 	lo *= g.kern.main.rows
 	hi = min(g.m, hi*g.kern.main.rows)
 	_, rows := blocks(hi-lo, rowBlock)
-	for i := lo; i < hi; i += rows {
-		g.multiply(i, min(rows, hi-i))
-	}
-}
-
-// multiply computes m rows from i on.
-func (g *gemmJob[T]) multiply(i, m int) {
 	_, kb := blocks(g.k, depth)
 	strips, padded := g.strips(), g.padded()
-	beta := g.beta
-	for l := 0; l < g.kb; l += kb {
-		n := min(kb, g.kb-l)
-		for s := range strips {
-			k, col, cols := g.stripAt(s)
-			_, mr := blocks(m, k.rows)
-			k.run(m, mr, n, &g.a[i*g.rs+(g.l0+l)*g.ks], g.rs, g.ks, &g.packed[l*padded+n*col], k.cols,
-				&g.c[i*g.ldc+g.j0+col], g.ldc, cols, g.alpha, beta)
+	for i := lo; i < hi; i += rows {
+		m := min(rows, hi-i)
+		beta := g.beta
+		for l := 0; l < g.kb; l += kb {
+			k := min(kb, g.kb-l)
+			a := g.panels(buf, i, m, g.l0+l, k, strips)
+			for s := range strips {
+				kern, col, cols := g.stripAt(s)
+				a.multiply(kern, m, k, &g.packed[l*padded+k*col], kern.cols, &g.c[i*g.ldc+g.j0+col], g.ldc, cols, g.alpha, beta)
+			}
+			beta = 1
 		}
-		beta = 1
 	}
+	buffers[T]().put(buf)
+}
+
+// panels is a block of A as the micro-kernels read it; mr = 0 where it lies unpacked and any panel's height will do.
+type panels[T Float] struct {
+	a              *T
+	mr, rs, ks, ps int
+}
+
+// panels returns m rows from i on, k terms from l on, packed if so many strips and the strides make it worthwhile.
+func (g *gemmJob[T]) panels(buf *buffer[T], i, m, l, k, strips int) panels[T] {
+	a := g.a[i*g.rs+l*g.ks:]
+	switch {
+	case g.ks != 1 && strips > 1 && g.kern.packPanels != nil && m > 1:
+		count, mr := blocks(m, g.kern.main.rows)
+		w := g.kern.panel
+		dst := aligned(&buf.s, count*k*w)
+		g.kern.packPanels(k, m, mr, &a[0], g.ks, &dst[0], k*w)
+		return panels[T]{&dst[0], mr, 1, w, k * w}
+	case g.ks == 1 && strips >= 4 && g.rs%512 == 0:
+		ld := k + 16
+		dst := aligned(&buf.s, m*ld)
+		for r := range m {
+			copy(dst[r*ld:], a[r*g.rs:r*g.rs+k])
+		}
+		return panels[T]{&dst[0], 0, ld, 1, 0}
+	}
+	return panels[T]{&a[0], 0, g.rs, g.ks, 0}
+}
+
+func (a panels[T]) multiply(s *strip[T], m, k int, b *T, bs int, c *T, ldc, n int, alpha, beta T) {
+	if a.mr == 0 {
+		_, a.mr = blocks(m, s.rows)
+		a.ps = a.mr * a.rs
+	}
+	s.run(m, a.mr, k, a.a, a.rs, a.ks, a.ps, b, bs, c, ldc, n, alpha, beta)
 }
 
 // blocks returns the number of parts, nearly equal and at most size, that n is split in, and the size of all but the

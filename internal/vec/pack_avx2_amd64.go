@@ -16,6 +16,12 @@ func pack32AVX2(k int, n int, src *float32, ld int, dst *float32)
 //go:noescape
 func packNarrow32AVX2(k int, n int, src *float32, ld int, dst *float32)
 
+// packPanels32AVX2 cuts k >= 1 rows of m >= 1 elements into panels of mr <= 8, whose rows of 8 end in zeros:
+// dst[i/mr*ps+l*8+i%mr] = src[l*ld+i].
+//
+//go:noescape
+func packPanels32AVX2(k int, m int, mr int, src *float32, ld int, dst *float32, ps int)
+
 // packT32AVX2 transposes 8 rows of 8*tiles elements, tiles >= 1: dst[l*width+j] = src[j*ld+l].
 //
 //go:noescape
@@ -32,6 +38,12 @@ func pack64AVX2(k int, n int, src *float64, ld int, dst *float64)
 //
 //go:noescape
 func packNarrow64AVX2(k int, n int, src *float64, ld int, dst *float64)
+
+// packPanels64AVX2 cuts k >= 1 rows of m >= 1 elements into panels of mr <= 8, whose rows of 8 end in zeros:
+// dst[i/mr*ps+l*8+i%mr] = src[l*ld+i].
+//
+//go:noescape
+func packPanels64AVX2(k int, m int, mr int, src *float64, ld int, dst *float64, ps int)
 
 // packT64AVX2 transposes 4 rows of 4*tiles elements, tiles >= 1: dst[l*width+j] = src[j*ld+l].
 //

@@ -56,10 +56,10 @@ func writeDot(g *gen) {
 	g.bytesOf("ldb", dBS)
 	g.LEAQ(operand.Mem{Base: dBS, Index: dBS, Scale: 2}, d3BS)
 	g.bytesOf("ldd", dOutS)
-	masks := g.registers[len(g.registers)-2:]
+	masks := g.masksFor(dotBytes / g.bytes)
 	g.MOVQ(g.param("k"), reg.RAX)
 	g.ANDQ(operand.U32(lanes-1), reg.RAX)
-	g.setMasks(reg.RAX, reg.RBX, dotBytes/g.bytes, masks)
+	g.setMasks(reg.RAX, reg.RBX, masks)
 	g.MOVQ(g.param("a"), dA)
 	g.MOVQ(g.param("b"), dB)
 	g.MOVQ(g.param("dst"), dOut)
@@ -80,7 +80,7 @@ func writeDot(g *gen) {
 }
 
 // dotLoop does `rows` rows at a time by n vectors, as long as there are so many.
-func (g *gen) dotLoop(n, rows int, masks []reg.VecPhysical) {
+func (g *gen) dotLoop(n, rows int, masks []reg.Register) {
 	label := func(s string) string { return fmt.Sprintf("%s%dx%d", s, rows, n) }
 	to := func(s string) operand.LabelRef { return operand.LabelRef(label(s)) }
 	halves := dotBytes / g.bytes
@@ -128,12 +128,12 @@ func (g *gen) dotLoop(n, rows int, masks []reg.VecPhysical) {
 	g.JEQ(to("sum"))
 	for j := range n {
 		for h := range halves {
-			g.loadPart(strided(dB0, dBS, d3BS, j, h*g.bytes), h, masks, b(j, h))
+			g.loadPart(strided(dB0, dBS, d3BS, j, h*g.bytes), masks[h], b(j, h))
 		}
 	}
 	for i := range rows {
 		for h := range halves {
-			g.loadPart(strided(dA0, dAS, d3AS, i, h*g.bytes), h, masks, free[0])
+			g.loadPart(strided(dA0, dAS, d3AS, i, h*g.bytes), masks[h], free[0])
 			for j := range n {
 				g.fma231(free[0], b(j, h), acc(i, j, h))
 			}

@@ -67,13 +67,13 @@ func (g *gen) rowOfA(i int) operand.Mem {
 func (s strip) write(g *gen) {
 	width := s.vectors * g.lanes()
 	masked := s.vectors < 4
-	g.begin(s.name, "m, mr, k int, a *T, rs, ks int, b *T, bs int, c *T, ldc, n int, alpha, beta T",
+	g.begin(s.name, "m, mr, k int, a *T, rs, ks, ps int, b *T, bs int, c *T, ldc, n int, alpha, beta T",
 		fmt.Sprintf("%s%d%s is C = alpha*A*B + beta*C for n <= %d columns (beta = 0: C is not read), mr <= %d rows at a time.",
 			s.name, 8*g.size, g.suffix, width, s.rows),
 		"",
 		"\tfor i := range m { for j := range n {",
 		"\t\tsum := 0.0",
-		"\t\tfor l := range k { sum = fma(a[i*rs+l*ks], b[l*bs+j], sum) }",
+		"\t\tfor l := range k { sum = fma(a[i/mr*ps+i%mr*rs+l*ks], b[l*bs+j], sum) }",
 		"\t\tc[i*ldc+j] = fma(beta, c[i*ldc+j], alpha*sum)",
 		"\t}}",
 		"",
@@ -102,7 +102,7 @@ func (s strip) write(g *gen) {
 	g.MOVQ(g.param("m"), rLeft)
 	if g.wide() && masked {
 		g.MOVQ(g.param("n"), rB)
-		g.setMasks(rB, rA0, s.vectors, nil)
+		g.setMasks(rB, rA0, g.masksFor(s.vectors))
 	}
 
 	g.Label("panel")
@@ -189,8 +189,7 @@ func (s strip) write(g *gen) {
 	}
 
 	g.Label("next")
-	g.MOVQ(rPanel, rCount)
-	g.IMULQ(rS, rCount)
+	g.bytesOf("ps", rCount)
 	g.ADDQ(rCount, rA)
 	g.MOVQ(rPanel, rCount)
 	g.IMULQ(rCS, rCount)
@@ -201,7 +200,14 @@ func (s strip) write(g *gen) {
 	g.RET()
 }
 
-var kMask = []reg.OpmaskPhysical{reg.K1, reg.K2}
+// masksOf returns the registers that hold AVX2's masks when C is stored.
+func masksOf(free []reg.VecPhysical, n int) []reg.Register {
+	var m []reg.Register
+	for _, f := range free[2 : 2+n] {
+		m = append(m, f)
+	}
+	return m
+}
 
 // storePath jumps to the code that stores rows i..0: over C or added to it, whole or part of the strip's width.
 // free[0] is left as scratch, free[1] holds beta, free[2:] the masks of AVX2.
@@ -227,7 +233,7 @@ func (g *gen) storePath(masked bool, width, i int, free []reg.VecPhysical) {
 		g.JNE(to("Add"))
 		g.JMP(to("Set"))
 		g.Label(string(part))
-		g.setMasks(rB, rA0, width/g.lanes(), free[2:])
+		g.setMasks(rB, rA0, masksOf(free, width/g.lanes()))
 		beta()
 		g.JNE(to("AddPart"))
 		g.JMP(to("SetPart"))
@@ -242,9 +248,9 @@ func (g *gen) storeRow(mode string, masked bool, v int, acc reg.VecPhysical, fre
 	m := operand.Mem{Base: rStore, Disp: v * g.bytes}
 	if g.wide() && masked {
 		if mode == "Add" {
-			pick(g, g.VFMADD231PS, g.VFMADD231PD)(m, free[1], kMask[v], acc)
+			pick(g, g.VFMADD231PS, g.VFMADD231PD)(m, free[1], g.masksFor(2)[v], acc)
 		}
-		pick(g, g.VMOVUPS, g.VMOVUPD)(acc, kMask[v], m)
+		pick(g, g.VMOVUPS, g.VMOVUPD)(acc, g.masksFor(2)[v], m)
 		return
 	}
 	switch mode {

@@ -7,11 +7,12 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// pack writes the copies that bring operand B into the strips that the micro-kernels read.
+// pack writes the copies that bring the operands into the strips and panels that the micro-kernels read.
 func pack(g *gen) {
 	for _, g.size = range []int{4, 8} {
 		packRows(g, "pack", 2)
 		packRows(g, "packNarrow", 1)
+		packPanels(g)
 		if !g.wide() { // shuffles within 256 bits; machines with AVX-512 use it too
 			packTransposed(g)
 		}
@@ -19,23 +20,36 @@ func pack(g *gen) {
 }
 
 // loadPart loads the lanes that the remainder masks select, and zeros elsewhere.
-func (g *gen) loadPart(m operand.Op, v int, masks []reg.VecPhysical, dst reg.VecPhysical) {
+func (g *gen) loadPart(m operand.Op, mask, dst reg.Register) {
 	if g.wide() {
-		pick(g, g.VMOVUPS_Z, g.VMOVUPD_Z)(m, kMask[v], dst)
+		pick(g, g.VMOVUPS_Z, g.VMOVUPD_Z)(m, mask, dst)
 	} else {
-		g.maskLoad(m, masks[v], dst)
+		g.maskLoad(m, mask, dst)
 	}
 }
 
-// setMasks makes the masks that select the first n lanes of some vectors. It spoils CX, n and tmp.
-func (g *gen) setMasks(n, tmp reg.GPPhysical, vectors int, masks []reg.VecPhysical) {
+// masksFor returns some registers that can hold masks, the last of the vector registers or opmasks.
+func (g *gen) masksFor(n int) []reg.Register {
+	k := []reg.Register{reg.K1, reg.K2, reg.K3, reg.K4}
+	if g.wide() {
+		return k[:n]
+	}
+	m := make([]reg.Register, n)
+	for i := range m {
+		m[i] = g.registers[len(g.registers)-n+i]
+	}
+	return m
+}
+
+// setMasks makes the masks that select the first n lanes of some vectors. It spoils n, tmp and, for opmasks, CX.
+func (g *gen) setMasks(n, tmp reg.GPPhysical, masks []reg.Register) {
 	if g.wide() {
 		g.MOVQ(n, reg.RCX)
 		g.MOVQ(operand.U32(1), tmp)
 		g.SHLQ(reg.CL, tmp)
 		g.DECQ(tmp)
-		for v := range vectors {
-			g.KMOVQ(tmp, kMask[v])
+		for _, k := range masks {
+			g.KMOVQ(tmp, k)
 			g.SHRQ(operand.U8(g.lanes()), tmp)
 		}
 		return
@@ -44,8 +58,8 @@ func (g *gen) setMasks(n, tmp reg.GPPhysical, vectors int, masks []reg.VecPhysic
 	g.NEGQ(n)
 	g.LEAQ(g.laneTable(), tmp)
 	g.ADDQ(n, tmp)
-	for v := range vectors {
-		g.VMOVUPS(operand.Mem{Base: tmp, Disp: maskOnes + v*g.bytes}, masks[v])
+	for v, mask := range masks {
+		g.VMOVUPS(operand.Mem{Base: tmp, Disp: maskOnes + v*g.bytes}, mask)
 	}
 }
 
@@ -56,19 +70,76 @@ func packRows(g *gen, name string, vectors int) {
 			name, 8*g.size, g.suffix, width, width),
 		fmt.Sprintf("dst[l*%d+j] = src[l*ld+j].", width))
 	src, ld, dst, k := reg.RSI, reg.R8, reg.RDI, reg.RDX
-	v, masks := g.registers[:vectors], g.registers[vectors:2*vectors]
+	v, masks := g.registers[:vectors], g.masksFor(vectors)
 	g.MOVQ(g.param("n"), reg.RAX)
-	g.setMasks(reg.RAX, reg.RBX, vectors, masks)
+	g.setMasks(reg.RAX, reg.RBX, masks)
 	g.MOVQ(g.param("src"), src)
 	g.bytesOf("ld", ld)
 	g.MOVQ(g.param("dst"), dst)
 	g.MOVQ(g.param("k"), k)
 	g.Label("row")
 	for i := range vectors {
-		g.loadPart(operand.Mem{Base: src, Disp: i * g.bytes}, i, masks, v[i])
+		g.loadPart(operand.Mem{Base: src, Disp: i * g.bytes}, masks[i], v[i])
 	}
 	for i := range vectors {
 		g.store(v[i], operand.Mem{Base: dst, Disp: i * g.bytes})
+	}
+	g.ADDQ(ld, src)
+	g.ADDQ(operand.U32(vectors*g.bytes), dst)
+	g.DECQ(k)
+	g.JNE(operand.LabelRef("row"))
+	g.VZEROUPPER()
+	g.RET()
+}
+
+// packPanels cuts rows into panels, of at most 16 (AVX2: 8) columns each.
+func packPanels(g *gen) {
+	vectors := g.size / 4
+	width := vectors * g.lanes()
+	g.begin("packPanels", "k, m, mr int, src *T, ld int, dst *T, ps int",
+		fmt.Sprintf("packPanels%d%s cuts k >= 1 rows of m >= 1 elements into panels of mr <= %d, whose rows of %d end in zeros:",
+			8*g.size, g.suffix, width, width),
+		fmt.Sprintf("dst[i/mr*ps+l*%d+i%%mr] = src[l*ld+i].", width))
+	src, ld, dst, k := reg.RSI, reg.R8, reg.RDI, reg.RDX
+	s, d, left, mr, ps := reg.R9, reg.R10, reg.R11, reg.R12, reg.R13
+	v, masks := g.registers[:vectors], g.masksFor(2*vectors)
+	// The last panel's width is m - mr*((m-1)/mr).
+	g.MOVQ(g.param("m"), reg.RAX)
+	g.DECQ(reg.RAX)
+	g.XORQ(reg.RDX, reg.RDX)
+	g.DIVQ(g.param("mr"))
+	g.MOVQ(reg.RAX, left)
+	g.LEAQ(operand.Mem{Base: reg.RDX, Disp: 1}, reg.RAX)
+	g.setMasks(reg.RAX, reg.RBX, masks[vectors:])
+	g.MOVQ(g.param("mr"), reg.RAX)
+	g.setMasks(reg.RAX, reg.RBX, masks[:vectors])
+	g.MOVQ(g.param("src"), src)
+	g.bytesOf("ld", ld)
+	g.bytesOf("mr", mr)
+	g.bytesOf("ps", ps)
+	g.MOVQ(g.param("dst"), dst)
+	g.MOVQ(g.param("k"), k)
+	g.Label("row")
+	g.MOVQ(src, s)
+	g.MOVQ(dst, d)
+	g.MOVQ(left, reg.RCX)
+	g.TESTQ(reg.RCX, reg.RCX)
+	g.JEQ(operand.LabelRef("last"))
+	g.Label("panel")
+	for i := range vectors {
+		g.loadPart(operand.Mem{Base: s, Disp: i * g.bytes}, masks[i], v[i])
+	}
+	for i := range vectors {
+		g.store(v[i], operand.Mem{Base: d, Disp: i * g.bytes})
+	}
+	g.ADDQ(mr, s)
+	g.ADDQ(ps, d)
+	g.DECQ(reg.RCX)
+	g.JNE(operand.LabelRef("panel"))
+	g.Label("last")
+	for i := range vectors {
+		g.loadPart(operand.Mem{Base: s, Disp: i * g.bytes}, masks[vectors+i], v[i])
+		g.store(v[i], operand.Mem{Base: d, Disp: i * g.bytes})
 	}
 	g.ADDQ(ld, src)
 	g.ADDQ(operand.U32(vectors*g.bytes), dst)
