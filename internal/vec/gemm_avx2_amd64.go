@@ -15,7 +15,7 @@ package vec
 // 16 elements of each row of b are read, whatever n is. m, mr, k and n are at least 1.
 //
 //go:noescape
-func gemm32AVX2(m int, mr int, k int, a *float32, rs int, ks int, ps int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
+func gemm32AVX2(m int, mr int, k int, a *float32, rs int, ks int, ps int, ahead int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
 
 // gemmNarrow32AVX2 is C = alpha*A*B + beta*C for n <= 8 columns (beta = 0: C is not read), mr <= 12 rows at a time.
 //
@@ -28,12 +28,12 @@ func gemm32AVX2(m int, mr int, k int, a *float32, rs int, ks int, ps int, b *flo
 // 8 elements of each row of b are read, whatever n is. m, mr, k and n are at least 1.
 //
 //go:noescape
-func gemmNarrow32AVX2(m int, mr int, k int, a *float32, rs int, ks int, ps int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
+func gemmNarrow32AVX2(m int, mr int, k int, a *float32, rs int, ks int, ps int, ahead int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
 
 // gemmWide32AVX2 is gemm32AVX2 for 32 columns, no fewer, and mr <= 2.
 //
 //go:noescape
-func gemmWide32AVX2(m int, mr int, k int, a *float32, rs int, ks int, ps int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
+func gemmWide32AVX2(m int, mr int, k int, a *float32, rs int, ks int, ps int, ahead int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
 
 // gemm64AVX2 is C = alpha*A*B + beta*C for n <= 8 columns (beta = 0: C is not read), mr <= 6 rows at a time.
 //
@@ -46,7 +46,7 @@ func gemmWide32AVX2(m int, mr int, k int, a *float32, rs int, ks int, ps int, b 
 // 8 elements of each row of b are read, whatever n is. m, mr, k and n are at least 1.
 //
 //go:noescape
-func gemm64AVX2(m int, mr int, k int, a *float64, rs int, ks int, ps int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
+func gemm64AVX2(m int, mr int, k int, a *float64, rs int, ks int, ps int, ahead int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
 
 // gemmNarrow64AVX2 is C = alpha*A*B + beta*C for n <= 4 columns (beta = 0: C is not read), mr <= 12 rows at a time.
 //
@@ -59,9 +59,9 @@ func gemm64AVX2(m int, mr int, k int, a *float64, rs int, ks int, ps int, b *flo
 // 4 elements of each row of b are read, whatever n is. m, mr, k and n are at least 1.
 //
 //go:noescape
-func gemmNarrow64AVX2(m int, mr int, k int, a *float64, rs int, ks int, ps int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
+func gemmNarrow64AVX2(m int, mr int, k int, a *float64, rs int, ks int, ps int, ahead int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
 
 // gemmWide64AVX2 is gemm64AVX2 for 16 columns, no fewer, and mr <= 2.
 //
 //go:noescape
-func gemmWide64AVX2(m int, mr int, k int, a *float64, rs int, ks int, ps int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
+func gemmWide64AVX2(m int, mr int, k int, a *float64, rs int, ks int, ps int, ahead int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)

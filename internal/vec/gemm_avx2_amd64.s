@@ -4,21 +4,21 @@
 
 #include "textflag.h"
 
-// func gemm32AVX2(m int, mr int, k int, a *float32, rs int, ks int, ps int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
+// func gemm32AVX2(m int, mr int, k int, a *float32, rs int, ks int, ps int, ahead int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
 // Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·gemm32AVX2(SB), NOSPLIT, $0-104
+TEXT ·gemm32AVX2(SB), NOSPLIT, $8-112
 	MOVQ rs+32(FP), R8
 	SHLQ $0x02, R8
 	MOVQ ks+40(FP), R11
 	SHLQ $0x02, R11
-	MOVQ bs+64(FP), R12
+	MOVQ bs+72(FP), R12
 	SHLQ $0x02, R12
-	MOVQ ldc+80(FP), R13
+	MOVQ ldc+88(FP), R13
 	SHLQ $0x02, R13
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
 	MOVQ a+24(FP), AX
-	MOVQ c+72(FP), DX
+	MOVQ c+80(FP), DX
 	MOVQ m+0(FP), R14
 
 panel:
@@ -40,23 +40,32 @@ prefetch:
 	MOVQ       k+16(FP), CX
 
 multiply:
-	MOVQ   b+56(FP), BX
-	CMPQ   R15, $0x06
-	JEQ    rows6
-	CMPQ   R15, $0x05
-	JEQ    rows5
-	CMPQ   R15, $0x04
-	JEQ    rows4
-	CMPQ   R15, $0x03
-	JEQ    rows3
-	CMPQ   R15, $0x02
-	JEQ    rows2
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
+	MOVQ    b+64(FP), BX
+	CMPQ    R15, $0x06
+	JEQ     rows6
+	CMPQ    R15, $0x05
+	JEQ     rows5
+	CMPQ    R15, $0x04
+	JEQ     rows4
+	CMPQ    R15, $0x03
+	JEQ     rows3
+	CMPQ    R15, $0x02
+	JEQ     rows2
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
 
 step1:
 	VMOVUPS      (BX), Y12
 	VMOVUPS      32(BX), Y13
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -64,16 +73,16 @@ step1:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step1
-	VBROADCASTSS alpha+96(FP), Y12
+	VBROADCASTSS alpha+104(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	IMUL3Q       $0x00, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Y13
-	MOVQ         n+88(FP), BX
+	VBROADCASTSS beta+108(FP), Y13
+	MOVQ         n+96(FP), BX
 	CMPQ         BX, $0x10
 	JNE          part0
-	MOVL         beta+100(FP), BX
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row0Add
 	JMP          row0Set
@@ -85,20 +94,29 @@ part0:
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
 	VMOVUPS 96(SI), Y15
-	MOVL    beta+100(FP), BX
+	MOVL    beta+108(FP), BX
 	ADDL    BX, BX
 	JNE     row0AddPart
 	JMP     row0SetPart
 
 rows2:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
 
 step2:
 	VMOVUPS      (BX), Y12
 	VMOVUPS      32(BX), Y13
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -109,18 +127,18 @@ step2:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step2
-	VBROADCASTSS alpha+96(FP), Y12
+	VBROADCASTSS alpha+104(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
 	VMULPS       Y12, Y3, Y3
 	IMUL3Q       $0x01, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Y13
-	MOVQ         n+88(FP), BX
+	VBROADCASTSS beta+108(FP), Y13
+	MOVQ         n+96(FP), BX
 	CMPQ         BX, $0x10
 	JNE          part1
-	MOVL         beta+100(FP), BX
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row1Add
 	JMP          row1Set
@@ -132,22 +150,31 @@ part1:
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
 	VMOVUPS 96(SI), Y15
-	MOVL    beta+100(FP), BX
+	MOVL    beta+108(FP), BX
 	ADDL    BX, BX
 	JNE     row1AddPart
 	JMP     row1SetPart
 
 rows3:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
 
 step3:
 	VMOVUPS      (BX), Y12
 	VMOVUPS      32(BX), Y13
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -161,7 +188,7 @@ step3:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step3
-	VBROADCASTSS alpha+96(FP), Y12
+	VBROADCASTSS alpha+104(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -170,11 +197,11 @@ step3:
 	VMULPS       Y12, Y5, Y5
 	IMUL3Q       $0x02, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Y13
-	MOVQ         n+88(FP), BX
+	VBROADCASTSS beta+108(FP), Y13
+	MOVQ         n+96(FP), BX
 	CMPQ         BX, $0x10
 	JNE          part2
-	MOVL         beta+100(FP), BX
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row2Add
 	JMP          row2Set
@@ -186,24 +213,33 @@ part2:
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
 	VMOVUPS 96(SI), Y15
-	MOVL    beta+100(FP), BX
+	MOVL    beta+108(FP), BX
 	ADDL    BX, BX
 	JNE     row2AddPart
 	JMP     row2SetPart
 
 rows4:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
 
 step4:
 	VMOVUPS      (BX), Y12
 	VMOVUPS      32(BX), Y13
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -220,7 +256,7 @@ step4:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step4
-	VBROADCASTSS alpha+96(FP), Y12
+	VBROADCASTSS alpha+104(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -231,11 +267,11 @@ step4:
 	VMULPS       Y12, Y7, Y7
 	IMUL3Q       $0x03, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Y13
-	MOVQ         n+88(FP), BX
+	VBROADCASTSS beta+108(FP), Y13
+	MOVQ         n+96(FP), BX
 	CMPQ         BX, $0x10
 	JNE          part3
-	MOVL         beta+100(FP), BX
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row3Add
 	JMP          row3Set
@@ -247,26 +283,35 @@ part3:
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
 	VMOVUPS 96(SI), Y15
-	MOVL    beta+100(FP), BX
+	MOVL    beta+108(FP), BX
 	ADDL    BX, BX
 	JNE     row3AddPart
 	JMP     row3SetPart
 
 rows5:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	VXORPS  Y9, Y9, Y9
 
 step5:
 	VMOVUPS      (BX), Y12
 	VMOVUPS      32(BX), Y13
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -286,7 +331,7 @@ step5:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step5
-	VBROADCASTSS alpha+96(FP), Y12
+	VBROADCASTSS alpha+104(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -299,11 +344,11 @@ step5:
 	VMULPS       Y12, Y9, Y9
 	IMUL3Q       $0x04, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Y13
-	MOVQ         n+88(FP), BX
+	VBROADCASTSS beta+108(FP), Y13
+	MOVQ         n+96(FP), BX
 	CMPQ         BX, $0x10
 	JNE          part4
-	MOVL         beta+100(FP), BX
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row4Add
 	JMP          row4Set
@@ -315,28 +360,37 @@ part4:
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
 	VMOVUPS 96(SI), Y15
-	MOVL    beta+100(FP), BX
+	MOVL    beta+108(FP), BX
 	ADDL    BX, BX
 	JNE     row4AddPart
 	JMP     row4SetPart
 
 rows6:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	VXORPS  Y9, Y9, Y9
+	VXORPS  Y10, Y10, Y10
+	VXORPS  Y11, Y11, Y11
 
 step6:
 	VMOVUPS      (BX), Y12
 	VMOVUPS      32(BX), Y13
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Y14
 	VFMADD231PS  Y12, Y14, Y0
 	VFMADD231PS  Y13, Y14, Y1
@@ -359,7 +413,7 @@ step6:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step6
-	VBROADCASTSS alpha+96(FP), Y12
+	VBROADCASTSS alpha+104(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -374,11 +428,11 @@ step6:
 	VMULPS       Y12, Y11, Y11
 	IMUL3Q       $0x05, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Y13
-	MOVQ         n+88(FP), BX
+	VBROADCASTSS beta+108(FP), Y13
+	MOVQ         n+96(FP), BX
 	CMPQ         BX, $0x10
 	JNE          part5
-	MOVL         beta+100(FP), BX
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row5Add
 	JMP          row5Set
@@ -390,7 +444,7 @@ part5:
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
 	VMOVUPS 96(SI), Y15
-	MOVL    beta+100(FP), BX
+	MOVL    beta+108(FP), BX
 	ADDL    BX, BX
 	JNE     row5AddPart
 	JMP     row5SetPart
@@ -551,14 +605,17 @@ row0AddPart:
 	VMASKMOVPS  Y1, Y15, 32(CX)
 
 next:
-	MOVQ  ps+48(FP), CX
-	SHLQ  $0x02, CX
-	ADDQ  CX, AX
-	MOVQ  R15, CX
-	IMULQ R13, CX
-	ADDQ  CX, DX
-	SUBQ  R15, R14
-	JNE   panel
+	MOVQ    mr+8(FP), R15
+	CMPQ    R14, R15
+	CMOVQLT R14, R15
+	MOVQ    ps+48(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    (SP), AX
+	MOVQ    R15, CX
+	IMULQ   R13, CX
+	ADDQ    CX, DX
+	SUBQ    R15, R14
+	JNE     panel
 	VZEROUPPER
 	RET
 
@@ -580,21 +637,21 @@ DATA laneMaskAVX2<>+112(SB)/8, $0x0000000000000000
 DATA laneMaskAVX2<>+120(SB)/8, $0x0000000000000000
 GLOBL laneMaskAVX2<>(SB), RODATA|NOPTR, $128
 
-// func gemmNarrow32AVX2(m int, mr int, k int, a *float32, rs int, ks int, ps int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
+// func gemmNarrow32AVX2(m int, mr int, k int, a *float32, rs int, ks int, ps int, ahead int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
 // Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·gemmNarrow32AVX2(SB), NOSPLIT, $0-104
+TEXT ·gemmNarrow32AVX2(SB), NOSPLIT, $8-112
 	MOVQ rs+32(FP), R8
 	SHLQ $0x02, R8
 	MOVQ ks+40(FP), R11
 	SHLQ $0x02, R11
-	MOVQ bs+64(FP), R12
+	MOVQ bs+72(FP), R12
 	SHLQ $0x02, R12
-	MOVQ ldc+80(FP), R13
+	MOVQ ldc+88(FP), R13
 	SHLQ $0x02, R13
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
 	MOVQ a+24(FP), AX
-	MOVQ c+72(FP), DX
+	MOVQ c+80(FP), DX
 	MOVQ m+0(FP), R14
 
 panel:
@@ -618,48 +675,57 @@ prefetch:
 	MOVQ       k+16(FP), CX
 
 multiply:
-	MOVQ   b+56(FP), BX
-	CMPQ   R15, $0x0c
-	JEQ    rows12
-	CMPQ   R15, $0x0b
-	JEQ    rows11
-	CMPQ   R15, $0x0a
-	JEQ    rows10
-	CMPQ   R15, $0x09
-	JEQ    rows9
-	CMPQ   R15, $0x08
-	JEQ    rows8
-	CMPQ   R15, $0x07
-	JEQ    rows7
-	CMPQ   R15, $0x06
-	JEQ    rows6
-	CMPQ   R15, $0x05
-	JEQ    rows5
-	CMPQ   R15, $0x04
-	JEQ    rows4
-	CMPQ   R15, $0x03
-	JEQ    rows3
-	CMPQ   R15, $0x02
-	JEQ    rows2
-	VXORPS Y0, Y0, Y0
+	MOVQ    b+64(FP), BX
+	CMPQ    R15, $0x0c
+	JEQ     rows12
+	CMPQ    R15, $0x0b
+	JEQ     rows11
+	CMPQ    R15, $0x0a
+	JEQ     rows10
+	CMPQ    R15, $0x09
+	JEQ     rows9
+	CMPQ    R15, $0x08
+	JEQ     rows8
+	CMPQ    R15, $0x07
+	JEQ     rows7
+	CMPQ    R15, $0x06
+	JEQ     rows6
+	CMPQ    R15, $0x05
+	JEQ     rows5
+	CMPQ    R15, $0x04
+	JEQ     rows4
+	CMPQ    R15, $0x03
+	JEQ     rows3
+	CMPQ    R15, $0x02
+	JEQ     rows2
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VXORPS  Y0, Y0, Y0
 
 step1:
 	VMOVUPS      (BX), Y12
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Y13
 	VFMADD231PS  Y12, Y13, Y0
 	ADDQ         R12, BX
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step1
-	VBROADCASTSS alpha+96(FP), Y12
+	VBROADCASTSS alpha+104(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	IMUL3Q       $0x00, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Y13
-	MOVQ         n+88(FP), BX
+	VBROADCASTSS beta+108(FP), Y13
+	MOVQ         n+96(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part0
-	MOVL         beta+100(FP), BX
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row0Add
 	JMP          row0Set
@@ -670,17 +736,26 @@ part0:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVL    beta+100(FP), BX
+	MOVL    beta+108(FP), BX
 	ADDL    BX, BX
 	JNE     row0AddPart
 	JMP     row0SetPart
 
 rows2:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
 
 step2:
 	VMOVUPS      (BX), Y12
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Y13
 	VFMADD231PS  Y12, Y13, Y0
 	VBROADCASTSS (SI)(R8*1), Y14
@@ -689,16 +764,16 @@ step2:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step2
-	VBROADCASTSS alpha+96(FP), Y12
+	VBROADCASTSS alpha+104(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	IMUL3Q       $0x01, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Y13
-	MOVQ         n+88(FP), BX
+	VBROADCASTSS beta+108(FP), Y13
+	MOVQ         n+96(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part1
-	MOVL         beta+100(FP), BX
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row1Add
 	JMP          row1Set
@@ -709,18 +784,27 @@ part1:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVL    beta+100(FP), BX
+	MOVL    beta+108(FP), BX
 	ADDL    BX, BX
 	JNE     row1AddPart
 	JMP     row1SetPart
 
 rows3:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
 
 step3:
 	VMOVUPS      (BX), Y12
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Y13
 	VFMADD231PS  Y12, Y13, Y0
 	VBROADCASTSS (SI)(R8*1), Y14
@@ -731,17 +815,17 @@ step3:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step3
-	VBROADCASTSS alpha+96(FP), Y12
+	VBROADCASTSS alpha+104(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
 	IMUL3Q       $0x02, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Y13
-	MOVQ         n+88(FP), BX
+	VBROADCASTSS beta+108(FP), Y13
+	MOVQ         n+96(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part2
-	MOVL         beta+100(FP), BX
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row2Add
 	JMP          row2Set
@@ -752,19 +836,28 @@ part2:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVL    beta+100(FP), BX
+	MOVL    beta+108(FP), BX
 	ADDL    BX, BX
 	JNE     row2AddPart
 	JMP     row2SetPart
 
 rows4:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
 
 step4:
 	VMOVUPS      (BX), Y12
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Y13
 	VFMADD231PS  Y12, Y13, Y0
 	VBROADCASTSS (SI)(R8*1), Y14
@@ -777,18 +870,18 @@ step4:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step4
-	VBROADCASTSS alpha+96(FP), Y12
+	VBROADCASTSS alpha+104(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
 	VMULPS       Y12, Y3, Y3
 	IMUL3Q       $0x03, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Y13
-	MOVQ         n+88(FP), BX
+	VBROADCASTSS beta+108(FP), Y13
+	MOVQ         n+96(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part3
-	MOVL         beta+100(FP), BX
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row3Add
 	JMP          row3Set
@@ -799,20 +892,29 @@ part3:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVL    beta+100(FP), BX
+	MOVL    beta+108(FP), BX
 	ADDL    BX, BX
 	JNE     row3AddPart
 	JMP     row3SetPart
 
 rows5:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
 
 step5:
 	VMOVUPS      (BX), Y12
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Y13
 	VFMADD231PS  Y12, Y13, Y0
 	VBROADCASTSS (SI)(R8*1), Y14
@@ -827,7 +929,7 @@ step5:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step5
-	VBROADCASTSS alpha+96(FP), Y12
+	VBROADCASTSS alpha+104(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -835,11 +937,11 @@ step5:
 	VMULPS       Y12, Y4, Y4
 	IMUL3Q       $0x04, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Y13
-	MOVQ         n+88(FP), BX
+	VBROADCASTSS beta+108(FP), Y13
+	MOVQ         n+96(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part4
-	MOVL         beta+100(FP), BX
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row4Add
 	JMP          row4Set
@@ -850,21 +952,30 @@ part4:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVL    beta+100(FP), BX
+	MOVL    beta+108(FP), BX
 	ADDL    BX, BX
 	JNE     row4AddPart
 	JMP     row4SetPart
 
 rows6:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
 
 step6:
 	VMOVUPS      (BX), Y12
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Y13
 	VFMADD231PS  Y12, Y13, Y0
 	VBROADCASTSS (SI)(R8*1), Y14
@@ -881,7 +992,7 @@ step6:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step6
-	VBROADCASTSS alpha+96(FP), Y12
+	VBROADCASTSS alpha+104(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -890,11 +1001,11 @@ step6:
 	VMULPS       Y12, Y5, Y5
 	IMUL3Q       $0x05, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Y13
-	MOVQ         n+88(FP), BX
+	VBROADCASTSS beta+108(FP), Y13
+	MOVQ         n+96(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part5
-	MOVL         beta+100(FP), BX
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row5Add
 	JMP          row5Set
@@ -905,22 +1016,31 @@ part5:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVL    beta+100(FP), BX
+	MOVL    beta+108(FP), BX
 	ADDL    BX, BX
 	JNE     row5AddPart
 	JMP     row5SetPart
 
 rows7:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
 
 step7:
 	VMOVUPS      (BX), Y12
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Y13
 	VFMADD231PS  Y12, Y13, Y0
 	VBROADCASTSS (SI)(R8*1), Y14
@@ -939,7 +1059,7 @@ step7:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step7
-	VBROADCASTSS alpha+96(FP), Y12
+	VBROADCASTSS alpha+104(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -949,11 +1069,11 @@ step7:
 	VMULPS       Y12, Y6, Y6
 	IMUL3Q       $0x06, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Y13
-	MOVQ         n+88(FP), BX
+	VBROADCASTSS beta+108(FP), Y13
+	MOVQ         n+96(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part6
-	MOVL         beta+100(FP), BX
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row6Add
 	JMP          row6Set
@@ -964,23 +1084,32 @@ part6:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVL    beta+100(FP), BX
+	MOVL    beta+108(FP), BX
 	ADDL    BX, BX
 	JNE     row6AddPart
 	JMP     row6SetPart
 
 rows8:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
 
 step8:
 	VMOVUPS      (BX), Y12
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Y13
 	VFMADD231PS  Y12, Y13, Y0
 	VBROADCASTSS (SI)(R8*1), Y14
@@ -1002,7 +1131,7 @@ step8:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step8
-	VBROADCASTSS alpha+96(FP), Y12
+	VBROADCASTSS alpha+104(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -1013,11 +1142,11 @@ step8:
 	VMULPS       Y12, Y7, Y7
 	IMUL3Q       $0x07, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Y13
-	MOVQ         n+88(FP), BX
+	VBROADCASTSS beta+108(FP), Y13
+	MOVQ         n+96(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part7
-	MOVL         beta+100(FP), BX
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row7Add
 	JMP          row7Set
@@ -1028,24 +1157,33 @@ part7:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVL    beta+100(FP), BX
+	MOVL    beta+108(FP), BX
 	ADDL    BX, BX
 	JNE     row7AddPart
 	JMP     row7SetPart
 
 rows9:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
 
 step9:
 	VMOVUPS      (BX), Y12
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Y13
 	VFMADD231PS  Y12, Y13, Y0
 	VBROADCASTSS (SI)(R8*1), Y14
@@ -1069,7 +1207,7 @@ step9:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step9
-	VBROADCASTSS alpha+96(FP), Y12
+	VBROADCASTSS alpha+104(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -1081,11 +1219,11 @@ step9:
 	VMULPS       Y12, Y8, Y8
 	IMUL3Q       $0x08, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Y13
-	MOVQ         n+88(FP), BX
+	VBROADCASTSS beta+108(FP), Y13
+	MOVQ         n+96(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part8
-	MOVL         beta+100(FP), BX
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row8Add
 	JMP          row8Set
@@ -1096,25 +1234,34 @@ part8:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVL    beta+100(FP), BX
+	MOVL    beta+108(FP), BX
 	ADDL    BX, BX
 	JNE     row8AddPart
 	JMP     row8SetPart
 
 rows10:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	VXORPS  Y9, Y9, Y9
 
 step10:
 	VMOVUPS      (BX), Y12
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Y13
 	VFMADD231PS  Y12, Y13, Y0
 	VBROADCASTSS (SI)(R8*1), Y14
@@ -1140,7 +1287,7 @@ step10:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step10
-	VBROADCASTSS alpha+96(FP), Y12
+	VBROADCASTSS alpha+104(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -1153,11 +1300,11 @@ step10:
 	VMULPS       Y12, Y9, Y9
 	IMUL3Q       $0x09, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Y13
-	MOVQ         n+88(FP), BX
+	VBROADCASTSS beta+108(FP), Y13
+	MOVQ         n+96(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part9
-	MOVL         beta+100(FP), BX
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row9Add
 	JMP          row9Set
@@ -1168,26 +1315,35 @@ part9:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVL    beta+100(FP), BX
+	MOVL    beta+108(FP), BX
 	ADDL    BX, BX
 	JNE     row9AddPart
 	JMP     row9SetPart
 
 rows11:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	VXORPS  Y9, Y9, Y9
+	VXORPS  Y10, Y10, Y10
 
 step11:
 	VMOVUPS      (BX), Y12
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Y13
 	VFMADD231PS  Y12, Y13, Y0
 	VBROADCASTSS (SI)(R8*1), Y14
@@ -1215,7 +1371,7 @@ step11:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step11
-	VBROADCASTSS alpha+96(FP), Y12
+	VBROADCASTSS alpha+104(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -1229,11 +1385,11 @@ step11:
 	VMULPS       Y12, Y10, Y10
 	IMUL3Q       $0x0a, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Y13
-	MOVQ         n+88(FP), BX
+	VBROADCASTSS beta+108(FP), Y13
+	MOVQ         n+96(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part10
-	MOVL         beta+100(FP), BX
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row10Add
 	JMP          row10Set
@@ -1244,27 +1400,36 @@ part10:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVL    beta+100(FP), BX
+	MOVL    beta+108(FP), BX
 	ADDL    BX, BX
 	JNE     row10AddPart
 	JMP     row10SetPart
 
 rows12:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	VXORPS  Y9, Y9, Y9
+	VXORPS  Y10, Y10, Y10
+	VXORPS  Y11, Y11, Y11
 
 step12:
 	VMOVUPS      (BX), Y12
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Y13
 	VFMADD231PS  Y12, Y13, Y0
 	VBROADCASTSS (SI)(R8*1), Y14
@@ -1294,7 +1459,7 @@ step12:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step12
-	VBROADCASTSS alpha+96(FP), Y12
+	VBROADCASTSS alpha+104(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -1309,11 +1474,11 @@ step12:
 	VMULPS       Y12, Y11, Y11
 	IMUL3Q       $0x0b, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Y13
-	MOVQ         n+88(FP), BX
+	VBROADCASTSS beta+108(FP), Y13
+	MOVQ         n+96(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part11
-	MOVL         beta+100(FP), BX
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row11Add
 	JMP          row11Set
@@ -1324,7 +1489,7 @@ part11:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVL    beta+100(FP), BX
+	MOVL    beta+108(FP), BX
 	ADDL    BX, BX
 	JNE     row11AddPart
 	JMP     row11SetPart
@@ -1557,32 +1722,35 @@ row0AddPart:
 	VMASKMOVPS  Y0, Y14, (CX)
 
 next:
-	MOVQ  ps+48(FP), CX
-	SHLQ  $0x02, CX
-	ADDQ  CX, AX
-	MOVQ  R15, CX
-	IMULQ R13, CX
-	ADDQ  CX, DX
-	SUBQ  R15, R14
-	JNE   panel
+	MOVQ    mr+8(FP), R15
+	CMPQ    R14, R15
+	CMOVQLT R14, R15
+	MOVQ    ps+48(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    (SP), AX
+	MOVQ    R15, CX
+	IMULQ   R13, CX
+	ADDQ    CX, DX
+	SUBQ    R15, R14
+	JNE     panel
 	VZEROUPPER
 	RET
 
-// func gemmWide32AVX2(m int, mr int, k int, a *float32, rs int, ks int, ps int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
+// func gemmWide32AVX2(m int, mr int, k int, a *float32, rs int, ks int, ps int, ahead int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
 // Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·gemmWide32AVX2(SB), NOSPLIT, $0-104
+TEXT ·gemmWide32AVX2(SB), NOSPLIT, $8-112
 	MOVQ rs+32(FP), R8
 	SHLQ $0x02, R8
 	MOVQ ks+40(FP), R11
 	SHLQ $0x02, R11
-	MOVQ bs+64(FP), R12
+	MOVQ bs+72(FP), R12
 	SHLQ $0x02, R12
-	MOVQ ldc+80(FP), R13
+	MOVQ ldc+88(FP), R13
 	SHLQ $0x02, R13
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
 	MOVQ a+24(FP), AX
-	MOVQ c+72(FP), DX
+	MOVQ c+80(FP), DX
 	MOVQ m+0(FP), R14
 
 panel:
@@ -1605,19 +1773,28 @@ prefetch:
 	MOVQ       k+16(FP), CX
 
 multiply:
-	MOVQ   b+56(FP), BX
-	CMPQ   R15, $0x02
-	JEQ    rows2
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
+	MOVQ    b+64(FP), BX
+	CMPQ    R15, $0x02
+	JEQ     rows2
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
 
 step1:
 	VMOVUPS      (BX), Y8
 	VMOVUPS      32(BX), Y9
 	VMOVUPS      64(BX), Y10
 	VMOVUPS      96(BX), Y11
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Y12
 	VFMADD231PS  Y8, Y12, Y0
 	VFMADD231PS  Y9, Y12, Y1
@@ -1627,34 +1804,43 @@ step1:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step1
-	VBROADCASTSS alpha+96(FP), Y8
+	VBROADCASTSS alpha+104(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMULPS       Y8, Y1, Y1
 	VMULPS       Y8, Y2, Y2
 	VMULPS       Y8, Y3, Y3
 	IMUL3Q       $0x00, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Y9
-	MOVL         beta+100(FP), BX
+	VBROADCASTSS beta+108(FP), Y9
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row0Add
 	JMP          row0Set
 
 rows2:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
 
 step2:
 	VMOVUPS      (BX), Y8
 	VMOVUPS      32(BX), Y9
 	VMOVUPS      64(BX), Y10
 	VMOVUPS      96(BX), Y11
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Y12
 	VFMADD231PS  Y8, Y12, Y0
 	VFMADD231PS  Y9, Y12, Y1
@@ -1669,7 +1855,7 @@ step2:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step2
-	VBROADCASTSS alpha+96(FP), Y8
+	VBROADCASTSS alpha+104(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMULPS       Y8, Y1, Y1
 	VMULPS       Y8, Y2, Y2
@@ -1680,8 +1866,8 @@ step2:
 	VMULPS       Y8, Y7, Y7
 	IMUL3Q       $0x01, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Y9
-	MOVL         beta+100(FP), BX
+	VBROADCASTSS beta+108(FP), Y9
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row1Add
 	VMOVUPS      Y4, (CX)
@@ -1719,32 +1905,35 @@ row0Add:
 	VMOVUPS     Y3, 96(CX)
 
 next:
-	MOVQ  ps+48(FP), CX
-	SHLQ  $0x02, CX
-	ADDQ  CX, AX
-	MOVQ  R15, CX
-	IMULQ R13, CX
-	ADDQ  CX, DX
-	SUBQ  R15, R14
-	JNE   panel
+	MOVQ    mr+8(FP), R15
+	CMPQ    R14, R15
+	CMOVQLT R14, R15
+	MOVQ    ps+48(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    (SP), AX
+	MOVQ    R15, CX
+	IMULQ   R13, CX
+	ADDQ    CX, DX
+	SUBQ    R15, R14
+	JNE     panel
 	VZEROUPPER
 	RET
 
-// func gemm64AVX2(m int, mr int, k int, a *float64, rs int, ks int, ps int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
+// func gemm64AVX2(m int, mr int, k int, a *float64, rs int, ks int, ps int, ahead int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
 // Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·gemm64AVX2(SB), NOSPLIT, $0-112
+TEXT ·gemm64AVX2(SB), NOSPLIT, $8-120
 	MOVQ rs+32(FP), R8
 	SHLQ $0x03, R8
 	MOVQ ks+40(FP), R11
 	SHLQ $0x03, R11
-	MOVQ bs+64(FP), R12
+	MOVQ bs+72(FP), R12
 	SHLQ $0x03, R12
-	MOVQ ldc+80(FP), R13
+	MOVQ ldc+88(FP), R13
 	SHLQ $0x03, R13
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
 	MOVQ a+24(FP), AX
-	MOVQ c+72(FP), DX
+	MOVQ c+80(FP), DX
 	MOVQ m+0(FP), R14
 
 panel:
@@ -1766,23 +1955,32 @@ prefetch:
 	MOVQ       k+16(FP), CX
 
 multiply:
-	MOVQ   b+56(FP), BX
-	CMPQ   R15, $0x06
-	JEQ    rows6
-	CMPQ   R15, $0x05
-	JEQ    rows5
-	CMPQ   R15, $0x04
-	JEQ    rows4
-	CMPQ   R15, $0x03
-	JEQ    rows3
-	CMPQ   R15, $0x02
-	JEQ    rows2
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
+	MOVQ    b+64(FP), BX
+	CMPQ    R15, $0x06
+	JEQ     rows6
+	CMPQ    R15, $0x05
+	JEQ     rows5
+	CMPQ    R15, $0x04
+	JEQ     rows4
+	CMPQ    R15, $0x03
+	JEQ     rows3
+	CMPQ    R15, $0x02
+	JEQ     rows2
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
 
 step1:
 	VMOVUPD      (BX), Y12
 	VMOVUPD      32(BX), Y13
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Y14
 	VFMADD231PD  Y12, Y14, Y0
 	VFMADD231PD  Y13, Y14, Y1
@@ -1790,16 +1988,16 @@ step1:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step1
-	VBROADCASTSD alpha+96(FP), Y12
+	VBROADCASTSD alpha+104(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	IMUL3Q       $0x00, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Y13
-	MOVQ         n+88(FP), BX
+	VBROADCASTSD beta+112(FP), Y13
+	MOVQ         n+96(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part0
-	MOVQ         beta+104(FP), BX
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row0Add
 	JMP          row0Set
@@ -1811,20 +2009,29 @@ part0:
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
 	VMOVUPS 96(SI), Y15
-	MOVQ    beta+104(FP), BX
+	MOVQ    beta+112(FP), BX
 	ADDQ    BX, BX
 	JNE     row0AddPart
 	JMP     row0SetPart
 
 rows2:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
 
 step2:
 	VMOVUPD      (BX), Y12
 	VMOVUPD      32(BX), Y13
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Y14
 	VFMADD231PD  Y12, Y14, Y0
 	VFMADD231PD  Y13, Y14, Y1
@@ -1835,18 +2042,18 @@ step2:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step2
-	VBROADCASTSD alpha+96(FP), Y12
+	VBROADCASTSD alpha+104(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
 	VMULPD       Y12, Y3, Y3
 	IMUL3Q       $0x01, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Y13
-	MOVQ         n+88(FP), BX
+	VBROADCASTSD beta+112(FP), Y13
+	MOVQ         n+96(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part1
-	MOVQ         beta+104(FP), BX
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row1Add
 	JMP          row1Set
@@ -1858,22 +2065,31 @@ part1:
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
 	VMOVUPS 96(SI), Y15
-	MOVQ    beta+104(FP), BX
+	MOVQ    beta+112(FP), BX
 	ADDQ    BX, BX
 	JNE     row1AddPart
 	JMP     row1SetPart
 
 rows3:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
 
 step3:
 	VMOVUPD      (BX), Y12
 	VMOVUPD      32(BX), Y13
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Y14
 	VFMADD231PD  Y12, Y14, Y0
 	VFMADD231PD  Y13, Y14, Y1
@@ -1887,7 +2103,7 @@ step3:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step3
-	VBROADCASTSD alpha+96(FP), Y12
+	VBROADCASTSD alpha+104(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
@@ -1896,11 +2112,11 @@ step3:
 	VMULPD       Y12, Y5, Y5
 	IMUL3Q       $0x02, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Y13
-	MOVQ         n+88(FP), BX
+	VBROADCASTSD beta+112(FP), Y13
+	MOVQ         n+96(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part2
-	MOVQ         beta+104(FP), BX
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row2Add
 	JMP          row2Set
@@ -1912,24 +2128,33 @@ part2:
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
 	VMOVUPS 96(SI), Y15
-	MOVQ    beta+104(FP), BX
+	MOVQ    beta+112(FP), BX
 	ADDQ    BX, BX
 	JNE     row2AddPart
 	JMP     row2SetPart
 
 rows4:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
 
 step4:
 	VMOVUPD      (BX), Y12
 	VMOVUPD      32(BX), Y13
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Y14
 	VFMADD231PD  Y12, Y14, Y0
 	VFMADD231PD  Y13, Y14, Y1
@@ -1946,7 +2171,7 @@ step4:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step4
-	VBROADCASTSD alpha+96(FP), Y12
+	VBROADCASTSD alpha+104(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
@@ -1957,11 +2182,11 @@ step4:
 	VMULPD       Y12, Y7, Y7
 	IMUL3Q       $0x03, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Y13
-	MOVQ         n+88(FP), BX
+	VBROADCASTSD beta+112(FP), Y13
+	MOVQ         n+96(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part3
-	MOVQ         beta+104(FP), BX
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row3Add
 	JMP          row3Set
@@ -1973,26 +2198,35 @@ part3:
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
 	VMOVUPS 96(SI), Y15
-	MOVQ    beta+104(FP), BX
+	MOVQ    beta+112(FP), BX
 	ADDQ    BX, BX
 	JNE     row3AddPart
 	JMP     row3SetPart
 
 rows5:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	VXORPS  Y9, Y9, Y9
 
 step5:
 	VMOVUPD      (BX), Y12
 	VMOVUPD      32(BX), Y13
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Y14
 	VFMADD231PD  Y12, Y14, Y0
 	VFMADD231PD  Y13, Y14, Y1
@@ -2012,7 +2246,7 @@ step5:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step5
-	VBROADCASTSD alpha+96(FP), Y12
+	VBROADCASTSD alpha+104(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
@@ -2025,11 +2259,11 @@ step5:
 	VMULPD       Y12, Y9, Y9
 	IMUL3Q       $0x04, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Y13
-	MOVQ         n+88(FP), BX
+	VBROADCASTSD beta+112(FP), Y13
+	MOVQ         n+96(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part4
-	MOVQ         beta+104(FP), BX
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row4Add
 	JMP          row4Set
@@ -2041,28 +2275,37 @@ part4:
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
 	VMOVUPS 96(SI), Y15
-	MOVQ    beta+104(FP), BX
+	MOVQ    beta+112(FP), BX
 	ADDQ    BX, BX
 	JNE     row4AddPart
 	JMP     row4SetPart
 
 rows6:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	VXORPS  Y9, Y9, Y9
+	VXORPS  Y10, Y10, Y10
+	VXORPS  Y11, Y11, Y11
 
 step6:
 	VMOVUPD      (BX), Y12
 	VMOVUPD      32(BX), Y13
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Y14
 	VFMADD231PD  Y12, Y14, Y0
 	VFMADD231PD  Y13, Y14, Y1
@@ -2085,7 +2328,7 @@ step6:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step6
-	VBROADCASTSD alpha+96(FP), Y12
+	VBROADCASTSD alpha+104(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
@@ -2100,11 +2343,11 @@ step6:
 	VMULPD       Y12, Y11, Y11
 	IMUL3Q       $0x05, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Y13
-	MOVQ         n+88(FP), BX
+	VBROADCASTSD beta+112(FP), Y13
+	MOVQ         n+96(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part5
-	MOVQ         beta+104(FP), BX
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row5Add
 	JMP          row5Set
@@ -2116,7 +2359,7 @@ part5:
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
 	VMOVUPS 96(SI), Y15
-	MOVQ    beta+104(FP), BX
+	MOVQ    beta+112(FP), BX
 	ADDQ    BX, BX
 	JNE     row5AddPart
 	JMP     row5SetPart
@@ -2277,32 +2520,35 @@ row0AddPart:
 	VMASKMOVPD  Y1, Y15, 32(CX)
 
 next:
-	MOVQ  ps+48(FP), CX
-	SHLQ  $0x03, CX
-	ADDQ  CX, AX
-	MOVQ  R15, CX
-	IMULQ R13, CX
-	ADDQ  CX, DX
-	SUBQ  R15, R14
-	JNE   panel
+	MOVQ    mr+8(FP), R15
+	CMPQ    R14, R15
+	CMOVQLT R14, R15
+	MOVQ    ps+48(FP), AX
+	SHLQ    $0x03, AX
+	ADDQ    (SP), AX
+	MOVQ    R15, CX
+	IMULQ   R13, CX
+	ADDQ    CX, DX
+	SUBQ    R15, R14
+	JNE     panel
 	VZEROUPPER
 	RET
 
-// func gemmNarrow64AVX2(m int, mr int, k int, a *float64, rs int, ks int, ps int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
+// func gemmNarrow64AVX2(m int, mr int, k int, a *float64, rs int, ks int, ps int, ahead int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
 // Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·gemmNarrow64AVX2(SB), NOSPLIT, $0-112
+TEXT ·gemmNarrow64AVX2(SB), NOSPLIT, $8-120
 	MOVQ rs+32(FP), R8
 	SHLQ $0x03, R8
 	MOVQ ks+40(FP), R11
 	SHLQ $0x03, R11
-	MOVQ bs+64(FP), R12
+	MOVQ bs+72(FP), R12
 	SHLQ $0x03, R12
-	MOVQ ldc+80(FP), R13
+	MOVQ ldc+88(FP), R13
 	SHLQ $0x03, R13
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
 	MOVQ a+24(FP), AX
-	MOVQ c+72(FP), DX
+	MOVQ c+80(FP), DX
 	MOVQ m+0(FP), R14
 
 panel:
@@ -2326,48 +2572,58 @@ prefetch:
 	MOVQ       k+16(FP), CX
 
 multiply:
-	MOVQ   b+56(FP), BX
-	CMPQ   R15, $0x0c
-	JEQ    rows12
-	CMPQ   R15, $0x0b
-	JEQ    rows11
-	CMPQ   R15, $0x0a
-	JEQ    rows10
-	CMPQ   R15, $0x09
-	JEQ    rows9
-	CMPQ   R15, $0x08
-	JEQ    rows8
-	CMPQ   R15, $0x07
-	JEQ    rows7
-	CMPQ   R15, $0x06
-	JEQ    rows6
-	CMPQ   R15, $0x05
-	JEQ    rows5
-	CMPQ   R15, $0x04
-	JEQ    rows4
-	CMPQ   R15, $0x03
-	JEQ    rows3
-	CMPQ   R15, $0x02
-	JEQ    rows2
-	VXORPS Y0, Y0, Y0
+	MOVQ    b+64(FP), BX
+	CMPQ    R15, $0x0c
+	JEQ     rows12
+	CMPQ    R15, $0x0b
+	JEQ     rows11
+	CMPQ    R15, $0x0a
+	JEQ     rows10
+	CMPQ    R15, $0x09
+	JEQ     rows9
+	CMPQ    R15, $0x08
+	JEQ     rows8
+	CMPQ    R15, $0x07
+	JEQ     rows7
+	CMPQ    R15, $0x06
+	JEQ     rows6
+	CMPQ    R15, $0x05
+	JEQ     rows5
+	CMPQ    R15, $0x04
+	JEQ     rows4
+	CMPQ    R15, $0x03
+	JEQ     rows3
+	CMPQ    R15, $0x02
+	JEQ     rows2
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VXORPS  Y0, Y0, Y0
 
 step1:
 	VMOVUPD      (BX), Y12
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Y13
 	VFMADD231PD  Y12, Y13, Y0
 	ADDQ         R12, BX
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step1
-	VBROADCASTSD alpha+96(FP), Y12
+	VBROADCASTSD alpha+104(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	IMUL3Q       $0x00, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Y13
-	MOVQ         n+88(FP), BX
+	VBROADCASTSD beta+112(FP), Y13
+	MOVQ         n+96(FP), BX
 	CMPQ         BX, $0x04
 	JNE          part0
-	MOVQ         beta+104(FP), BX
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row0Add
 	JMP          row0Set
@@ -2378,17 +2634,27 @@ part0:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVQ    beta+104(FP), BX
+	MOVQ    beta+112(FP), BX
 	ADDQ    BX, BX
 	JNE     row0AddPart
 	JMP     row0SetPart
 
 rows2:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
 
 step2:
 	VMOVUPD      (BX), Y12
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Y13
 	VFMADD231PD  Y12, Y13, Y0
 	VBROADCASTSD (SI)(R8*1), Y14
@@ -2397,16 +2663,16 @@ step2:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step2
-	VBROADCASTSD alpha+96(FP), Y12
+	VBROADCASTSD alpha+104(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	IMUL3Q       $0x01, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Y13
-	MOVQ         n+88(FP), BX
+	VBROADCASTSD beta+112(FP), Y13
+	MOVQ         n+96(FP), BX
 	CMPQ         BX, $0x04
 	JNE          part1
-	MOVQ         beta+104(FP), BX
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row1Add
 	JMP          row1Set
@@ -2417,18 +2683,28 @@ part1:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVQ    beta+104(FP), BX
+	MOVQ    beta+112(FP), BX
 	ADDQ    BX, BX
 	JNE     row1AddPart
 	JMP     row1SetPart
 
 rows3:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
 
 step3:
 	VMOVUPD      (BX), Y12
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Y13
 	VFMADD231PD  Y12, Y13, Y0
 	VBROADCASTSD (SI)(R8*1), Y14
@@ -2439,17 +2715,17 @@ step3:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step3
-	VBROADCASTSD alpha+96(FP), Y12
+	VBROADCASTSD alpha+104(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
 	IMUL3Q       $0x02, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Y13
-	MOVQ         n+88(FP), BX
+	VBROADCASTSD beta+112(FP), Y13
+	MOVQ         n+96(FP), BX
 	CMPQ         BX, $0x04
 	JNE          part2
-	MOVQ         beta+104(FP), BX
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row2Add
 	JMP          row2Set
@@ -2460,19 +2736,29 @@ part2:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVQ    beta+104(FP), BX
+	MOVQ    beta+112(FP), BX
 	ADDQ    BX, BX
 	JNE     row2AddPart
 	JMP     row2SetPart
 
 rows4:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
 
 step4:
 	VMOVUPD      (BX), Y12
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Y13
 	VFMADD231PD  Y12, Y13, Y0
 	VBROADCASTSD (SI)(R8*1), Y14
@@ -2485,18 +2771,18 @@ step4:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step4
-	VBROADCASTSD alpha+96(FP), Y12
+	VBROADCASTSD alpha+104(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
 	VMULPD       Y12, Y3, Y3
 	IMUL3Q       $0x03, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Y13
-	MOVQ         n+88(FP), BX
+	VBROADCASTSD beta+112(FP), Y13
+	MOVQ         n+96(FP), BX
 	CMPQ         BX, $0x04
 	JNE          part3
-	MOVQ         beta+104(FP), BX
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row3Add
 	JMP          row3Set
@@ -2507,20 +2793,30 @@ part3:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVQ    beta+104(FP), BX
+	MOVQ    beta+112(FP), BX
 	ADDQ    BX, BX
 	JNE     row3AddPart
 	JMP     row3SetPart
 
 rows5:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
 
 step5:
 	VMOVUPD      (BX), Y12
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Y13
 	VFMADD231PD  Y12, Y13, Y0
 	VBROADCASTSD (SI)(R8*1), Y14
@@ -2535,7 +2831,7 @@ step5:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step5
-	VBROADCASTSD alpha+96(FP), Y12
+	VBROADCASTSD alpha+104(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
@@ -2543,11 +2839,11 @@ step5:
 	VMULPD       Y12, Y4, Y4
 	IMUL3Q       $0x04, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Y13
-	MOVQ         n+88(FP), BX
+	VBROADCASTSD beta+112(FP), Y13
+	MOVQ         n+96(FP), BX
 	CMPQ         BX, $0x04
 	JNE          part4
-	MOVQ         beta+104(FP), BX
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row4Add
 	JMP          row4Set
@@ -2558,21 +2854,31 @@ part4:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVQ    beta+104(FP), BX
+	MOVQ    beta+112(FP), BX
 	ADDQ    BX, BX
 	JNE     row4AddPart
 	JMP     row4SetPart
 
 rows6:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
 
 step6:
 	VMOVUPD      (BX), Y12
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Y13
 	VFMADD231PD  Y12, Y13, Y0
 	VBROADCASTSD (SI)(R8*1), Y14
@@ -2589,7 +2895,7 @@ step6:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step6
-	VBROADCASTSD alpha+96(FP), Y12
+	VBROADCASTSD alpha+104(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
@@ -2598,11 +2904,11 @@ step6:
 	VMULPD       Y12, Y5, Y5
 	IMUL3Q       $0x05, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Y13
-	MOVQ         n+88(FP), BX
+	VBROADCASTSD beta+112(FP), Y13
+	MOVQ         n+96(FP), BX
 	CMPQ         BX, $0x04
 	JNE          part5
-	MOVQ         beta+104(FP), BX
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row5Add
 	JMP          row5Set
@@ -2613,22 +2919,32 @@ part5:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVQ    beta+104(FP), BX
+	MOVQ    beta+112(FP), BX
 	ADDQ    BX, BX
 	JNE     row5AddPart
 	JMP     row5SetPart
 
 rows7:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
 
 step7:
 	VMOVUPD      (BX), Y12
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Y13
 	VFMADD231PD  Y12, Y13, Y0
 	VBROADCASTSD (SI)(R8*1), Y14
@@ -2647,7 +2963,7 @@ step7:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step7
-	VBROADCASTSD alpha+96(FP), Y12
+	VBROADCASTSD alpha+104(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
@@ -2657,11 +2973,11 @@ step7:
 	VMULPD       Y12, Y6, Y6
 	IMUL3Q       $0x06, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Y13
-	MOVQ         n+88(FP), BX
+	VBROADCASTSD beta+112(FP), Y13
+	MOVQ         n+96(FP), BX
 	CMPQ         BX, $0x04
 	JNE          part6
-	MOVQ         beta+104(FP), BX
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row6Add
 	JMP          row6Set
@@ -2672,23 +2988,33 @@ part6:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVQ    beta+104(FP), BX
+	MOVQ    beta+112(FP), BX
 	ADDQ    BX, BX
 	JNE     row6AddPart
 	JMP     row6SetPart
 
 rows8:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
 
 step8:
 	VMOVUPD      (BX), Y12
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Y13
 	VFMADD231PD  Y12, Y13, Y0
 	VBROADCASTSD (SI)(R8*1), Y14
@@ -2710,7 +3036,7 @@ step8:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step8
-	VBROADCASTSD alpha+96(FP), Y12
+	VBROADCASTSD alpha+104(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
@@ -2721,11 +3047,11 @@ step8:
 	VMULPD       Y12, Y7, Y7
 	IMUL3Q       $0x07, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Y13
-	MOVQ         n+88(FP), BX
+	VBROADCASTSD beta+112(FP), Y13
+	MOVQ         n+96(FP), BX
 	CMPQ         BX, $0x04
 	JNE          part7
-	MOVQ         beta+104(FP), BX
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row7Add
 	JMP          row7Set
@@ -2736,24 +3062,34 @@ part7:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVQ    beta+104(FP), BX
+	MOVQ    beta+112(FP), BX
 	ADDQ    BX, BX
 	JNE     row7AddPart
 	JMP     row7SetPart
 
 rows9:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
 
 step9:
 	VMOVUPD      (BX), Y12
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Y13
 	VFMADD231PD  Y12, Y13, Y0
 	VBROADCASTSD (SI)(R8*1), Y14
@@ -2777,7 +3113,7 @@ step9:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step9
-	VBROADCASTSD alpha+96(FP), Y12
+	VBROADCASTSD alpha+104(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
@@ -2789,11 +3125,11 @@ step9:
 	VMULPD       Y12, Y8, Y8
 	IMUL3Q       $0x08, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Y13
-	MOVQ         n+88(FP), BX
+	VBROADCASTSD beta+112(FP), Y13
+	MOVQ         n+96(FP), BX
 	CMPQ         BX, $0x04
 	JNE          part8
-	MOVQ         beta+104(FP), BX
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row8Add
 	JMP          row8Set
@@ -2804,25 +3140,35 @@ part8:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVQ    beta+104(FP), BX
+	MOVQ    beta+112(FP), BX
 	ADDQ    BX, BX
 	JNE     row8AddPart
 	JMP     row8SetPart
 
 rows10:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	VXORPS  Y9, Y9, Y9
 
 step10:
 	VMOVUPD      (BX), Y12
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Y13
 	VFMADD231PD  Y12, Y13, Y0
 	VBROADCASTSD (SI)(R8*1), Y14
@@ -2848,7 +3194,7 @@ step10:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step10
-	VBROADCASTSD alpha+96(FP), Y12
+	VBROADCASTSD alpha+104(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
@@ -2861,11 +3207,11 @@ step10:
 	VMULPD       Y12, Y9, Y9
 	IMUL3Q       $0x09, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Y13
-	MOVQ         n+88(FP), BX
+	VBROADCASTSD beta+112(FP), Y13
+	MOVQ         n+96(FP), BX
 	CMPQ         BX, $0x04
 	JNE          part9
-	MOVQ         beta+104(FP), BX
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row9Add
 	JMP          row9Set
@@ -2876,26 +3222,36 @@ part9:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVQ    beta+104(FP), BX
+	MOVQ    beta+112(FP), BX
 	ADDQ    BX, BX
 	JNE     row9AddPart
 	JMP     row9SetPart
 
 rows11:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	VXORPS  Y9, Y9, Y9
+	VXORPS  Y10, Y10, Y10
 
 step11:
 	VMOVUPD      (BX), Y12
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Y13
 	VFMADD231PD  Y12, Y13, Y0
 	VBROADCASTSD (SI)(R8*1), Y14
@@ -2923,7 +3279,7 @@ step11:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step11
-	VBROADCASTSD alpha+96(FP), Y12
+	VBROADCASTSD alpha+104(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
@@ -2937,11 +3293,11 @@ step11:
 	VMULPD       Y12, Y10, Y10
 	IMUL3Q       $0x0a, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Y13
-	MOVQ         n+88(FP), BX
+	VBROADCASTSD beta+112(FP), Y13
+	MOVQ         n+96(FP), BX
 	CMPQ         BX, $0x04
 	JNE          part10
-	MOVQ         beta+104(FP), BX
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row10Add
 	JMP          row10Set
@@ -2952,27 +3308,37 @@ part10:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVQ    beta+104(FP), BX
+	MOVQ    beta+112(FP), BX
 	ADDQ    BX, BX
 	JNE     row10AddPart
 	JMP     row10SetPart
 
 rows12:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
-	VXORPS Y8, Y8, Y8
-	VXORPS Y9, Y9, Y9
-	VXORPS Y10, Y10, Y10
-	VXORPS Y11, Y11, Y11
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
+	VXORPS  Y8, Y8, Y8
+	VXORPS  Y9, Y9, Y9
+	VXORPS  Y10, Y10, Y10
+	VXORPS  Y11, Y11, Y11
 
 step12:
 	VMOVUPD      (BX), Y12
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Y13
 	VFMADD231PD  Y12, Y13, Y0
 	VBROADCASTSD (SI)(R8*1), Y14
@@ -3002,7 +3368,7 @@ step12:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step12
-	VBROADCASTSD alpha+96(FP), Y12
+	VBROADCASTSD alpha+104(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
@@ -3017,11 +3383,11 @@ step12:
 	VMULPD       Y12, Y11, Y11
 	IMUL3Q       $0x0b, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Y13
-	MOVQ         n+88(FP), BX
+	VBROADCASTSD beta+112(FP), Y13
+	MOVQ         n+96(FP), BX
 	CMPQ         BX, $0x04
 	JNE          part11
-	MOVQ         beta+104(FP), BX
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row11Add
 	JMP          row11Set
@@ -3032,7 +3398,7 @@ part11:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVQ    beta+104(FP), BX
+	MOVQ    beta+112(FP), BX
 	ADDQ    BX, BX
 	JNE     row11AddPart
 	JMP     row11SetPart
@@ -3265,32 +3631,35 @@ row0AddPart:
 	VMASKMOVPD  Y0, Y14, (CX)
 
 next:
-	MOVQ  ps+48(FP), CX
-	SHLQ  $0x03, CX
-	ADDQ  CX, AX
-	MOVQ  R15, CX
-	IMULQ R13, CX
-	ADDQ  CX, DX
-	SUBQ  R15, R14
-	JNE   panel
+	MOVQ    mr+8(FP), R15
+	CMPQ    R14, R15
+	CMOVQLT R14, R15
+	MOVQ    ps+48(FP), AX
+	SHLQ    $0x03, AX
+	ADDQ    (SP), AX
+	MOVQ    R15, CX
+	IMULQ   R13, CX
+	ADDQ    CX, DX
+	SUBQ    R15, R14
+	JNE     panel
 	VZEROUPPER
 	RET
 
-// func gemmWide64AVX2(m int, mr int, k int, a *float64, rs int, ks int, ps int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
+// func gemmWide64AVX2(m int, mr int, k int, a *float64, rs int, ks int, ps int, ahead int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
 // Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·gemmWide64AVX2(SB), NOSPLIT, $0-112
+TEXT ·gemmWide64AVX2(SB), NOSPLIT, $8-120
 	MOVQ rs+32(FP), R8
 	SHLQ $0x03, R8
 	MOVQ ks+40(FP), R11
 	SHLQ $0x03, R11
-	MOVQ bs+64(FP), R12
+	MOVQ bs+72(FP), R12
 	SHLQ $0x03, R12
-	MOVQ ldc+80(FP), R13
+	MOVQ ldc+88(FP), R13
 	SHLQ $0x03, R13
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
 	MOVQ a+24(FP), AX
-	MOVQ c+72(FP), DX
+	MOVQ c+80(FP), DX
 	MOVQ m+0(FP), R14
 
 panel:
@@ -3313,19 +3682,28 @@ prefetch:
 	MOVQ       k+16(FP), CX
 
 multiply:
-	MOVQ   b+56(FP), BX
-	CMPQ   R15, $0x02
-	JEQ    rows2
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
+	MOVQ    b+64(FP), BX
+	CMPQ    R15, $0x02
+	JEQ     rows2
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
 
 step1:
 	VMOVUPD      (BX), Y8
 	VMOVUPD      32(BX), Y9
 	VMOVUPD      64(BX), Y10
 	VMOVUPD      96(BX), Y11
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Y12
 	VFMADD231PD  Y8, Y12, Y0
 	VFMADD231PD  Y9, Y12, Y1
@@ -3335,34 +3713,43 @@ step1:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step1
-	VBROADCASTSD alpha+96(FP), Y8
+	VBROADCASTSD alpha+104(FP), Y8
 	VMULPD       Y8, Y0, Y0
 	VMULPD       Y8, Y1, Y1
 	VMULPD       Y8, Y2, Y2
 	VMULPD       Y8, Y3, Y3
 	IMUL3Q       $0x00, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Y9
-	MOVQ         beta+104(FP), BX
+	VBROADCASTSD beta+112(FP), Y9
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row0Add
 	JMP          row0Set
 
 rows2:
-	VXORPS Y0, Y0, Y0
-	VXORPS Y1, Y1, Y1
-	VXORPS Y2, Y2, Y2
-	VXORPS Y3, Y3, Y3
-	VXORPS Y4, Y4, Y4
-	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	VXORPS Y7, Y7, Y7
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VXORPS  Y0, Y0, Y0
+	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
+	VXORPS  Y3, Y3, Y3
+	VXORPS  Y4, Y4, Y4
+	VXORPS  Y5, Y5, Y5
+	VXORPS  Y6, Y6, Y6
+	VXORPS  Y7, Y7, Y7
 
 step2:
 	VMOVUPD      (BX), Y8
 	VMOVUPD      32(BX), Y9
 	VMOVUPD      64(BX), Y10
 	VMOVUPD      96(BX), Y11
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Y12
 	VFMADD231PD  Y8, Y12, Y0
 	VFMADD231PD  Y9, Y12, Y1
@@ -3377,7 +3764,7 @@ step2:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step2
-	VBROADCASTSD alpha+96(FP), Y8
+	VBROADCASTSD alpha+104(FP), Y8
 	VMULPD       Y8, Y0, Y0
 	VMULPD       Y8, Y1, Y1
 	VMULPD       Y8, Y2, Y2
@@ -3388,8 +3775,8 @@ step2:
 	VMULPD       Y8, Y7, Y7
 	IMUL3Q       $0x01, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Y9
-	MOVQ         beta+104(FP), BX
+	VBROADCASTSD beta+112(FP), Y9
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row1Add
 	VMOVUPD      Y4, (CX)
@@ -3427,13 +3814,16 @@ row0Add:
 	VMOVUPD     Y3, 96(CX)
 
 next:
-	MOVQ  ps+48(FP), CX
-	SHLQ  $0x03, CX
-	ADDQ  CX, AX
-	MOVQ  R15, CX
-	IMULQ R13, CX
-	ADDQ  CX, DX
-	SUBQ  R15, R14
-	JNE   panel
+	MOVQ    mr+8(FP), R15
+	CMPQ    R14, R15
+	CMOVQLT R14, R15
+	MOVQ    ps+48(FP), AX
+	SHLQ    $0x03, AX
+	ADDQ    (SP), AX
+	MOVQ    R15, CX
+	IMULQ   R13, CX
+	ADDQ    CX, DX
+	SUBQ    R15, R14
+	JNE     panel
 	VZEROUPPER
 	RET

@@ -4,23 +4,23 @@
 
 #include "textflag.h"
 
-// func gemm32AVX512(m int, mr int, k int, a *float32, rs int, ks int, ps int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
+// func gemm32AVX512(m int, mr int, k int, a *float32, rs int, ks int, ps int, ahead int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
 // Requires: AVX, AVX512BW, AVX512F, CMOV, MMX+
-TEXT ·gemm32AVX512(SB), NOSPLIT, $0-104
+TEXT ·gemm32AVX512(SB), NOSPLIT, $8-112
 	MOVQ  rs+32(FP), R8
 	SHLQ  $0x02, R8
 	MOVQ  ks+40(FP), R11
 	SHLQ  $0x02, R11
-	MOVQ  bs+64(FP), R12
+	MOVQ  bs+72(FP), R12
 	SHLQ  $0x02, R12
-	MOVQ  ldc+80(FP), R13
+	MOVQ  ldc+88(FP), R13
 	SHLQ  $0x02, R13
 	LEAQ  (R8)(R8*2), R9
 	LEAQ  (R8)(R8*4), R10
 	MOVQ  a+24(FP), AX
-	MOVQ  c+72(FP), DX
+	MOVQ  c+80(FP), DX
 	MOVQ  m+0(FP), R14
-	MOVQ  n+88(FP), BX
+	MOVQ  n+96(FP), BX
 	MOVQ  BX, CX
 	MOVQ  $0x00000001, SI
 	SHLQ  CL, SI
@@ -52,39 +52,48 @@ prefetch:
 	MOVQ       k+16(FP), CX
 
 multiply:
-	MOVQ   b+56(FP), BX
-	CMPQ   R15, $0x0e
-	JEQ    rows14
-	CMPQ   R15, $0x0d
-	JEQ    rows13
-	CMPQ   R15, $0x0c
-	JEQ    rows12
-	CMPQ   R15, $0x0b
-	JEQ    rows11
-	CMPQ   R15, $0x0a
-	JEQ    rows10
-	CMPQ   R15, $0x09
-	JEQ    rows9
-	CMPQ   R15, $0x08
-	JEQ    rows8
-	CMPQ   R15, $0x07
-	JEQ    rows7
-	CMPQ   R15, $0x06
-	JEQ    rows6
-	CMPQ   R15, $0x05
-	JEQ    rows5
-	CMPQ   R15, $0x04
-	JEQ    rows4
-	CMPQ   R15, $0x03
-	JEQ    rows3
-	CMPQ   R15, $0x02
-	JEQ    rows2
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
+	MOVQ    b+64(FP), BX
+	CMPQ    R15, $0x0e
+	JEQ     rows14
+	CMPQ    R15, $0x0d
+	JEQ     rows13
+	CMPQ    R15, $0x0c
+	JEQ     rows12
+	CMPQ    R15, $0x0b
+	JEQ     rows11
+	CMPQ    R15, $0x0a
+	JEQ     rows10
+	CMPQ    R15, $0x09
+	JEQ     rows9
+	CMPQ    R15, $0x08
+	JEQ     rows8
+	CMPQ    R15, $0x07
+	JEQ     rows7
+	CMPQ    R15, $0x06
+	JEQ     rows6
+	CMPQ    R15, $0x05
+	JEQ     rows5
+	CMPQ    R15, $0x04
+	JEQ     rows4
+	CMPQ    R15, $0x03
+	JEQ     rows3
+	CMPQ    R15, $0x02
+	JEQ     rows2
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
 
 step1:
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Z30
 	VFMADD231PS  Z28, Z30, Z0
 	VFMADD231PS  Z29, Z30, Z1
@@ -92,26 +101,35 @@ step1:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step1
-	VBROADCASTSS alpha+96(FP), Z28
+	VBROADCASTSS alpha+104(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	IMUL3Q       $0x00, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Z29
-	MOVL         beta+100(FP), BX
+	VBROADCASTSS beta+108(FP), Z29
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row0Add
 	JMP          row0Set
 
 rows2:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
 
 step2:
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Z30
 	VFMADD231PS  Z28, Z30, Z0
 	VFMADD231PS  Z29, Z30, Z1
@@ -122,30 +140,39 @@ step2:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step2
-	VBROADCASTSS alpha+96(FP), Z28
+	VBROADCASTSS alpha+104(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
 	VMULPS       Z28, Z3, Z3
 	IMUL3Q       $0x01, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Z29
-	MOVL         beta+100(FP), BX
+	VBROADCASTSS beta+108(FP), Z29
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row1Add
 	JMP          row1Set
 
 rows3:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
 
 step3:
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Z30
 	VFMADD231PS  Z28, Z30, Z0
 	VFMADD231PS  Z29, Z30, Z1
@@ -159,7 +186,7 @@ step3:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step3
-	VBROADCASTSS alpha+96(FP), Z28
+	VBROADCASTSS alpha+104(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
@@ -168,25 +195,34 @@ step3:
 	VMULPS       Z28, Z5, Z5
 	IMUL3Q       $0x02, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Z29
-	MOVL         beta+100(FP), BX
+	VBROADCASTSS beta+108(FP), Z29
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row2Add
 	JMP          row2Set
 
 rows4:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
 
 step4:
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Z30
 	VFMADD231PS  Z28, Z30, Z0
 	VFMADD231PS  Z29, Z30, Z1
@@ -203,7 +239,7 @@ step4:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step4
-	VBROADCASTSS alpha+96(FP), Z28
+	VBROADCASTSS alpha+104(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
@@ -214,27 +250,36 @@ step4:
 	VMULPS       Z28, Z7, Z7
 	IMUL3Q       $0x03, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Z29
-	MOVL         beta+100(FP), BX
+	VBROADCASTSS beta+108(FP), Z29
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row3Add
 	JMP          row3Set
 
 rows5:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
 
 step5:
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Z30
 	VFMADD231PS  Z28, Z30, Z0
 	VFMADD231PS  Z29, Z30, Z1
@@ -254,7 +299,7 @@ step5:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step5
-	VBROADCASTSS alpha+96(FP), Z28
+	VBROADCASTSS alpha+104(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
@@ -267,29 +312,38 @@ step5:
 	VMULPS       Z28, Z9, Z9
 	IMUL3Q       $0x04, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Z29
-	MOVL         beta+100(FP), BX
+	VBROADCASTSS beta+108(FP), Z29
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row4Add
 	JMP          row4Set
 
 rows6:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
 
 step6:
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Z30
 	VFMADD231PS  Z28, Z30, Z0
 	VFMADD231PS  Z29, Z30, Z1
@@ -312,7 +366,7 @@ step6:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step6
-	VBROADCASTSS alpha+96(FP), Z28
+	VBROADCASTSS alpha+104(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
@@ -327,31 +381,40 @@ step6:
 	VMULPS       Z28, Z11, Z11
 	IMUL3Q       $0x05, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Z29
-	MOVL         beta+100(FP), BX
+	VBROADCASTSS beta+108(FP), Z29
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row5Add
 	JMP          row5Set
 
 rows7:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
 
 step7:
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Z30
 	VFMADD231PS  Z28, Z30, Z0
 	VFMADD231PS  Z29, Z30, Z1
@@ -377,7 +440,7 @@ step7:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step7
-	VBROADCASTSS alpha+96(FP), Z28
+	VBROADCASTSS alpha+104(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
@@ -394,33 +457,42 @@ step7:
 	VMULPS       Z28, Z13, Z13
 	IMUL3Q       $0x06, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Z29
-	MOVL         beta+100(FP), BX
+	VBROADCASTSS beta+108(FP), Z29
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row6Add
 	JMP          row6Set
 
 rows8:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
 
 step8:
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Z30
 	VFMADD231PS  Z28, Z30, Z0
 	VFMADD231PS  Z29, Z30, Z1
@@ -450,7 +522,7 @@ step8:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step8
-	VBROADCASTSS alpha+96(FP), Z28
+	VBROADCASTSS alpha+104(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
@@ -469,35 +541,44 @@ step8:
 	VMULPS       Z28, Z15, Z15
 	IMUL3Q       $0x07, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Z29
-	MOVL         beta+100(FP), BX
+	VBROADCASTSS beta+108(FP), Z29
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row7Add
 	JMP          row7Set
 
 rows9:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
 
 step9:
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Z30
 	VFMADD231PS  Z28, Z30, Z0
 	VFMADD231PS  Z29, Z30, Z1
@@ -530,7 +611,7 @@ step9:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step9
-	VBROADCASTSS alpha+96(FP), Z28
+	VBROADCASTSS alpha+104(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
@@ -551,37 +632,46 @@ step9:
 	VMULPS       Z28, Z17, Z17
 	IMUL3Q       $0x08, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Z29
-	MOVL         beta+100(FP), BX
+	VBROADCASTSS beta+108(FP), Z29
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row8Add
 	JMP          row8Set
 
 rows10:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
+	VPXORD  Z18, Z18, Z18
+	VPXORD  Z19, Z19, Z19
 
 step10:
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Z30
 	VFMADD231PS  Z28, Z30, Z0
 	VFMADD231PS  Z29, Z30, Z1
@@ -617,7 +707,7 @@ step10:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step10
-	VBROADCASTSS alpha+96(FP), Z28
+	VBROADCASTSS alpha+104(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
@@ -640,39 +730,48 @@ step10:
 	VMULPS       Z28, Z19, Z19
 	IMUL3Q       $0x09, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Z29
-	MOVL         beta+100(FP), BX
+	VBROADCASTSS beta+108(FP), Z29
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row9Add
 	JMP          row9Set
 
 rows11:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
-	VPXORD Z20, Z20, Z20
-	VPXORD Z21, Z21, Z21
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
+	VPXORD  Z18, Z18, Z18
+	VPXORD  Z19, Z19, Z19
+	VPXORD  Z20, Z20, Z20
+	VPXORD  Z21, Z21, Z21
 
 step11:
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Z30
 	VFMADD231PS  Z28, Z30, Z0
 	VFMADD231PS  Z29, Z30, Z1
@@ -711,7 +810,7 @@ step11:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step11
-	VBROADCASTSS alpha+96(FP), Z28
+	VBROADCASTSS alpha+104(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
@@ -736,41 +835,50 @@ step11:
 	VMULPS       Z28, Z21, Z21
 	IMUL3Q       $0x0a, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Z29
-	MOVL         beta+100(FP), BX
+	VBROADCASTSS beta+108(FP), Z29
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row10Add
 	JMP          row10Set
 
 rows12:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
-	VPXORD Z20, Z20, Z20
-	VPXORD Z21, Z21, Z21
-	VPXORD Z22, Z22, Z22
-	VPXORD Z23, Z23, Z23
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
+	VPXORD  Z18, Z18, Z18
+	VPXORD  Z19, Z19, Z19
+	VPXORD  Z20, Z20, Z20
+	VPXORD  Z21, Z21, Z21
+	VPXORD  Z22, Z22, Z22
+	VPXORD  Z23, Z23, Z23
 
 step12:
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Z30
 	VFMADD231PS  Z28, Z30, Z0
 	VFMADD231PS  Z29, Z30, Z1
@@ -812,7 +920,7 @@ step12:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step12
-	VBROADCASTSS alpha+96(FP), Z28
+	VBROADCASTSS alpha+104(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
@@ -839,43 +947,52 @@ step12:
 	VMULPS       Z28, Z23, Z23
 	IMUL3Q       $0x0b, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Z29
-	MOVL         beta+100(FP), BX
+	VBROADCASTSS beta+108(FP), Z29
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row11Add
 	JMP          row11Set
 
 rows13:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
-	VPXORD Z20, Z20, Z20
-	VPXORD Z21, Z21, Z21
-	VPXORD Z22, Z22, Z22
-	VPXORD Z23, Z23, Z23
-	VPXORD Z24, Z24, Z24
-	VPXORD Z25, Z25, Z25
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
+	VPXORD  Z18, Z18, Z18
+	VPXORD  Z19, Z19, Z19
+	VPXORD  Z20, Z20, Z20
+	VPXORD  Z21, Z21, Z21
+	VPXORD  Z22, Z22, Z22
+	VPXORD  Z23, Z23, Z23
+	VPXORD  Z24, Z24, Z24
+	VPXORD  Z25, Z25, Z25
 
 step13:
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Z30
 	VFMADD231PS  Z28, Z30, Z0
 	VFMADD231PS  Z29, Z30, Z1
@@ -920,7 +1037,7 @@ step13:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step13
-	VBROADCASTSS alpha+96(FP), Z28
+	VBROADCASTSS alpha+104(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
@@ -949,45 +1066,54 @@ step13:
 	VMULPS       Z28, Z25, Z25
 	IMUL3Q       $0x0c, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Z29
-	MOVL         beta+100(FP), BX
+	VBROADCASTSS beta+108(FP), Z29
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row12Add
 	JMP          row12Set
 
 rows14:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
-	VPXORD Z20, Z20, Z20
-	VPXORD Z21, Z21, Z21
-	VPXORD Z22, Z22, Z22
-	VPXORD Z23, Z23, Z23
-	VPXORD Z24, Z24, Z24
-	VPXORD Z25, Z25, Z25
-	VPXORD Z26, Z26, Z26
-	VPXORD Z27, Z27, Z27
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
+	VPXORD  Z18, Z18, Z18
+	VPXORD  Z19, Z19, Z19
+	VPXORD  Z20, Z20, Z20
+	VPXORD  Z21, Z21, Z21
+	VPXORD  Z22, Z22, Z22
+	VPXORD  Z23, Z23, Z23
+	VPXORD  Z24, Z24, Z24
+	VPXORD  Z25, Z25, Z25
+	VPXORD  Z26, Z26, Z26
+	VPXORD  Z27, Z27, Z27
 
 step14:
 	VMOVUPS      (BX), Z28
 	VMOVUPS      64(BX), Z29
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Z30
 	VFMADD231PS  Z28, Z30, Z0
 	VFMADD231PS  Z29, Z30, Z1
@@ -1035,7 +1161,7 @@ step14:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step14
-	VBROADCASTSS alpha+96(FP), Z28
+	VBROADCASTSS alpha+104(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
@@ -1066,8 +1192,8 @@ step14:
 	VMULPS       Z28, Z27, Z27
 	IMUL3Q       $0x0d, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Z29
-	MOVL         beta+100(FP), BX
+	VBROADCASTSS beta+108(FP), Z29
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row13Add
 	VMOVUPS      Z26, K1, (CX)
@@ -1237,34 +1363,37 @@ row0Add:
 	VMOVUPS     Z1, K2, 64(CX)
 
 next:
-	MOVQ  ps+48(FP), CX
-	SHLQ  $0x02, CX
-	ADDQ  CX, AX
-	MOVQ  R15, CX
-	IMULQ R13, CX
-	ADDQ  CX, DX
-	SUBQ  R15, R14
-	JNE   panel
+	MOVQ    mr+8(FP), R15
+	CMPQ    R14, R15
+	CMOVQLT R14, R15
+	MOVQ    ps+48(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    (SP), AX
+	MOVQ    R15, CX
+	IMULQ   R13, CX
+	ADDQ    CX, DX
+	SUBQ    R15, R14
+	JNE     panel
 	VZEROUPPER
 	RET
 
-// func gemmNarrow32AVX512(m int, mr int, k int, a *float32, rs int, ks int, ps int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
+// func gemmNarrow32AVX512(m int, mr int, k int, a *float32, rs int, ks int, ps int, ahead int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
 // Requires: AVX, AVX512BW, AVX512F, CMOV, MMX+
-TEXT ·gemmNarrow32AVX512(SB), NOSPLIT, $0-104
+TEXT ·gemmNarrow32AVX512(SB), NOSPLIT, $8-112
 	MOVQ  rs+32(FP), R8
 	SHLQ  $0x02, R8
 	MOVQ  ks+40(FP), R11
 	SHLQ  $0x02, R11
-	MOVQ  bs+64(FP), R12
+	MOVQ  bs+72(FP), R12
 	SHLQ  $0x02, R12
-	MOVQ  ldc+80(FP), R13
+	MOVQ  ldc+88(FP), R13
 	SHLQ  $0x02, R13
 	LEAQ  (R8)(R8*2), R9
 	LEAQ  (R8)(R8*4), R10
 	MOVQ  a+24(FP), AX
-	MOVQ  c+72(FP), DX
+	MOVQ  c+80(FP), DX
 	MOVQ  m+0(FP), R14
-	MOVQ  n+88(FP), BX
+	MOVQ  n+96(FP), BX
 	MOVQ  BX, CX
 	MOVQ  $0x00000001, SI
 	SHLQ  CL, SI
@@ -1293,59 +1422,77 @@ prefetch:
 	MOVQ       k+16(FP), CX
 
 multiply:
-	MOVQ   b+56(FP), BX
-	CMPQ   R15, $0x0e
-	JEQ    rows14
-	CMPQ   R15, $0x0d
-	JEQ    rows13
-	CMPQ   R15, $0x0c
-	JEQ    rows12
-	CMPQ   R15, $0x0b
-	JEQ    rows11
-	CMPQ   R15, $0x0a
-	JEQ    rows10
-	CMPQ   R15, $0x09
-	JEQ    rows9
-	CMPQ   R15, $0x08
-	JEQ    rows8
-	CMPQ   R15, $0x07
-	JEQ    rows7
-	CMPQ   R15, $0x06
-	JEQ    rows6
-	CMPQ   R15, $0x05
-	JEQ    rows5
-	CMPQ   R15, $0x04
-	JEQ    rows4
-	CMPQ   R15, $0x03
-	JEQ    rows3
-	CMPQ   R15, $0x02
-	JEQ    rows2
-	VPXORD Z0, Z0, Z0
+	MOVQ    b+64(FP), BX
+	CMPQ    R15, $0x0e
+	JEQ     rows14
+	CMPQ    R15, $0x0d
+	JEQ     rows13
+	CMPQ    R15, $0x0c
+	JEQ     rows12
+	CMPQ    R15, $0x0b
+	JEQ     rows11
+	CMPQ    R15, $0x0a
+	JEQ     rows10
+	CMPQ    R15, $0x09
+	JEQ     rows9
+	CMPQ    R15, $0x08
+	JEQ     rows8
+	CMPQ    R15, $0x07
+	JEQ     rows7
+	CMPQ    R15, $0x06
+	JEQ     rows6
+	CMPQ    R15, $0x05
+	JEQ     rows5
+	CMPQ    R15, $0x04
+	JEQ     rows4
+	CMPQ    R15, $0x03
+	JEQ     rows3
+	CMPQ    R15, $0x02
+	JEQ     rows2
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
 
 step1:
 	VMOVUPS      (BX), Z14
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Z15
 	VFMADD231PS  Z14, Z15, Z0
 	ADDQ         R12, BX
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step1
-	VBROADCASTSS alpha+96(FP), Z14
+	VBROADCASTSS alpha+104(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	IMUL3Q       $0x00, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Z15
-	MOVL         beta+100(FP), BX
+	VBROADCASTSS beta+108(FP), Z15
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row0Add
 	JMP          row0Set
 
 rows2:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
 
 step2:
 	VMOVUPS      (BX), Z14
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Z15
 	VFMADD231PS  Z14, Z15, Z0
 	VBROADCASTSS (SI)(R8*1), Z16
@@ -1354,24 +1501,33 @@ step2:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step2
-	VBROADCASTSS alpha+96(FP), Z14
+	VBROADCASTSS alpha+104(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	IMUL3Q       $0x01, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Z15
-	MOVL         beta+100(FP), BX
+	VBROADCASTSS beta+108(FP), Z15
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row1Add
 	JMP          row1Set
 
 rows3:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
 
 step3:
 	VMOVUPS      (BX), Z14
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Z15
 	VFMADD231PS  Z14, Z15, Z0
 	VBROADCASTSS (SI)(R8*1), Z16
@@ -1382,26 +1538,35 @@ step3:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step3
-	VBROADCASTSS alpha+96(FP), Z14
+	VBROADCASTSS alpha+104(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	VMULPS       Z14, Z2, Z2
 	IMUL3Q       $0x02, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Z15
-	MOVL         beta+100(FP), BX
+	VBROADCASTSS beta+108(FP), Z15
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row2Add
 	JMP          row2Set
 
 rows4:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
 
 step4:
 	VMOVUPS      (BX), Z14
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Z15
 	VFMADD231PS  Z14, Z15, Z0
 	VBROADCASTSS (SI)(R8*1), Z16
@@ -1414,28 +1579,37 @@ step4:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step4
-	VBROADCASTSS alpha+96(FP), Z14
+	VBROADCASTSS alpha+104(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	VMULPS       Z14, Z2, Z2
 	VMULPS       Z14, Z3, Z3
 	IMUL3Q       $0x03, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Z15
-	MOVL         beta+100(FP), BX
+	VBROADCASTSS beta+108(FP), Z15
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row3Add
 	JMP          row3Set
 
 rows5:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
 
 step5:
 	VMOVUPS      (BX), Z14
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Z15
 	VFMADD231PS  Z14, Z15, Z0
 	VBROADCASTSS (SI)(R8*1), Z16
@@ -1450,7 +1624,7 @@ step5:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step5
-	VBROADCASTSS alpha+96(FP), Z14
+	VBROADCASTSS alpha+104(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	VMULPS       Z14, Z2, Z2
@@ -1458,22 +1632,31 @@ step5:
 	VMULPS       Z14, Z4, Z4
 	IMUL3Q       $0x04, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Z15
-	MOVL         beta+100(FP), BX
+	VBROADCASTSS beta+108(FP), Z15
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row4Add
 	JMP          row4Set
 
 rows6:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
 
 step6:
 	VMOVUPS      (BX), Z14
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Z15
 	VFMADD231PS  Z14, Z15, Z0
 	VBROADCASTSS (SI)(R8*1), Z16
@@ -1490,7 +1673,7 @@ step6:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step6
-	VBROADCASTSS alpha+96(FP), Z14
+	VBROADCASTSS alpha+104(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	VMULPS       Z14, Z2, Z2
@@ -1499,23 +1682,32 @@ step6:
 	VMULPS       Z14, Z5, Z5
 	IMUL3Q       $0x05, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Z15
-	MOVL         beta+100(FP), BX
+	VBROADCASTSS beta+108(FP), Z15
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row5Add
 	JMP          row5Set
 
 rows7:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
 
 step7:
 	VMOVUPS      (BX), Z14
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Z15
 	VFMADD231PS  Z14, Z15, Z0
 	VBROADCASTSS (SI)(R8*1), Z16
@@ -1534,7 +1726,7 @@ step7:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step7
-	VBROADCASTSS alpha+96(FP), Z14
+	VBROADCASTSS alpha+104(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	VMULPS       Z14, Z2, Z2
@@ -1544,24 +1736,33 @@ step7:
 	VMULPS       Z14, Z6, Z6
 	IMUL3Q       $0x06, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Z15
-	MOVL         beta+100(FP), BX
+	VBROADCASTSS beta+108(FP), Z15
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row6Add
 	JMP          row6Set
 
 rows8:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
 
 step8:
 	VMOVUPS      (BX), Z14
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Z15
 	VFMADD231PS  Z14, Z15, Z0
 	VBROADCASTSS (SI)(R8*1), Z16
@@ -1583,7 +1784,7 @@ step8:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step8
-	VBROADCASTSS alpha+96(FP), Z14
+	VBROADCASTSS alpha+104(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	VMULPS       Z14, Z2, Z2
@@ -1594,25 +1795,34 @@ step8:
 	VMULPS       Z14, Z7, Z7
 	IMUL3Q       $0x07, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Z15
-	MOVL         beta+100(FP), BX
+	VBROADCASTSS beta+108(FP), Z15
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row7Add
 	JMP          row7Set
 
 rows9:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
 
 step9:
 	VMOVUPS      (BX), Z14
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Z15
 	VFMADD231PS  Z14, Z15, Z0
 	VBROADCASTSS (SI)(R8*1), Z16
@@ -1636,7 +1846,7 @@ step9:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step9
-	VBROADCASTSS alpha+96(FP), Z14
+	VBROADCASTSS alpha+104(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	VMULPS       Z14, Z2, Z2
@@ -1648,26 +1858,35 @@ step9:
 	VMULPS       Z14, Z8, Z8
 	IMUL3Q       $0x08, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Z15
-	MOVL         beta+100(FP), BX
+	VBROADCASTSS beta+108(FP), Z15
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row8Add
 	JMP          row8Set
 
 rows10:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
 
 step10:
 	VMOVUPS      (BX), Z14
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Z15
 	VFMADD231PS  Z14, Z15, Z0
 	VBROADCASTSS (SI)(R8*1), Z16
@@ -1693,7 +1912,7 @@ step10:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step10
-	VBROADCASTSS alpha+96(FP), Z14
+	VBROADCASTSS alpha+104(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	VMULPS       Z14, Z2, Z2
@@ -1706,27 +1925,36 @@ step10:
 	VMULPS       Z14, Z9, Z9
 	IMUL3Q       $0x09, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Z15
-	MOVL         beta+100(FP), BX
+	VBROADCASTSS beta+108(FP), Z15
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row9Add
 	JMP          row9Set
 
 rows11:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
 
 step11:
 	VMOVUPS      (BX), Z14
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Z15
 	VFMADD231PS  Z14, Z15, Z0
 	VBROADCASTSS (SI)(R8*1), Z16
@@ -1754,7 +1982,7 @@ step11:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step11
-	VBROADCASTSS alpha+96(FP), Z14
+	VBROADCASTSS alpha+104(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	VMULPS       Z14, Z2, Z2
@@ -1768,28 +1996,37 @@ step11:
 	VMULPS       Z14, Z10, Z10
 	IMUL3Q       $0x0a, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Z15
-	MOVL         beta+100(FP), BX
+	VBROADCASTSS beta+108(FP), Z15
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row10Add
 	JMP          row10Set
 
 rows12:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
 
 step12:
 	VMOVUPS      (BX), Z14
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Z15
 	VFMADD231PS  Z14, Z15, Z0
 	VBROADCASTSS (SI)(R8*1), Z16
@@ -1819,7 +2056,7 @@ step12:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step12
-	VBROADCASTSS alpha+96(FP), Z14
+	VBROADCASTSS alpha+104(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	VMULPS       Z14, Z2, Z2
@@ -1834,29 +2071,38 @@ step12:
 	VMULPS       Z14, Z11, Z11
 	IMUL3Q       $0x0b, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Z15
-	MOVL         beta+100(FP), BX
+	VBROADCASTSS beta+108(FP), Z15
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row11Add
 	JMP          row11Set
 
 rows13:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
 
 step13:
 	VMOVUPS      (BX), Z14
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Z15
 	VFMADD231PS  Z14, Z15, Z0
 	VBROADCASTSS (SI)(R8*1), Z16
@@ -1888,7 +2134,7 @@ step13:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step13
-	VBROADCASTSS alpha+96(FP), Z14
+	VBROADCASTSS alpha+104(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	VMULPS       Z14, Z2, Z2
@@ -1904,30 +2150,39 @@ step13:
 	VMULPS       Z14, Z12, Z12
 	IMUL3Q       $0x0c, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Z15
-	MOVL         beta+100(FP), BX
+	VBROADCASTSS beta+108(FP), Z15
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row12Add
 	JMP          row12Set
 
 rows14:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
 
 step14:
 	VMOVUPS      (BX), Z14
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Z15
 	VFMADD231PS  Z14, Z15, Z0
 	VBROADCASTSS (SI)(R8*1), Z16
@@ -1961,7 +2216,7 @@ step14:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step14
-	VBROADCASTSS alpha+96(FP), Z14
+	VBROADCASTSS alpha+104(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	VMULPS       Z14, Z2, Z2
@@ -1978,8 +2233,8 @@ step14:
 	VMULPS       Z14, Z13, Z13
 	IMUL3Q       $0x0d, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Z15
-	MOVL         beta+100(FP), BX
+	VBROADCASTSS beta+108(FP), Z15
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row13Add
 	VMOVUPS      Z13, K1, (CX)
@@ -2107,32 +2362,35 @@ row0Add:
 	VMOVUPS     Z0, K1, (CX)
 
 next:
-	MOVQ  ps+48(FP), CX
-	SHLQ  $0x02, CX
-	ADDQ  CX, AX
-	MOVQ  R15, CX
-	IMULQ R13, CX
-	ADDQ  CX, DX
-	SUBQ  R15, R14
-	JNE   panel
+	MOVQ    mr+8(FP), R15
+	CMPQ    R14, R15
+	CMOVQLT R14, R15
+	MOVQ    ps+48(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    (SP), AX
+	MOVQ    R15, CX
+	IMULQ   R13, CX
+	ADDQ    CX, DX
+	SUBQ    R15, R14
+	JNE     panel
 	VZEROUPPER
 	RET
 
-// func gemmWide32AVX512(m int, mr int, k int, a *float32, rs int, ks int, ps int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
+// func gemmWide32AVX512(m int, mr int, k int, a *float32, rs int, ks int, ps int, ahead int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
 // Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·gemmWide32AVX512(SB), NOSPLIT, $0-104
+TEXT ·gemmWide32AVX512(SB), NOSPLIT, $8-112
 	MOVQ rs+32(FP), R8
 	SHLQ $0x02, R8
 	MOVQ ks+40(FP), R11
 	SHLQ $0x02, R11
-	MOVQ bs+64(FP), R12
+	MOVQ bs+72(FP), R12
 	SHLQ $0x02, R12
-	MOVQ ldc+80(FP), R13
+	MOVQ ldc+88(FP), R13
 	SHLQ $0x02, R13
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
 	MOVQ a+24(FP), AX
-	MOVQ c+72(FP), DX
+	MOVQ c+80(FP), DX
 	MOVQ m+0(FP), R14
 
 panel:
@@ -2157,27 +2415,36 @@ prefetch:
 	MOVQ       k+16(FP), CX
 
 multiply:
-	MOVQ   b+56(FP), BX
-	CMPQ   R15, $0x06
-	JEQ    rows6
-	CMPQ   R15, $0x05
-	JEQ    rows5
-	CMPQ   R15, $0x04
-	JEQ    rows4
-	CMPQ   R15, $0x03
-	JEQ    rows3
-	CMPQ   R15, $0x02
-	JEQ    rows2
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
+	MOVQ    b+64(FP), BX
+	CMPQ    R15, $0x06
+	JEQ     rows6
+	CMPQ    R15, $0x05
+	JEQ     rows5
+	CMPQ    R15, $0x04
+	JEQ     rows4
+	CMPQ    R15, $0x03
+	JEQ     rows3
+	CMPQ    R15, $0x02
+	JEQ     rows2
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
 
 step1:
 	VMOVUPS      (BX), Z24
 	VMOVUPS      64(BX), Z25
 	VMOVUPS      128(BX), Z26
 	VMOVUPS      192(BX), Z27
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Z28
 	VFMADD231PS  Z24, Z28, Z0
 	VFMADD231PS  Z25, Z28, Z1
@@ -2187,34 +2454,43 @@ step1:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step1
-	VBROADCASTSS alpha+96(FP), Z24
+	VBROADCASTSS alpha+104(FP), Z24
 	VMULPS       Z24, Z0, Z0
 	VMULPS       Z24, Z1, Z1
 	VMULPS       Z24, Z2, Z2
 	VMULPS       Z24, Z3, Z3
 	IMUL3Q       $0x00, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Z25
-	MOVL         beta+100(FP), BX
+	VBROADCASTSS beta+108(FP), Z25
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row0Add
 	JMP          row0Set
 
 rows2:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
 
 step2:
 	VMOVUPS      (BX), Z24
 	VMOVUPS      64(BX), Z25
 	VMOVUPS      128(BX), Z26
 	VMOVUPS      192(BX), Z27
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Z28
 	VFMADD231PS  Z24, Z28, Z0
 	VFMADD231PS  Z25, Z28, Z1
@@ -2229,7 +2505,7 @@ step2:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step2
-	VBROADCASTSS alpha+96(FP), Z24
+	VBROADCASTSS alpha+104(FP), Z24
 	VMULPS       Z24, Z0, Z0
 	VMULPS       Z24, Z1, Z1
 	VMULPS       Z24, Z2, Z2
@@ -2240,31 +2516,40 @@ step2:
 	VMULPS       Z24, Z7, Z7
 	IMUL3Q       $0x01, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Z25
-	MOVL         beta+100(FP), BX
+	VBROADCASTSS beta+108(FP), Z25
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row1Add
 	JMP          row1Set
 
 rows3:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
 
 step3:
 	VMOVUPS      (BX), Z24
 	VMOVUPS      64(BX), Z25
 	VMOVUPS      128(BX), Z26
 	VMOVUPS      192(BX), Z27
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Z28
 	VFMADD231PS  Z24, Z28, Z0
 	VFMADD231PS  Z25, Z28, Z1
@@ -2284,7 +2569,7 @@ step3:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step3
-	VBROADCASTSS alpha+96(FP), Z24
+	VBROADCASTSS alpha+104(FP), Z24
 	VMULPS       Z24, Z0, Z0
 	VMULPS       Z24, Z1, Z1
 	VMULPS       Z24, Z2, Z2
@@ -2299,35 +2584,44 @@ step3:
 	VMULPS       Z24, Z11, Z11
 	IMUL3Q       $0x02, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Z25
-	MOVL         beta+100(FP), BX
+	VBROADCASTSS beta+108(FP), Z25
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row2Add
 	JMP          row2Set
 
 rows4:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
 
 step4:
 	VMOVUPS      (BX), Z24
 	VMOVUPS      64(BX), Z25
 	VMOVUPS      128(BX), Z26
 	VMOVUPS      192(BX), Z27
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Z28
 	VFMADD231PS  Z24, Z28, Z0
 	VFMADD231PS  Z25, Z28, Z1
@@ -2352,7 +2646,7 @@ step4:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step4
-	VBROADCASTSS alpha+96(FP), Z24
+	VBROADCASTSS alpha+104(FP), Z24
 	VMULPS       Z24, Z0, Z0
 	VMULPS       Z24, Z1, Z1
 	VMULPS       Z24, Z2, Z2
@@ -2371,39 +2665,48 @@ step4:
 	VMULPS       Z24, Z15, Z15
 	IMUL3Q       $0x03, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Z25
-	MOVL         beta+100(FP), BX
+	VBROADCASTSS beta+108(FP), Z25
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row3Add
 	JMP          row3Set
 
 rows5:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
+	VPXORD  Z18, Z18, Z18
+	VPXORD  Z19, Z19, Z19
 
 step5:
 	VMOVUPS      (BX), Z24
 	VMOVUPS      64(BX), Z25
 	VMOVUPS      128(BX), Z26
 	VMOVUPS      192(BX), Z27
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Z28
 	VFMADD231PS  Z24, Z28, Z0
 	VFMADD231PS  Z25, Z28, Z1
@@ -2433,7 +2736,7 @@ step5:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step5
-	VBROADCASTSS alpha+96(FP), Z24
+	VBROADCASTSS alpha+104(FP), Z24
 	VMULPS       Z24, Z0, Z0
 	VMULPS       Z24, Z1, Z1
 	VMULPS       Z24, Z2, Z2
@@ -2456,43 +2759,52 @@ step5:
 	VMULPS       Z24, Z19, Z19
 	IMUL3Q       $0x04, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Z25
-	MOVL         beta+100(FP), BX
+	VBROADCASTSS beta+108(FP), Z25
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row4Add
 	JMP          row4Set
 
 rows6:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
-	VPXORD Z20, Z20, Z20
-	VPXORD Z21, Z21, Z21
-	VPXORD Z22, Z22, Z22
-	VPXORD Z23, Z23, Z23
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x02, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
+	VPXORD  Z18, Z18, Z18
+	VPXORD  Z19, Z19, Z19
+	VPXORD  Z20, Z20, Z20
+	VPXORD  Z21, Z21, Z21
+	VPXORD  Z22, Z22, Z22
+	VPXORD  Z23, Z23, Z23
 
 step6:
 	VMOVUPS      (BX), Z24
 	VMOVUPS      64(BX), Z25
 	VMOVUPS      128(BX), Z26
 	VMOVUPS      192(BX), Z27
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSS (SI), Z28
 	VFMADD231PS  Z24, Z28, Z0
 	VFMADD231PS  Z25, Z28, Z1
@@ -2527,7 +2839,7 @@ step6:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step6
-	VBROADCASTSS alpha+96(FP), Z24
+	VBROADCASTSS alpha+104(FP), Z24
 	VMULPS       Z24, Z0, Z0
 	VMULPS       Z24, Z1, Z1
 	VMULPS       Z24, Z2, Z2
@@ -2554,8 +2866,8 @@ step6:
 	VMULPS       Z24, Z23, Z23
 	IMUL3Q       $0x05, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+100(FP), Z25
-	MOVL         beta+100(FP), BX
+	VBROADCASTSS beta+108(FP), Z25
+	MOVL         beta+108(FP), BX
 	ADDL         BX, BX
 	JNE          row5Add
 	VMOVUPS      Z20, (CX)
@@ -2665,34 +2977,37 @@ row0Add:
 	VMOVUPS     Z3, 192(CX)
 
 next:
-	MOVQ  ps+48(FP), CX
-	SHLQ  $0x02, CX
-	ADDQ  CX, AX
-	MOVQ  R15, CX
-	IMULQ R13, CX
-	ADDQ  CX, DX
-	SUBQ  R15, R14
-	JNE   panel
+	MOVQ    mr+8(FP), R15
+	CMPQ    R14, R15
+	CMOVQLT R14, R15
+	MOVQ    ps+48(FP), AX
+	SHLQ    $0x02, AX
+	ADDQ    (SP), AX
+	MOVQ    R15, CX
+	IMULQ   R13, CX
+	ADDQ    CX, DX
+	SUBQ    R15, R14
+	JNE     panel
 	VZEROUPPER
 	RET
 
-// func gemm64AVX512(m int, mr int, k int, a *float64, rs int, ks int, ps int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
+// func gemm64AVX512(m int, mr int, k int, a *float64, rs int, ks int, ps int, ahead int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
 // Requires: AVX, AVX512BW, AVX512F, CMOV, MMX+
-TEXT ·gemm64AVX512(SB), NOSPLIT, $0-112
+TEXT ·gemm64AVX512(SB), NOSPLIT, $8-120
 	MOVQ  rs+32(FP), R8
 	SHLQ  $0x03, R8
 	MOVQ  ks+40(FP), R11
 	SHLQ  $0x03, R11
-	MOVQ  bs+64(FP), R12
+	MOVQ  bs+72(FP), R12
 	SHLQ  $0x03, R12
-	MOVQ  ldc+80(FP), R13
+	MOVQ  ldc+88(FP), R13
 	SHLQ  $0x03, R13
 	LEAQ  (R8)(R8*2), R9
 	LEAQ  (R8)(R8*4), R10
 	MOVQ  a+24(FP), AX
-	MOVQ  c+72(FP), DX
+	MOVQ  c+80(FP), DX
 	MOVQ  m+0(FP), R14
-	MOVQ  n+88(FP), BX
+	MOVQ  n+96(FP), BX
 	MOVQ  BX, CX
 	MOVQ  $0x00000001, SI
 	SHLQ  CL, SI
@@ -2724,39 +3039,49 @@ prefetch:
 	MOVQ       k+16(FP), CX
 
 multiply:
-	MOVQ   b+56(FP), BX
-	CMPQ   R15, $0x0e
-	JEQ    rows14
-	CMPQ   R15, $0x0d
-	JEQ    rows13
-	CMPQ   R15, $0x0c
-	JEQ    rows12
-	CMPQ   R15, $0x0b
-	JEQ    rows11
-	CMPQ   R15, $0x0a
-	JEQ    rows10
-	CMPQ   R15, $0x09
-	JEQ    rows9
-	CMPQ   R15, $0x08
-	JEQ    rows8
-	CMPQ   R15, $0x07
-	JEQ    rows7
-	CMPQ   R15, $0x06
-	JEQ    rows6
-	CMPQ   R15, $0x05
-	JEQ    rows5
-	CMPQ   R15, $0x04
-	JEQ    rows4
-	CMPQ   R15, $0x03
-	JEQ    rows3
-	CMPQ   R15, $0x02
-	JEQ    rows2
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
+	MOVQ    b+64(FP), BX
+	CMPQ    R15, $0x0e
+	JEQ     rows14
+	CMPQ    R15, $0x0d
+	JEQ     rows13
+	CMPQ    R15, $0x0c
+	JEQ     rows12
+	CMPQ    R15, $0x0b
+	JEQ     rows11
+	CMPQ    R15, $0x0a
+	JEQ     rows10
+	CMPQ    R15, $0x09
+	JEQ     rows9
+	CMPQ    R15, $0x08
+	JEQ     rows8
+	CMPQ    R15, $0x07
+	JEQ     rows7
+	CMPQ    R15, $0x06
+	JEQ     rows6
+	CMPQ    R15, $0x05
+	JEQ     rows5
+	CMPQ    R15, $0x04
+	JEQ     rows4
+	CMPQ    R15, $0x03
+	JEQ     rows3
+	CMPQ    R15, $0x02
+	JEQ     rows2
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
 
 step1:
 	VMOVUPD      (BX), Z28
 	VMOVUPD      64(BX), Z29
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Z30
 	VFMADD231PD  Z28, Z30, Z0
 	VFMADD231PD  Z29, Z30, Z1
@@ -2764,26 +3089,36 @@ step1:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step1
-	VBROADCASTSD alpha+96(FP), Z28
+	VBROADCASTSD alpha+104(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	IMUL3Q       $0x00, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Z29
-	MOVQ         beta+104(FP), BX
+	VBROADCASTSD beta+112(FP), Z29
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row0Add
 	JMP          row0Set
 
 rows2:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
 
 step2:
 	VMOVUPD      (BX), Z28
 	VMOVUPD      64(BX), Z29
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Z30
 	VFMADD231PD  Z28, Z30, Z0
 	VFMADD231PD  Z29, Z30, Z1
@@ -2794,30 +3129,40 @@ step2:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step2
-	VBROADCASTSD alpha+96(FP), Z28
+	VBROADCASTSD alpha+104(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	VMULPD       Z28, Z2, Z2
 	VMULPD       Z28, Z3, Z3
 	IMUL3Q       $0x01, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Z29
-	MOVQ         beta+104(FP), BX
+	VBROADCASTSD beta+112(FP), Z29
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row1Add
 	JMP          row1Set
 
 rows3:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
 
 step3:
 	VMOVUPD      (BX), Z28
 	VMOVUPD      64(BX), Z29
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Z30
 	VFMADD231PD  Z28, Z30, Z0
 	VFMADD231PD  Z29, Z30, Z1
@@ -2831,7 +3176,7 @@ step3:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step3
-	VBROADCASTSD alpha+96(FP), Z28
+	VBROADCASTSD alpha+104(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	VMULPD       Z28, Z2, Z2
@@ -2840,25 +3185,35 @@ step3:
 	VMULPD       Z28, Z5, Z5
 	IMUL3Q       $0x02, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Z29
-	MOVQ         beta+104(FP), BX
+	VBROADCASTSD beta+112(FP), Z29
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row2Add
 	JMP          row2Set
 
 rows4:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
 
 step4:
 	VMOVUPD      (BX), Z28
 	VMOVUPD      64(BX), Z29
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Z30
 	VFMADD231PD  Z28, Z30, Z0
 	VFMADD231PD  Z29, Z30, Z1
@@ -2875,7 +3230,7 @@ step4:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step4
-	VBROADCASTSD alpha+96(FP), Z28
+	VBROADCASTSD alpha+104(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	VMULPD       Z28, Z2, Z2
@@ -2886,27 +3241,37 @@ step4:
 	VMULPD       Z28, Z7, Z7
 	IMUL3Q       $0x03, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Z29
-	MOVQ         beta+104(FP), BX
+	VBROADCASTSD beta+112(FP), Z29
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row3Add
 	JMP          row3Set
 
 rows5:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
 
 step5:
 	VMOVUPD      (BX), Z28
 	VMOVUPD      64(BX), Z29
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Z30
 	VFMADD231PD  Z28, Z30, Z0
 	VFMADD231PD  Z29, Z30, Z1
@@ -2926,7 +3291,7 @@ step5:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step5
-	VBROADCASTSD alpha+96(FP), Z28
+	VBROADCASTSD alpha+104(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	VMULPD       Z28, Z2, Z2
@@ -2939,29 +3304,39 @@ step5:
 	VMULPD       Z28, Z9, Z9
 	IMUL3Q       $0x04, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Z29
-	MOVQ         beta+104(FP), BX
+	VBROADCASTSD beta+112(FP), Z29
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row4Add
 	JMP          row4Set
 
 rows6:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
 
 step6:
 	VMOVUPD      (BX), Z28
 	VMOVUPD      64(BX), Z29
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Z30
 	VFMADD231PD  Z28, Z30, Z0
 	VFMADD231PD  Z29, Z30, Z1
@@ -2984,7 +3359,7 @@ step6:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step6
-	VBROADCASTSD alpha+96(FP), Z28
+	VBROADCASTSD alpha+104(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	VMULPD       Z28, Z2, Z2
@@ -2999,31 +3374,41 @@ step6:
 	VMULPD       Z28, Z11, Z11
 	IMUL3Q       $0x05, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Z29
-	MOVQ         beta+104(FP), BX
+	VBROADCASTSD beta+112(FP), Z29
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row5Add
 	JMP          row5Set
 
 rows7:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
 
 step7:
 	VMOVUPD      (BX), Z28
 	VMOVUPD      64(BX), Z29
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Z30
 	VFMADD231PD  Z28, Z30, Z0
 	VFMADD231PD  Z29, Z30, Z1
@@ -3049,7 +3434,7 @@ step7:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step7
-	VBROADCASTSD alpha+96(FP), Z28
+	VBROADCASTSD alpha+104(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	VMULPD       Z28, Z2, Z2
@@ -3066,33 +3451,43 @@ step7:
 	VMULPD       Z28, Z13, Z13
 	IMUL3Q       $0x06, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Z29
-	MOVQ         beta+104(FP), BX
+	VBROADCASTSD beta+112(FP), Z29
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row6Add
 	JMP          row6Set
 
 rows8:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
 
 step8:
 	VMOVUPD      (BX), Z28
 	VMOVUPD      64(BX), Z29
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Z30
 	VFMADD231PD  Z28, Z30, Z0
 	VFMADD231PD  Z29, Z30, Z1
@@ -3122,7 +3517,7 @@ step8:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step8
-	VBROADCASTSD alpha+96(FP), Z28
+	VBROADCASTSD alpha+104(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	VMULPD       Z28, Z2, Z2
@@ -3141,35 +3536,45 @@ step8:
 	VMULPD       Z28, Z15, Z15
 	IMUL3Q       $0x07, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Z29
-	MOVQ         beta+104(FP), BX
+	VBROADCASTSD beta+112(FP), Z29
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row7Add
 	JMP          row7Set
 
 rows9:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
 
 step9:
 	VMOVUPD      (BX), Z28
 	VMOVUPD      64(BX), Z29
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Z30
 	VFMADD231PD  Z28, Z30, Z0
 	VFMADD231PD  Z29, Z30, Z1
@@ -3202,7 +3607,7 @@ step9:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step9
-	VBROADCASTSD alpha+96(FP), Z28
+	VBROADCASTSD alpha+104(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	VMULPD       Z28, Z2, Z2
@@ -3223,37 +3628,47 @@ step9:
 	VMULPD       Z28, Z17, Z17
 	IMUL3Q       $0x08, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Z29
-	MOVQ         beta+104(FP), BX
+	VBROADCASTSD beta+112(FP), Z29
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row8Add
 	JMP          row8Set
 
 rows10:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
+	VPXORD  Z18, Z18, Z18
+	VPXORD  Z19, Z19, Z19
 
 step10:
 	VMOVUPD      (BX), Z28
 	VMOVUPD      64(BX), Z29
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Z30
 	VFMADD231PD  Z28, Z30, Z0
 	VFMADD231PD  Z29, Z30, Z1
@@ -3289,7 +3704,7 @@ step10:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step10
-	VBROADCASTSD alpha+96(FP), Z28
+	VBROADCASTSD alpha+104(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	VMULPD       Z28, Z2, Z2
@@ -3312,39 +3727,49 @@ step10:
 	VMULPD       Z28, Z19, Z19
 	IMUL3Q       $0x09, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Z29
-	MOVQ         beta+104(FP), BX
+	VBROADCASTSD beta+112(FP), Z29
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row9Add
 	JMP          row9Set
 
 rows11:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
-	VPXORD Z20, Z20, Z20
-	VPXORD Z21, Z21, Z21
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
+	VPXORD  Z18, Z18, Z18
+	VPXORD  Z19, Z19, Z19
+	VPXORD  Z20, Z20, Z20
+	VPXORD  Z21, Z21, Z21
 
 step11:
 	VMOVUPD      (BX), Z28
 	VMOVUPD      64(BX), Z29
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Z30
 	VFMADD231PD  Z28, Z30, Z0
 	VFMADD231PD  Z29, Z30, Z1
@@ -3383,7 +3808,7 @@ step11:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step11
-	VBROADCASTSD alpha+96(FP), Z28
+	VBROADCASTSD alpha+104(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	VMULPD       Z28, Z2, Z2
@@ -3408,41 +3833,51 @@ step11:
 	VMULPD       Z28, Z21, Z21
 	IMUL3Q       $0x0a, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Z29
-	MOVQ         beta+104(FP), BX
+	VBROADCASTSD beta+112(FP), Z29
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row10Add
 	JMP          row10Set
 
 rows12:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
-	VPXORD Z20, Z20, Z20
-	VPXORD Z21, Z21, Z21
-	VPXORD Z22, Z22, Z22
-	VPXORD Z23, Z23, Z23
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
+	VPXORD  Z18, Z18, Z18
+	VPXORD  Z19, Z19, Z19
+	VPXORD  Z20, Z20, Z20
+	VPXORD  Z21, Z21, Z21
+	VPXORD  Z22, Z22, Z22
+	VPXORD  Z23, Z23, Z23
 
 step12:
 	VMOVUPD      (BX), Z28
 	VMOVUPD      64(BX), Z29
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Z30
 	VFMADD231PD  Z28, Z30, Z0
 	VFMADD231PD  Z29, Z30, Z1
@@ -3484,7 +3919,7 @@ step12:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step12
-	VBROADCASTSD alpha+96(FP), Z28
+	VBROADCASTSD alpha+104(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	VMULPD       Z28, Z2, Z2
@@ -3511,43 +3946,53 @@ step12:
 	VMULPD       Z28, Z23, Z23
 	IMUL3Q       $0x0b, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Z29
-	MOVQ         beta+104(FP), BX
+	VBROADCASTSD beta+112(FP), Z29
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row11Add
 	JMP          row11Set
 
 rows13:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
-	VPXORD Z20, Z20, Z20
-	VPXORD Z21, Z21, Z21
-	VPXORD Z22, Z22, Z22
-	VPXORD Z23, Z23, Z23
-	VPXORD Z24, Z24, Z24
-	VPXORD Z25, Z25, Z25
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
+	VPXORD  Z18, Z18, Z18
+	VPXORD  Z19, Z19, Z19
+	VPXORD  Z20, Z20, Z20
+	VPXORD  Z21, Z21, Z21
+	VPXORD  Z22, Z22, Z22
+	VPXORD  Z23, Z23, Z23
+	VPXORD  Z24, Z24, Z24
+	VPXORD  Z25, Z25, Z25
 
 step13:
 	VMOVUPD      (BX), Z28
 	VMOVUPD      64(BX), Z29
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Z30
 	VFMADD231PD  Z28, Z30, Z0
 	VFMADD231PD  Z29, Z30, Z1
@@ -3592,7 +4037,7 @@ step13:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step13
-	VBROADCASTSD alpha+96(FP), Z28
+	VBROADCASTSD alpha+104(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	VMULPD       Z28, Z2, Z2
@@ -3621,45 +4066,55 @@ step13:
 	VMULPD       Z28, Z25, Z25
 	IMUL3Q       $0x0c, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Z29
-	MOVQ         beta+104(FP), BX
+	VBROADCASTSD beta+112(FP), Z29
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row12Add
 	JMP          row12Set
 
 rows14:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
-	VPXORD Z20, Z20, Z20
-	VPXORD Z21, Z21, Z21
-	VPXORD Z22, Z22, Z22
-	VPXORD Z23, Z23, Z23
-	VPXORD Z24, Z24, Z24
-	VPXORD Z25, Z25, Z25
-	VPXORD Z26, Z26, Z26
-	VPXORD Z27, Z27, Z27
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
+	VPXORD  Z18, Z18, Z18
+	VPXORD  Z19, Z19, Z19
+	VPXORD  Z20, Z20, Z20
+	VPXORD  Z21, Z21, Z21
+	VPXORD  Z22, Z22, Z22
+	VPXORD  Z23, Z23, Z23
+	VPXORD  Z24, Z24, Z24
+	VPXORD  Z25, Z25, Z25
+	VPXORD  Z26, Z26, Z26
+	VPXORD  Z27, Z27, Z27
 
 step14:
 	VMOVUPD      (BX), Z28
 	VMOVUPD      64(BX), Z29
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Z30
 	VFMADD231PD  Z28, Z30, Z0
 	VFMADD231PD  Z29, Z30, Z1
@@ -3707,7 +4162,7 @@ step14:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step14
-	VBROADCASTSD alpha+96(FP), Z28
+	VBROADCASTSD alpha+104(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	VMULPD       Z28, Z2, Z2
@@ -3738,8 +4193,8 @@ step14:
 	VMULPD       Z28, Z27, Z27
 	IMUL3Q       $0x0d, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Z29
-	MOVQ         beta+104(FP), BX
+	VBROADCASTSD beta+112(FP), Z29
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row13Add
 	VMOVUPD      Z26, K1, (CX)
@@ -3909,34 +4364,37 @@ row0Add:
 	VMOVUPD     Z1, K2, 64(CX)
 
 next:
-	MOVQ  ps+48(FP), CX
-	SHLQ  $0x03, CX
-	ADDQ  CX, AX
-	MOVQ  R15, CX
-	IMULQ R13, CX
-	ADDQ  CX, DX
-	SUBQ  R15, R14
-	JNE   panel
+	MOVQ    mr+8(FP), R15
+	CMPQ    R14, R15
+	CMOVQLT R14, R15
+	MOVQ    ps+48(FP), AX
+	SHLQ    $0x03, AX
+	ADDQ    (SP), AX
+	MOVQ    R15, CX
+	IMULQ   R13, CX
+	ADDQ    CX, DX
+	SUBQ    R15, R14
+	JNE     panel
 	VZEROUPPER
 	RET
 
-// func gemmNarrow64AVX512(m int, mr int, k int, a *float64, rs int, ks int, ps int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
+// func gemmNarrow64AVX512(m int, mr int, k int, a *float64, rs int, ks int, ps int, ahead int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
 // Requires: AVX, AVX512BW, AVX512F, CMOV, MMX+
-TEXT ·gemmNarrow64AVX512(SB), NOSPLIT, $0-112
+TEXT ·gemmNarrow64AVX512(SB), NOSPLIT, $8-120
 	MOVQ  rs+32(FP), R8
 	SHLQ  $0x03, R8
 	MOVQ  ks+40(FP), R11
 	SHLQ  $0x03, R11
-	MOVQ  bs+64(FP), R12
+	MOVQ  bs+72(FP), R12
 	SHLQ  $0x03, R12
-	MOVQ  ldc+80(FP), R13
+	MOVQ  ldc+88(FP), R13
 	SHLQ  $0x03, R13
 	LEAQ  (R8)(R8*2), R9
 	LEAQ  (R8)(R8*4), R10
 	MOVQ  a+24(FP), AX
-	MOVQ  c+72(FP), DX
+	MOVQ  c+80(FP), DX
 	MOVQ  m+0(FP), R14
-	MOVQ  n+88(FP), BX
+	MOVQ  n+96(FP), BX
 	MOVQ  BX, CX
 	MOVQ  $0x00000001, SI
 	SHLQ  CL, SI
@@ -3965,59 +4423,79 @@ prefetch:
 	MOVQ       k+16(FP), CX
 
 multiply:
-	MOVQ   b+56(FP), BX
-	CMPQ   R15, $0x0e
-	JEQ    rows14
-	CMPQ   R15, $0x0d
-	JEQ    rows13
-	CMPQ   R15, $0x0c
-	JEQ    rows12
-	CMPQ   R15, $0x0b
-	JEQ    rows11
-	CMPQ   R15, $0x0a
-	JEQ    rows10
-	CMPQ   R15, $0x09
-	JEQ    rows9
-	CMPQ   R15, $0x08
-	JEQ    rows8
-	CMPQ   R15, $0x07
-	JEQ    rows7
-	CMPQ   R15, $0x06
-	JEQ    rows6
-	CMPQ   R15, $0x05
-	JEQ    rows5
-	CMPQ   R15, $0x04
-	JEQ    rows4
-	CMPQ   R15, $0x03
-	JEQ    rows3
-	CMPQ   R15, $0x02
-	JEQ    rows2
-	VPXORD Z0, Z0, Z0
+	MOVQ    b+64(FP), BX
+	CMPQ    R15, $0x0e
+	JEQ     rows14
+	CMPQ    R15, $0x0d
+	JEQ     rows13
+	CMPQ    R15, $0x0c
+	JEQ     rows12
+	CMPQ    R15, $0x0b
+	JEQ     rows11
+	CMPQ    R15, $0x0a
+	JEQ     rows10
+	CMPQ    R15, $0x09
+	JEQ     rows9
+	CMPQ    R15, $0x08
+	JEQ     rows8
+	CMPQ    R15, $0x07
+	JEQ     rows7
+	CMPQ    R15, $0x06
+	JEQ     rows6
+	CMPQ    R15, $0x05
+	JEQ     rows5
+	CMPQ    R15, $0x04
+	JEQ     rows4
+	CMPQ    R15, $0x03
+	JEQ     rows3
+	CMPQ    R15, $0x02
+	JEQ     rows2
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
 
 step1:
 	VMOVUPD      (BX), Z14
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Z15
 	VFMADD231PD  Z14, Z15, Z0
 	ADDQ         R12, BX
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step1
-	VBROADCASTSD alpha+96(FP), Z14
+	VBROADCASTSD alpha+104(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	IMUL3Q       $0x00, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Z15
-	MOVQ         beta+104(FP), BX
+	VBROADCASTSD beta+112(FP), Z15
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row0Add
 	JMP          row0Set
 
 rows2:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
 
 step2:
 	VMOVUPD      (BX), Z14
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Z15
 	VFMADD231PD  Z14, Z15, Z0
 	VBROADCASTSD (SI)(R8*1), Z16
@@ -4026,24 +4504,34 @@ step2:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step2
-	VBROADCASTSD alpha+96(FP), Z14
+	VBROADCASTSD alpha+104(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	VMULPD       Z14, Z1, Z1
 	IMUL3Q       $0x01, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Z15
-	MOVQ         beta+104(FP), BX
+	VBROADCASTSD beta+112(FP), Z15
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row1Add
 	JMP          row1Set
 
 rows3:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
 
 step3:
 	VMOVUPD      (BX), Z14
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Z15
 	VFMADD231PD  Z14, Z15, Z0
 	VBROADCASTSD (SI)(R8*1), Z16
@@ -4054,26 +4542,36 @@ step3:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step3
-	VBROADCASTSD alpha+96(FP), Z14
+	VBROADCASTSD alpha+104(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	VMULPD       Z14, Z1, Z1
 	VMULPD       Z14, Z2, Z2
 	IMUL3Q       $0x02, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Z15
-	MOVQ         beta+104(FP), BX
+	VBROADCASTSD beta+112(FP), Z15
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row2Add
 	JMP          row2Set
 
 rows4:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
 
 step4:
 	VMOVUPD      (BX), Z14
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Z15
 	VFMADD231PD  Z14, Z15, Z0
 	VBROADCASTSD (SI)(R8*1), Z16
@@ -4086,28 +4584,38 @@ step4:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step4
-	VBROADCASTSD alpha+96(FP), Z14
+	VBROADCASTSD alpha+104(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	VMULPD       Z14, Z1, Z1
 	VMULPD       Z14, Z2, Z2
 	VMULPD       Z14, Z3, Z3
 	IMUL3Q       $0x03, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Z15
-	MOVQ         beta+104(FP), BX
+	VBROADCASTSD beta+112(FP), Z15
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row3Add
 	JMP          row3Set
 
 rows5:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
 
 step5:
 	VMOVUPD      (BX), Z14
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Z15
 	VFMADD231PD  Z14, Z15, Z0
 	VBROADCASTSD (SI)(R8*1), Z16
@@ -4122,7 +4630,7 @@ step5:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step5
-	VBROADCASTSD alpha+96(FP), Z14
+	VBROADCASTSD alpha+104(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	VMULPD       Z14, Z1, Z1
 	VMULPD       Z14, Z2, Z2
@@ -4130,22 +4638,32 @@ step5:
 	VMULPD       Z14, Z4, Z4
 	IMUL3Q       $0x04, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Z15
-	MOVQ         beta+104(FP), BX
+	VBROADCASTSD beta+112(FP), Z15
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row4Add
 	JMP          row4Set
 
 rows6:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
 
 step6:
 	VMOVUPD      (BX), Z14
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Z15
 	VFMADD231PD  Z14, Z15, Z0
 	VBROADCASTSD (SI)(R8*1), Z16
@@ -4162,7 +4680,7 @@ step6:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step6
-	VBROADCASTSD alpha+96(FP), Z14
+	VBROADCASTSD alpha+104(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	VMULPD       Z14, Z1, Z1
 	VMULPD       Z14, Z2, Z2
@@ -4171,23 +4689,33 @@ step6:
 	VMULPD       Z14, Z5, Z5
 	IMUL3Q       $0x05, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Z15
-	MOVQ         beta+104(FP), BX
+	VBROADCASTSD beta+112(FP), Z15
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row5Add
 	JMP          row5Set
 
 rows7:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
 
 step7:
 	VMOVUPD      (BX), Z14
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Z15
 	VFMADD231PD  Z14, Z15, Z0
 	VBROADCASTSD (SI)(R8*1), Z16
@@ -4206,7 +4734,7 @@ step7:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step7
-	VBROADCASTSD alpha+96(FP), Z14
+	VBROADCASTSD alpha+104(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	VMULPD       Z14, Z1, Z1
 	VMULPD       Z14, Z2, Z2
@@ -4216,24 +4744,34 @@ step7:
 	VMULPD       Z14, Z6, Z6
 	IMUL3Q       $0x06, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Z15
-	MOVQ         beta+104(FP), BX
+	VBROADCASTSD beta+112(FP), Z15
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row6Add
 	JMP          row6Set
 
 rows8:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
 
 step8:
 	VMOVUPD      (BX), Z14
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Z15
 	VFMADD231PD  Z14, Z15, Z0
 	VBROADCASTSD (SI)(R8*1), Z16
@@ -4255,7 +4793,7 @@ step8:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step8
-	VBROADCASTSD alpha+96(FP), Z14
+	VBROADCASTSD alpha+104(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	VMULPD       Z14, Z1, Z1
 	VMULPD       Z14, Z2, Z2
@@ -4266,25 +4804,35 @@ step8:
 	VMULPD       Z14, Z7, Z7
 	IMUL3Q       $0x07, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Z15
-	MOVQ         beta+104(FP), BX
+	VBROADCASTSD beta+112(FP), Z15
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row7Add
 	JMP          row7Set
 
 rows9:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
 
 step9:
 	VMOVUPD      (BX), Z14
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Z15
 	VFMADD231PD  Z14, Z15, Z0
 	VBROADCASTSD (SI)(R8*1), Z16
@@ -4308,7 +4856,7 @@ step9:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step9
-	VBROADCASTSD alpha+96(FP), Z14
+	VBROADCASTSD alpha+104(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	VMULPD       Z14, Z1, Z1
 	VMULPD       Z14, Z2, Z2
@@ -4320,26 +4868,36 @@ step9:
 	VMULPD       Z14, Z8, Z8
 	IMUL3Q       $0x08, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Z15
-	MOVQ         beta+104(FP), BX
+	VBROADCASTSD beta+112(FP), Z15
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row8Add
 	JMP          row8Set
 
 rows10:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
 
 step10:
 	VMOVUPD      (BX), Z14
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Z15
 	VFMADD231PD  Z14, Z15, Z0
 	VBROADCASTSD (SI)(R8*1), Z16
@@ -4365,7 +4923,7 @@ step10:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step10
-	VBROADCASTSD alpha+96(FP), Z14
+	VBROADCASTSD alpha+104(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	VMULPD       Z14, Z1, Z1
 	VMULPD       Z14, Z2, Z2
@@ -4378,27 +4936,37 @@ step10:
 	VMULPD       Z14, Z9, Z9
 	IMUL3Q       $0x09, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Z15
-	MOVQ         beta+104(FP), BX
+	VBROADCASTSD beta+112(FP), Z15
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row9Add
 	JMP          row9Set
 
 rows11:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
 
 step11:
 	VMOVUPD      (BX), Z14
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Z15
 	VFMADD231PD  Z14, Z15, Z0
 	VBROADCASTSD (SI)(R8*1), Z16
@@ -4426,7 +4994,7 @@ step11:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step11
-	VBROADCASTSD alpha+96(FP), Z14
+	VBROADCASTSD alpha+104(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	VMULPD       Z14, Z1, Z1
 	VMULPD       Z14, Z2, Z2
@@ -4440,28 +5008,38 @@ step11:
 	VMULPD       Z14, Z10, Z10
 	IMUL3Q       $0x0a, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Z15
-	MOVQ         beta+104(FP), BX
+	VBROADCASTSD beta+112(FP), Z15
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row10Add
 	JMP          row10Set
 
 rows12:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
 
 step12:
 	VMOVUPD      (BX), Z14
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Z15
 	VFMADD231PD  Z14, Z15, Z0
 	VBROADCASTSD (SI)(R8*1), Z16
@@ -4491,7 +5069,7 @@ step12:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step12
-	VBROADCASTSD alpha+96(FP), Z14
+	VBROADCASTSD alpha+104(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	VMULPD       Z14, Z1, Z1
 	VMULPD       Z14, Z2, Z2
@@ -4506,29 +5084,39 @@ step12:
 	VMULPD       Z14, Z11, Z11
 	IMUL3Q       $0x0b, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Z15
-	MOVQ         beta+104(FP), BX
+	VBROADCASTSD beta+112(FP), Z15
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row11Add
 	JMP          row11Set
 
 rows13:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
 
 step13:
 	VMOVUPD      (BX), Z14
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Z15
 	VFMADD231PD  Z14, Z15, Z0
 	VBROADCASTSD (SI)(R8*1), Z16
@@ -4560,7 +5148,7 @@ step13:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step13
-	VBROADCASTSD alpha+96(FP), Z14
+	VBROADCASTSD alpha+104(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	VMULPD       Z14, Z1, Z1
 	VMULPD       Z14, Z2, Z2
@@ -4576,30 +5164,40 @@ step13:
 	VMULPD       Z14, Z12, Z12
 	IMUL3Q       $0x0c, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Z15
-	MOVQ         beta+104(FP), BX
+	VBROADCASTSD beta+112(FP), Z15
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row12Add
 	JMP          row12Set
 
 rows14:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
 
 step14:
 	VMOVUPD      (BX), Z14
+	PREFETCHT1   (R15)
+	PREFETCHT1   64(R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Z15
 	VFMADD231PD  Z14, Z15, Z0
 	VBROADCASTSD (SI)(R8*1), Z16
@@ -4633,7 +5231,7 @@ step14:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step14
-	VBROADCASTSD alpha+96(FP), Z14
+	VBROADCASTSD alpha+104(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	VMULPD       Z14, Z1, Z1
 	VMULPD       Z14, Z2, Z2
@@ -4650,8 +5248,8 @@ step14:
 	VMULPD       Z14, Z13, Z13
 	IMUL3Q       $0x0d, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Z15
-	MOVQ         beta+104(FP), BX
+	VBROADCASTSD beta+112(FP), Z15
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row13Add
 	VMOVUPD      Z13, K1, (CX)
@@ -4779,32 +5377,35 @@ row0Add:
 	VMOVUPD     Z0, K1, (CX)
 
 next:
-	MOVQ  ps+48(FP), CX
-	SHLQ  $0x03, CX
-	ADDQ  CX, AX
-	MOVQ  R15, CX
-	IMULQ R13, CX
-	ADDQ  CX, DX
-	SUBQ  R15, R14
-	JNE   panel
+	MOVQ    mr+8(FP), R15
+	CMPQ    R14, R15
+	CMOVQLT R14, R15
+	MOVQ    ps+48(FP), AX
+	SHLQ    $0x03, AX
+	ADDQ    (SP), AX
+	MOVQ    R15, CX
+	IMULQ   R13, CX
+	ADDQ    CX, DX
+	SUBQ    R15, R14
+	JNE     panel
 	VZEROUPPER
 	RET
 
-// func gemmWide64AVX512(m int, mr int, k int, a *float64, rs int, ks int, ps int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
+// func gemmWide64AVX512(m int, mr int, k int, a *float64, rs int, ks int, ps int, ahead int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
 // Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·gemmWide64AVX512(SB), NOSPLIT, $0-112
+TEXT ·gemmWide64AVX512(SB), NOSPLIT, $8-120
 	MOVQ rs+32(FP), R8
 	SHLQ $0x03, R8
 	MOVQ ks+40(FP), R11
 	SHLQ $0x03, R11
-	MOVQ bs+64(FP), R12
+	MOVQ bs+72(FP), R12
 	SHLQ $0x03, R12
-	MOVQ ldc+80(FP), R13
+	MOVQ ldc+88(FP), R13
 	SHLQ $0x03, R13
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
 	MOVQ a+24(FP), AX
-	MOVQ c+72(FP), DX
+	MOVQ c+80(FP), DX
 	MOVQ m+0(FP), R14
 
 panel:
@@ -4829,27 +5430,36 @@ prefetch:
 	MOVQ       k+16(FP), CX
 
 multiply:
-	MOVQ   b+56(FP), BX
-	CMPQ   R15, $0x06
-	JEQ    rows6
-	CMPQ   R15, $0x05
-	JEQ    rows5
-	CMPQ   R15, $0x04
-	JEQ    rows4
-	CMPQ   R15, $0x03
-	JEQ    rows3
-	CMPQ   R15, $0x02
-	JEQ    rows2
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
+	MOVQ    b+64(FP), BX
+	CMPQ    R15, $0x06
+	JEQ     rows6
+	CMPQ    R15, $0x05
+	JEQ     rows5
+	CMPQ    R15, $0x04
+	JEQ     rows4
+	CMPQ    R15, $0x03
+	JEQ     rows3
+	CMPQ    R15, $0x02
+	JEQ     rows2
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
 
 step1:
 	VMOVUPD      (BX), Z24
 	VMOVUPD      64(BX), Z25
 	VMOVUPD      128(BX), Z26
 	VMOVUPD      192(BX), Z27
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Z28
 	VFMADD231PD  Z24, Z28, Z0
 	VFMADD231PD  Z25, Z28, Z1
@@ -4859,34 +5469,43 @@ step1:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step1
-	VBROADCASTSD alpha+96(FP), Z24
+	VBROADCASTSD alpha+104(FP), Z24
 	VMULPD       Z24, Z0, Z0
 	VMULPD       Z24, Z1, Z1
 	VMULPD       Z24, Z2, Z2
 	VMULPD       Z24, Z3, Z3
 	IMUL3Q       $0x00, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Z25
-	MOVQ         beta+104(FP), BX
+	VBROADCASTSD beta+112(FP), Z25
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row0Add
 	JMP          row0Set
 
 rows2:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
 
 step2:
 	VMOVUPD      (BX), Z24
 	VMOVUPD      64(BX), Z25
 	VMOVUPD      128(BX), Z26
 	VMOVUPD      192(BX), Z27
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Z28
 	VFMADD231PD  Z24, Z28, Z0
 	VFMADD231PD  Z25, Z28, Z1
@@ -4901,7 +5520,7 @@ step2:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step2
-	VBROADCASTSD alpha+96(FP), Z24
+	VBROADCASTSD alpha+104(FP), Z24
 	VMULPD       Z24, Z0, Z0
 	VMULPD       Z24, Z1, Z1
 	VMULPD       Z24, Z2, Z2
@@ -4912,31 +5531,40 @@ step2:
 	VMULPD       Z24, Z7, Z7
 	IMUL3Q       $0x01, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Z25
-	MOVQ         beta+104(FP), BX
+	VBROADCASTSD beta+112(FP), Z25
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row1Add
 	JMP          row1Set
 
 rows3:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
 
 step3:
 	VMOVUPD      (BX), Z24
 	VMOVUPD      64(BX), Z25
 	VMOVUPD      128(BX), Z26
 	VMOVUPD      192(BX), Z27
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Z28
 	VFMADD231PD  Z24, Z28, Z0
 	VFMADD231PD  Z25, Z28, Z1
@@ -4956,7 +5584,7 @@ step3:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step3
-	VBROADCASTSD alpha+96(FP), Z24
+	VBROADCASTSD alpha+104(FP), Z24
 	VMULPD       Z24, Z0, Z0
 	VMULPD       Z24, Z1, Z1
 	VMULPD       Z24, Z2, Z2
@@ -4971,35 +5599,44 @@ step3:
 	VMULPD       Z24, Z11, Z11
 	IMUL3Q       $0x02, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Z25
-	MOVQ         beta+104(FP), BX
+	VBROADCASTSD beta+112(FP), Z25
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row2Add
 	JMP          row2Set
 
 rows4:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
 
 step4:
 	VMOVUPD      (BX), Z24
 	VMOVUPD      64(BX), Z25
 	VMOVUPD      128(BX), Z26
 	VMOVUPD      192(BX), Z27
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Z28
 	VFMADD231PD  Z24, Z28, Z0
 	VFMADD231PD  Z25, Z28, Z1
@@ -5024,7 +5661,7 @@ step4:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step4
-	VBROADCASTSD alpha+96(FP), Z24
+	VBROADCASTSD alpha+104(FP), Z24
 	VMULPD       Z24, Z0, Z0
 	VMULPD       Z24, Z1, Z1
 	VMULPD       Z24, Z2, Z2
@@ -5043,39 +5680,48 @@ step4:
 	VMULPD       Z24, Z15, Z15
 	IMUL3Q       $0x03, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Z25
-	MOVQ         beta+104(FP), BX
+	VBROADCASTSD beta+112(FP), Z25
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row3Add
 	JMP          row3Set
 
 rows5:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
+	VPXORD  Z18, Z18, Z18
+	VPXORD  Z19, Z19, Z19
 
 step5:
 	VMOVUPD      (BX), Z24
 	VMOVUPD      64(BX), Z25
 	VMOVUPD      128(BX), Z26
 	VMOVUPD      192(BX), Z27
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Z28
 	VFMADD231PD  Z24, Z28, Z0
 	VFMADD231PD  Z25, Z28, Z1
@@ -5105,7 +5751,7 @@ step5:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step5
-	VBROADCASTSD alpha+96(FP), Z24
+	VBROADCASTSD alpha+104(FP), Z24
 	VMULPD       Z24, Z0, Z0
 	VMULPD       Z24, Z1, Z1
 	VMULPD       Z24, Z2, Z2
@@ -5128,43 +5774,52 @@ step5:
 	VMULPD       Z24, Z19, Z19
 	IMUL3Q       $0x04, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Z25
-	MOVQ         beta+104(FP), BX
+	VBROADCASTSD beta+112(FP), Z25
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row4Add
 	JMP          row4Set
 
 rows6:
-	VPXORD Z0, Z0, Z0
-	VPXORD Z1, Z1, Z1
-	VPXORD Z2, Z2, Z2
-	VPXORD Z3, Z3, Z3
-	VPXORD Z4, Z4, Z4
-	VPXORD Z5, Z5, Z5
-	VPXORD Z6, Z6, Z6
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	VPXORD Z13, Z13, Z13
-	VPXORD Z14, Z14, Z14
-	VPXORD Z15, Z15, Z15
-	VPXORD Z16, Z16, Z16
-	VPXORD Z17, Z17, Z17
-	VPXORD Z18, Z18, Z18
-	VPXORD Z19, Z19, Z19
-	VPXORD Z20, Z20, Z20
-	VPXORD Z21, Z21, Z21
-	VPXORD Z22, Z22, Z22
-	VPXORD Z23, Z23, Z23
+	MOVQ    AX, (SP)
+	MOVQ    ps+48(FP), R15
+	SHLQ    $0x03, R15
+	ADDQ    AX, R15
+	MOVQ    ahead+56(FP), AX
+	TESTQ   AX, AX
+	CMOVQEQ SI, R15
+	VPXORD  Z0, Z0, Z0
+	VPXORD  Z1, Z1, Z1
+	VPXORD  Z2, Z2, Z2
+	VPXORD  Z3, Z3, Z3
+	VPXORD  Z4, Z4, Z4
+	VPXORD  Z5, Z5, Z5
+	VPXORD  Z6, Z6, Z6
+	VPXORD  Z7, Z7, Z7
+	VPXORD  Z8, Z8, Z8
+	VPXORD  Z9, Z9, Z9
+	VPXORD  Z10, Z10, Z10
+	VPXORD  Z11, Z11, Z11
+	VPXORD  Z12, Z12, Z12
+	VPXORD  Z13, Z13, Z13
+	VPXORD  Z14, Z14, Z14
+	VPXORD  Z15, Z15, Z15
+	VPXORD  Z16, Z16, Z16
+	VPXORD  Z17, Z17, Z17
+	VPXORD  Z18, Z18, Z18
+	VPXORD  Z19, Z19, Z19
+	VPXORD  Z20, Z20, Z20
+	VPXORD  Z21, Z21, Z21
+	VPXORD  Z22, Z22, Z22
+	VPXORD  Z23, Z23, Z23
 
 step6:
 	VMOVUPD      (BX), Z24
 	VMOVUPD      64(BX), Z25
 	VMOVUPD      128(BX), Z26
 	VMOVUPD      192(BX), Z27
+	PREFETCHT1   (R15)
+	ADDQ         AX, R15
 	VBROADCASTSD (SI), Z28
 	VFMADD231PD  Z24, Z28, Z0
 	VFMADD231PD  Z25, Z28, Z1
@@ -5199,7 +5854,7 @@ step6:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step6
-	VBROADCASTSD alpha+96(FP), Z24
+	VBROADCASTSD alpha+104(FP), Z24
 	VMULPD       Z24, Z0, Z0
 	VMULPD       Z24, Z1, Z1
 	VMULPD       Z24, Z2, Z2
@@ -5226,8 +5881,8 @@ step6:
 	VMULPD       Z24, Z23, Z23
 	IMUL3Q       $0x05, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+104(FP), Z25
-	MOVQ         beta+104(FP), BX
+	VBROADCASTSD beta+112(FP), Z25
+	MOVQ         beta+112(FP), BX
 	ADDQ         BX, BX
 	JNE          row5Add
 	VMOVUPD      Z20, (CX)
@@ -5337,13 +5992,16 @@ row0Add:
 	VMOVUPD     Z3, 192(CX)
 
 next:
-	MOVQ  ps+48(FP), CX
-	SHLQ  $0x03, CX
-	ADDQ  CX, AX
-	MOVQ  R15, CX
-	IMULQ R13, CX
-	ADDQ  CX, DX
-	SUBQ  R15, R14
-	JNE   panel
+	MOVQ    mr+8(FP), R15
+	CMPQ    R14, R15
+	CMOVQLT R14, R15
+	MOVQ    ps+48(FP), AX
+	SHLQ    $0x03, AX
+	ADDQ    (SP), AX
+	MOVQ    R15, CX
+	IMULQ   R13, CX
+	ADDQ    CX, DX
+	SUBQ    R15, R14
+	JNE     panel
 	VZEROUPPER
 	RET

@@ -17,7 +17,7 @@ func packGo[T Float](k, n int, src *T, ld int, dst *T) {
 	}
 }
 
-func stripGo32(m, _, k int, a *float32, rs, ks, _ int, b *float32, bs int, c *float32, ldc, n int, alpha, beta float32) {
+func stripGo32(m, _, k int, a *float32, rs, ks, _, _ int, b *float32, bs int, c *float32, ldc, n int, alpha, beta float32) {
 	last := m - 1
 	aa, bb := from(a, last*rs+(k-1)*ks+1), from(b, (k-1)*bs+4)
 	for i := 0; i < m; i += 4 {
@@ -79,7 +79,7 @@ func dotGo32(m, k int, a *float32, lda int, _ int, b *float32, _ int, dst *float
 	}
 }
 
-func stripGo64(m, _, k int, a *float64, rs, ks, _ int, b *float64, bs int, c *float64, ldc, n int, alpha, beta float64) {
+func stripGo64(m, _, k int, a *float64, rs, ks, _, _ int, b *float64, bs int, c *float64, ldc, n int, alpha, beta float64) {
 	last := m - 1
 	aa, bb := from(a, last*rs+(k-1)*ks+1), from(b, (k-1)*bs+4)
 	for i := 0; i < m; i += 4 {

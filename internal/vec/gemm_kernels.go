@@ -5,7 +5,7 @@ type strip[T Float] struct {
 	rows, cols int
 	// run is C = alpha*A*B + beta*C for m rows, mr <= rows at a time, and n <= cols columns; A's element (i, l) is
 	// a[i/mr*ps+i%mr*rs+l*ks], B's (l, j) is b[l*bs+j] and is read for all j < cols.
-	run func(m, mr, k int, a *T, rs, ks, ps int, b *T, bs int, c *T, ldc, n int, alpha, beta T)
+	run func(m, mr, k int, a *T, rs, ks, ps, ahead int, b *T, bs int, c *T, ldc, n int, alpha, beta T)
 	// pack copies k rows of n elements to rows of cols, with zeros behind them.
 	pack func(k, n int, src *T, ld int, dst *T)
 }

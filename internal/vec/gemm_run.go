@@ -353,7 +353,13 @@ func (a panels[T]) multiply(s *strip[T], m, k int, b *T, bs int, c *T, ldc, n in
 		_, a.mr = blocks(m, s.rows)
 		a.ps = a.mr * a.rs
 	}
-	s.run(m, a.mr, k, a.a, a.rs, a.ks, a.ps, b, bs, c, ldc, n, alpha, beta)
+	ahead := 0
+	var t T
+	size := int(unsafe.Sizeof(t))
+	if a.ks == 1 && a.rs == k {
+		ahead = (a.mr*size + 63) / 64 * 64
+	}
+	s.run(m, a.mr, k, a.a, a.rs, a.ks, a.ps, ahead, b, bs, c, ldc, n, alpha, beta)
 }
 
 // blocks returns the number of parts, nearly equal and at most size, that n is split in, and the size of all but the

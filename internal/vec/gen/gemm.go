@@ -67,7 +67,7 @@ func (g *gen) rowOfA(i int) operand.Mem {
 func (s strip) write(g *gen) {
 	width := s.vectors * g.lanes()
 	masked := s.vectors < 4
-	g.begin(s.name, "m, mr, k int, a *T, rs, ks, ps int, b *T, bs int, c *T, ldc, n int, alpha, beta T",
+	g.begin(s.name, "m, mr, k int, a *T, rs, ks, ps, ahead int, b *T, bs int, c *T, ldc, n int, alpha, beta T",
 		fmt.Sprintf("%s%d%s is C = alpha*A*B + beta*C for n <= %d columns (beta = 0: C is not read), mr <= %d rows at a time.",
 			s.name, 8*g.size, g.suffix, width, s.rows),
 		"",
@@ -105,6 +105,7 @@ func (s strip) write(g *gen) {
 		g.setMasks(rB, rA0, g.masksFor(s.vectors))
 	}
 
+	base := g.AllocLocal(8)
 	g.Label("panel")
 	g.MOVQ(g.param("mr"), rPanel)
 	g.CMPQ(rLeft, rPanel)
@@ -136,6 +137,12 @@ func (s strip) write(g *gen) {
 	}
 	for r := 1; r <= s.rows; r++ {
 		g.Label(fmt.Sprintf("rows%d", r))
+		g.MOVQ(rA, base)
+		g.bytesOf("ps", rPanel)
+		g.ADDQ(rA, rPanel)
+		g.MOVQ(g.param("ahead"), rA)
+		g.TESTQ(rA, rA) // nothing to prefetch: a line that is there
+		g.CMOVQEQ(rA0, rPanel)
 		for i := range r {
 			for v := range s.vectors {
 				g.zero(acc(i, v))
@@ -145,6 +152,11 @@ func (s strip) write(g *gen) {
 		for v, b := range bReg {
 			g.load(operand.Mem{Base: rB, Disp: v * g.bytes}, b)
 		}
+		g.PREFETCHT1(operand.Mem{Base: rPanel})
+		if g.size == 8 && s.rows*g.size > 64 {
+			g.PREFETCHT1(operand.Mem{Base: rPanel, Disp: 64})
+		}
+		g.ADDQ(rA, rPanel)
 		for i := range r {
 			a := aReg[i%len(aReg)]
 			g.broadcast(g.rowOfA(i), a)
@@ -189,8 +201,11 @@ func (s strip) write(g *gen) {
 	}
 
 	g.Label("next")
-	g.bytesOf("ps", rCount)
-	g.ADDQ(rCount, rA)
+	g.MOVQ(g.param("mr"), rPanel)
+	g.CMPQ(rLeft, rPanel)
+	g.CMOVQLT(rLeft, rPanel)
+	g.bytesOf("ps", rA)
+	g.ADDQ(base, rA)
 	g.MOVQ(rPanel, rCount)
 	g.IMULQ(rCS, rCount)
 	g.ADDQ(rCount, rC)
