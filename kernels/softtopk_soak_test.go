@@ -64,7 +64,7 @@ func soakLML[T Float](t *testing.T, rows int) {
 		}
 		if rng.IntN(20) == 0 && !leaveOut { // the start's worst case: all of the upper k but one far above
 			for i := range k - 1 {
-				x[i] += T(50 * (1 + math.Abs(scale)))
+				x[i] = T(min(math.MaxFloat32, float64(x[i])+50*(1+math.Abs(scale))))
 				used[i] = float64(x[i])
 			}
 		}
