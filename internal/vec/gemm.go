@@ -41,8 +41,7 @@ func Gemm[T Float](transA, transB bool, m, n, k int, alpha T, a []T, lda int, b 
 		g.rs, g.ks = 1, lda
 	}
 	g.run()
-	g.a, g.b, g.c, g.packed = nil, nil, nil, nil
-	gemmJobs[T]().put(g)
+	g.release()
 }
 
 // checkGemm panics if a size is negative, a stride shorter than a row or a slice shorter than its matrix.

@@ -12,10 +12,11 @@ package vec
 //		c[i*ldc+j] = fma(beta, c[i*ldc+j], alpha*sum)
 //	}}
 //
-// 16 elements of each row of b are read, whatever n is. m, mr, k and n are at least 1.
+// 16 elements of each row of b are read, whatever n is. m, mr, k and n are at least 1. Meanwhile each step of each
+// panel prefetches what next points to, which then advances by ahead bytes.
 //
 //go:noescape
-func gemm32AVX2(m int, mr int, k int, a *float32, rs int, ks int, ps int, ahead int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
+func gemm32AVX2(m int, mr int, k int, a *float32, rs int, ks int, ps int, next *float32, ahead int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
 
 // gemmNarrow32AVX2 is C = alpha*A*B + beta*C for n <= 8 columns (beta = 0: C is not read), mr <= 12 rows at a time.
 //
@@ -25,15 +26,16 @@ func gemm32AVX2(m int, mr int, k int, a *float32, rs int, ks int, ps int, ahead 
 //		c[i*ldc+j] = fma(beta, c[i*ldc+j], alpha*sum)
 //	}}
 //
-// 8 elements of each row of b are read, whatever n is. m, mr, k and n are at least 1.
+// 8 elements of each row of b are read, whatever n is. m, mr, k and n are at least 1. Meanwhile each step of each
+// panel prefetches what next points to, which then advances by ahead bytes.
 //
 //go:noescape
-func gemmNarrow32AVX2(m int, mr int, k int, a *float32, rs int, ks int, ps int, ahead int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
+func gemmNarrow32AVX2(m int, mr int, k int, a *float32, rs int, ks int, ps int, next *float32, ahead int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
 
 // gemmWide32AVX2 is gemm32AVX2 for 32 columns, no fewer, and mr <= 2.
 //
 //go:noescape
-func gemmWide32AVX2(m int, mr int, k int, a *float32, rs int, ks int, ps int, ahead int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
+func gemmWide32AVX2(m int, mr int, k int, a *float32, rs int, ks int, ps int, next *float32, ahead int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
 
 // gemm64AVX2 is C = alpha*A*B + beta*C for n <= 8 columns (beta = 0: C is not read), mr <= 6 rows at a time.
 //
@@ -43,10 +45,11 @@ func gemmWide32AVX2(m int, mr int, k int, a *float32, rs int, ks int, ps int, ah
 //		c[i*ldc+j] = fma(beta, c[i*ldc+j], alpha*sum)
 //	}}
 //
-// 8 elements of each row of b are read, whatever n is. m, mr, k and n are at least 1.
+// 8 elements of each row of b are read, whatever n is. m, mr, k and n are at least 1. Meanwhile each step of each
+// panel prefetches what next points to, which then advances by ahead bytes.
 //
 //go:noescape
-func gemm64AVX2(m int, mr int, k int, a *float64, rs int, ks int, ps int, ahead int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
+func gemm64AVX2(m int, mr int, k int, a *float64, rs int, ks int, ps int, next *float64, ahead int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
 
 // gemmNarrow64AVX2 is C = alpha*A*B + beta*C for n <= 4 columns (beta = 0: C is not read), mr <= 12 rows at a time.
 //
@@ -56,12 +59,13 @@ func gemm64AVX2(m int, mr int, k int, a *float64, rs int, ks int, ps int, ahead 
 //		c[i*ldc+j] = fma(beta, c[i*ldc+j], alpha*sum)
 //	}}
 //
-// 4 elements of each row of b are read, whatever n is. m, mr, k and n are at least 1.
+// 4 elements of each row of b are read, whatever n is. m, mr, k and n are at least 1. Meanwhile each step of each
+// panel prefetches what next points to, which then advances by ahead bytes.
 //
 //go:noescape
-func gemmNarrow64AVX2(m int, mr int, k int, a *float64, rs int, ks int, ps int, ahead int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
+func gemmNarrow64AVX2(m int, mr int, k int, a *float64, rs int, ks int, ps int, next *float64, ahead int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
 
 // gemmWide64AVX2 is gemm64AVX2 for 16 columns, no fewer, and mr <= 2.
 //
 //go:noescape
-func gemmWide64AVX2(m int, mr int, k int, a *float64, rs int, ks int, ps int, ahead int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
+func gemmWide64AVX2(m int, mr int, k int, a *float64, rs int, ks int, ps int, next *float64, ahead int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)

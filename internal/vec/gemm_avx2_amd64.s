@@ -4,22 +4,24 @@
 
 #include "textflag.h"
 
-// func gemm32AVX2(m int, mr int, k int, a *float32, rs int, ks int, ps int, ahead int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
+// func gemm32AVX2(m int, mr int, k int, a *float32, rs int, ks int, ps int, next *float32, ahead int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
 // Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·gemm32AVX2(SB), NOSPLIT, $8-112
+TEXT ·gemm32AVX2(SB), NOSPLIT, $16-120
 	MOVQ rs+32(FP), R8
 	SHLQ $0x02, R8
 	MOVQ ks+40(FP), R11
 	SHLQ $0x02, R11
-	MOVQ bs+72(FP), R12
+	MOVQ bs+80(FP), R12
 	SHLQ $0x02, R12
-	MOVQ ldc+88(FP), R13
+	MOVQ ldc+96(FP), R13
 	SHLQ $0x02, R13
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
 	MOVQ a+24(FP), AX
-	MOVQ c+80(FP), DX
+	MOVQ c+88(FP), DX
 	MOVQ m+0(FP), R14
+	MOVQ next+56(FP), R15
+	MOVQ R15, 8(SP)
 
 panel:
 	MOVQ    mr+8(FP), R15
@@ -40,26 +42,22 @@ prefetch:
 	MOVQ       k+16(FP), CX
 
 multiply:
-	MOVQ    b+64(FP), BX
-	CMPQ    R15, $0x06
-	JEQ     rows6
-	CMPQ    R15, $0x05
-	JEQ     rows5
-	CMPQ    R15, $0x04
-	JEQ     rows4
-	CMPQ    R15, $0x03
-	JEQ     rows3
-	CMPQ    R15, $0x02
-	JEQ     rows2
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
+	MOVQ   b+72(FP), BX
+	CMPQ   R15, $0x06
+	JEQ    rows6
+	CMPQ   R15, $0x05
+	JEQ    rows5
+	CMPQ   R15, $0x04
+	JEQ    rows4
+	CMPQ   R15, $0x03
+	JEQ    rows3
+	CMPQ   R15, $0x02
+	JEQ    rows2
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
 
 step1:
 	VMOVUPS      (BX), Y12
@@ -73,16 +71,17 @@ step1:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step1
-	VBROADCASTSS alpha+104(FP), Y12
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	IMUL3Q       $0x00, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Y13
-	MOVQ         n+96(FP), BX
+	VBROADCASTSS beta+116(FP), Y13
+	MOVQ         n+104(FP), BX
 	CMPQ         BX, $0x10
 	JNE          part0
-	MOVL         beta+108(FP), BX
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row0Add
 	JMP          row0Set
@@ -94,23 +93,19 @@ part0:
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
 	VMOVUPS 96(SI), Y15
-	MOVL    beta+108(FP), BX
+	MOVL    beta+116(FP), BX
 	ADDL    BX, BX
 	JNE     row0AddPart
 	JMP     row0SetPart
 
 rows2:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
 
 step2:
 	VMOVUPS      (BX), Y12
@@ -127,18 +122,19 @@ step2:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step2
-	VBROADCASTSS alpha+104(FP), Y12
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
 	VMULPS       Y12, Y3, Y3
 	IMUL3Q       $0x01, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Y13
-	MOVQ         n+96(FP), BX
+	VBROADCASTSS beta+116(FP), Y13
+	MOVQ         n+104(FP), BX
 	CMPQ         BX, $0x10
 	JNE          part1
-	MOVL         beta+108(FP), BX
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row1Add
 	JMP          row1Set
@@ -150,25 +146,21 @@ part1:
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
 	VMOVUPS 96(SI), Y15
-	MOVL    beta+108(FP), BX
+	MOVL    beta+116(FP), BX
 	ADDL    BX, BX
 	JNE     row1AddPart
 	JMP     row1SetPart
 
 rows3:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
 
 step3:
 	VMOVUPS      (BX), Y12
@@ -188,7 +180,8 @@ step3:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step3
-	VBROADCASTSS alpha+104(FP), Y12
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -197,11 +190,11 @@ step3:
 	VMULPS       Y12, Y5, Y5
 	IMUL3Q       $0x02, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Y13
-	MOVQ         n+96(FP), BX
+	VBROADCASTSS beta+116(FP), Y13
+	MOVQ         n+104(FP), BX
 	CMPQ         BX, $0x10
 	JNE          part2
-	MOVL         beta+108(FP), BX
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row2Add
 	JMP          row2Set
@@ -213,27 +206,23 @@ part2:
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
 	VMOVUPS 96(SI), Y15
-	MOVL    beta+108(FP), BX
+	MOVL    beta+116(FP), BX
 	ADDL    BX, BX
 	JNE     row2AddPart
 	JMP     row2SetPart
 
 rows4:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
-	VXORPS  Y6, Y6, Y6
-	VXORPS  Y7, Y7, Y7
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
 
 step4:
 	VMOVUPS      (BX), Y12
@@ -256,7 +245,8 @@ step4:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step4
-	VBROADCASTSS alpha+104(FP), Y12
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -267,11 +257,11 @@ step4:
 	VMULPS       Y12, Y7, Y7
 	IMUL3Q       $0x03, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Y13
-	MOVQ         n+96(FP), BX
+	VBROADCASTSS beta+116(FP), Y13
+	MOVQ         n+104(FP), BX
 	CMPQ         BX, $0x10
 	JNE          part3
-	MOVL         beta+108(FP), BX
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row3Add
 	JMP          row3Set
@@ -283,29 +273,25 @@ part3:
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
 	VMOVUPS 96(SI), Y15
-	MOVL    beta+108(FP), BX
+	MOVL    beta+116(FP), BX
 	ADDL    BX, BX
 	JNE     row3AddPart
 	JMP     row3SetPart
 
 rows5:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
-	VXORPS  Y6, Y6, Y6
-	VXORPS  Y7, Y7, Y7
-	VXORPS  Y8, Y8, Y8
-	VXORPS  Y9, Y9, Y9
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
 
 step5:
 	VMOVUPS      (BX), Y12
@@ -331,7 +317,8 @@ step5:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step5
-	VBROADCASTSS alpha+104(FP), Y12
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -344,11 +331,11 @@ step5:
 	VMULPS       Y12, Y9, Y9
 	IMUL3Q       $0x04, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Y13
-	MOVQ         n+96(FP), BX
+	VBROADCASTSS beta+116(FP), Y13
+	MOVQ         n+104(FP), BX
 	CMPQ         BX, $0x10
 	JNE          part4
-	MOVL         beta+108(FP), BX
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row4Add
 	JMP          row4Set
@@ -360,31 +347,27 @@ part4:
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
 	VMOVUPS 96(SI), Y15
-	MOVL    beta+108(FP), BX
+	MOVL    beta+116(FP), BX
 	ADDL    BX, BX
 	JNE     row4AddPart
 	JMP     row4SetPart
 
 rows6:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
-	VXORPS  Y6, Y6, Y6
-	VXORPS  Y7, Y7, Y7
-	VXORPS  Y8, Y8, Y8
-	VXORPS  Y9, Y9, Y9
-	VXORPS  Y10, Y10, Y10
-	VXORPS  Y11, Y11, Y11
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
 
 step6:
 	VMOVUPS      (BX), Y12
@@ -413,7 +396,8 @@ step6:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step6
-	VBROADCASTSS alpha+104(FP), Y12
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -428,11 +412,11 @@ step6:
 	VMULPS       Y12, Y11, Y11
 	IMUL3Q       $0x05, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Y13
-	MOVQ         n+96(FP), BX
+	VBROADCASTSS beta+116(FP), Y13
+	MOVQ         n+104(FP), BX
 	CMPQ         BX, $0x10
 	JNE          part5
-	MOVL         beta+108(FP), BX
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row5Add
 	JMP          row5Set
@@ -444,7 +428,7 @@ part5:
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
 	VMOVUPS 96(SI), Y15
-	MOVL    beta+108(FP), BX
+	MOVL    beta+116(FP), BX
 	ADDL    BX, BX
 	JNE     row5AddPart
 	JMP     row5SetPart
@@ -637,22 +621,24 @@ DATA laneMaskAVX2<>+112(SB)/8, $0x0000000000000000
 DATA laneMaskAVX2<>+120(SB)/8, $0x0000000000000000
 GLOBL laneMaskAVX2<>(SB), RODATA|NOPTR, $128
 
-// func gemmNarrow32AVX2(m int, mr int, k int, a *float32, rs int, ks int, ps int, ahead int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
+// func gemmNarrow32AVX2(m int, mr int, k int, a *float32, rs int, ks int, ps int, next *float32, ahead int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
 // Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·gemmNarrow32AVX2(SB), NOSPLIT, $8-112
+TEXT ·gemmNarrow32AVX2(SB), NOSPLIT, $16-120
 	MOVQ rs+32(FP), R8
 	SHLQ $0x02, R8
 	MOVQ ks+40(FP), R11
 	SHLQ $0x02, R11
-	MOVQ bs+72(FP), R12
+	MOVQ bs+80(FP), R12
 	SHLQ $0x02, R12
-	MOVQ ldc+88(FP), R13
+	MOVQ ldc+96(FP), R13
 	SHLQ $0x02, R13
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
 	MOVQ a+24(FP), AX
-	MOVQ c+80(FP), DX
+	MOVQ c+88(FP), DX
 	MOVQ m+0(FP), R14
+	MOVQ next+56(FP), R15
+	MOVQ R15, 8(SP)
 
 panel:
 	MOVQ    mr+8(FP), R15
@@ -675,37 +661,33 @@ prefetch:
 	MOVQ       k+16(FP), CX
 
 multiply:
-	MOVQ    b+64(FP), BX
-	CMPQ    R15, $0x0c
-	JEQ     rows12
-	CMPQ    R15, $0x0b
-	JEQ     rows11
-	CMPQ    R15, $0x0a
-	JEQ     rows10
-	CMPQ    R15, $0x09
-	JEQ     rows9
-	CMPQ    R15, $0x08
-	JEQ     rows8
-	CMPQ    R15, $0x07
-	JEQ     rows7
-	CMPQ    R15, $0x06
-	JEQ     rows6
-	CMPQ    R15, $0x05
-	JEQ     rows5
-	CMPQ    R15, $0x04
-	JEQ     rows4
-	CMPQ    R15, $0x03
-	JEQ     rows3
-	CMPQ    R15, $0x02
-	JEQ     rows2
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VXORPS  Y0, Y0, Y0
+	MOVQ   b+72(FP), BX
+	CMPQ   R15, $0x0c
+	JEQ    rows12
+	CMPQ   R15, $0x0b
+	JEQ    rows11
+	CMPQ   R15, $0x0a
+	JEQ    rows10
+	CMPQ   R15, $0x09
+	JEQ    rows9
+	CMPQ   R15, $0x08
+	JEQ    rows8
+	CMPQ   R15, $0x07
+	JEQ    rows7
+	CMPQ   R15, $0x06
+	JEQ    rows6
+	CMPQ   R15, $0x05
+	JEQ    rows5
+	CMPQ   R15, $0x04
+	JEQ    rows4
+	CMPQ   R15, $0x03
+	JEQ    rows3
+	CMPQ   R15, $0x02
+	JEQ    rows2
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VXORPS Y0, Y0, Y0
 
 step1:
 	VMOVUPS      (BX), Y12
@@ -717,15 +699,16 @@ step1:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step1
-	VBROADCASTSS alpha+104(FP), Y12
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	IMUL3Q       $0x00, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Y13
-	MOVQ         n+96(FP), BX
+	VBROADCASTSS beta+116(FP), Y13
+	MOVQ         n+104(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part0
-	MOVL         beta+108(FP), BX
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row0Add
 	JMP          row0Set
@@ -736,21 +719,17 @@ part0:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVL    beta+108(FP), BX
+	MOVL    beta+116(FP), BX
 	ADDL    BX, BX
 	JNE     row0AddPart
 	JMP     row0SetPart
 
 rows2:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
 
 step2:
 	VMOVUPS      (BX), Y12
@@ -764,16 +743,17 @@ step2:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step2
-	VBROADCASTSS alpha+104(FP), Y12
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	IMUL3Q       $0x01, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Y13
-	MOVQ         n+96(FP), BX
+	VBROADCASTSS beta+116(FP), Y13
+	MOVQ         n+104(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part1
-	MOVL         beta+108(FP), BX
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row1Add
 	JMP          row1Set
@@ -784,22 +764,18 @@ part1:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVL    beta+108(FP), BX
+	MOVL    beta+116(FP), BX
 	ADDL    BX, BX
 	JNE     row1AddPart
 	JMP     row1SetPart
 
 rows3:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
 
 step3:
 	VMOVUPS      (BX), Y12
@@ -815,17 +791,18 @@ step3:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step3
-	VBROADCASTSS alpha+104(FP), Y12
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
 	IMUL3Q       $0x02, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Y13
-	MOVQ         n+96(FP), BX
+	VBROADCASTSS beta+116(FP), Y13
+	MOVQ         n+104(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part2
-	MOVL         beta+108(FP), BX
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row2Add
 	JMP          row2Set
@@ -836,23 +813,19 @@ part2:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVL    beta+108(FP), BX
+	MOVL    beta+116(FP), BX
 	ADDL    BX, BX
 	JNE     row2AddPart
 	JMP     row2SetPart
 
 rows4:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
 
 step4:
 	VMOVUPS      (BX), Y12
@@ -870,18 +843,19 @@ step4:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step4
-	VBROADCASTSS alpha+104(FP), Y12
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
 	VMULPS       Y12, Y3, Y3
 	IMUL3Q       $0x03, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Y13
-	MOVQ         n+96(FP), BX
+	VBROADCASTSS beta+116(FP), Y13
+	MOVQ         n+104(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part3
-	MOVL         beta+108(FP), BX
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row3Add
 	JMP          row3Set
@@ -892,24 +866,20 @@ part3:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVL    beta+108(FP), BX
+	MOVL    beta+116(FP), BX
 	ADDL    BX, BX
 	JNE     row3AddPart
 	JMP     row3SetPart
 
 rows5:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
 
 step5:
 	VMOVUPS      (BX), Y12
@@ -929,7 +899,8 @@ step5:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step5
-	VBROADCASTSS alpha+104(FP), Y12
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -937,11 +908,11 @@ step5:
 	VMULPS       Y12, Y4, Y4
 	IMUL3Q       $0x04, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Y13
-	MOVQ         n+96(FP), BX
+	VBROADCASTSS beta+116(FP), Y13
+	MOVQ         n+104(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part4
-	MOVL         beta+108(FP), BX
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row4Add
 	JMP          row4Set
@@ -952,25 +923,21 @@ part4:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVL    beta+108(FP), BX
+	MOVL    beta+116(FP), BX
 	ADDL    BX, BX
 	JNE     row4AddPart
 	JMP     row4SetPart
 
 rows6:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
 
 step6:
 	VMOVUPS      (BX), Y12
@@ -992,7 +959,8 @@ step6:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step6
-	VBROADCASTSS alpha+104(FP), Y12
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -1001,11 +969,11 @@ step6:
 	VMULPS       Y12, Y5, Y5
 	IMUL3Q       $0x05, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Y13
-	MOVQ         n+96(FP), BX
+	VBROADCASTSS beta+116(FP), Y13
+	MOVQ         n+104(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part5
-	MOVL         beta+108(FP), BX
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row5Add
 	JMP          row5Set
@@ -1016,26 +984,22 @@ part5:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVL    beta+108(FP), BX
+	MOVL    beta+116(FP), BX
 	ADDL    BX, BX
 	JNE     row5AddPart
 	JMP     row5SetPart
 
 rows7:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
-	VXORPS  Y6, Y6, Y6
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
 
 step7:
 	VMOVUPS      (BX), Y12
@@ -1059,7 +1023,8 @@ step7:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step7
-	VBROADCASTSS alpha+104(FP), Y12
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -1069,11 +1034,11 @@ step7:
 	VMULPS       Y12, Y6, Y6
 	IMUL3Q       $0x06, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Y13
-	MOVQ         n+96(FP), BX
+	VBROADCASTSS beta+116(FP), Y13
+	MOVQ         n+104(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part6
-	MOVL         beta+108(FP), BX
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row6Add
 	JMP          row6Set
@@ -1084,27 +1049,23 @@ part6:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVL    beta+108(FP), BX
+	MOVL    beta+116(FP), BX
 	ADDL    BX, BX
 	JNE     row6AddPart
 	JMP     row6SetPart
 
 rows8:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
-	VXORPS  Y6, Y6, Y6
-	VXORPS  Y7, Y7, Y7
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
 
 step8:
 	VMOVUPS      (BX), Y12
@@ -1131,7 +1092,8 @@ step8:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step8
-	VBROADCASTSS alpha+104(FP), Y12
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -1142,11 +1104,11 @@ step8:
 	VMULPS       Y12, Y7, Y7
 	IMUL3Q       $0x07, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Y13
-	MOVQ         n+96(FP), BX
+	VBROADCASTSS beta+116(FP), Y13
+	MOVQ         n+104(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part7
-	MOVL         beta+108(FP), BX
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row7Add
 	JMP          row7Set
@@ -1157,28 +1119,24 @@ part7:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVL    beta+108(FP), BX
+	MOVL    beta+116(FP), BX
 	ADDL    BX, BX
 	JNE     row7AddPart
 	JMP     row7SetPart
 
 rows9:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
-	VXORPS  Y6, Y6, Y6
-	VXORPS  Y7, Y7, Y7
-	VXORPS  Y8, Y8, Y8
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
 
 step9:
 	VMOVUPS      (BX), Y12
@@ -1207,7 +1165,8 @@ step9:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step9
-	VBROADCASTSS alpha+104(FP), Y12
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -1219,11 +1178,11 @@ step9:
 	VMULPS       Y12, Y8, Y8
 	IMUL3Q       $0x08, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Y13
-	MOVQ         n+96(FP), BX
+	VBROADCASTSS beta+116(FP), Y13
+	MOVQ         n+104(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part8
-	MOVL         beta+108(FP), BX
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row8Add
 	JMP          row8Set
@@ -1234,29 +1193,25 @@ part8:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVL    beta+108(FP), BX
+	MOVL    beta+116(FP), BX
 	ADDL    BX, BX
 	JNE     row8AddPart
 	JMP     row8SetPart
 
 rows10:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
-	VXORPS  Y6, Y6, Y6
-	VXORPS  Y7, Y7, Y7
-	VXORPS  Y8, Y8, Y8
-	VXORPS  Y9, Y9, Y9
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
 
 step10:
 	VMOVUPS      (BX), Y12
@@ -1287,7 +1242,8 @@ step10:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step10
-	VBROADCASTSS alpha+104(FP), Y12
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -1300,11 +1256,11 @@ step10:
 	VMULPS       Y12, Y9, Y9
 	IMUL3Q       $0x09, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Y13
-	MOVQ         n+96(FP), BX
+	VBROADCASTSS beta+116(FP), Y13
+	MOVQ         n+104(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part9
-	MOVL         beta+108(FP), BX
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row9Add
 	JMP          row9Set
@@ -1315,30 +1271,26 @@ part9:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVL    beta+108(FP), BX
+	MOVL    beta+116(FP), BX
 	ADDL    BX, BX
 	JNE     row9AddPart
 	JMP     row9SetPart
 
 rows11:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
-	VXORPS  Y6, Y6, Y6
-	VXORPS  Y7, Y7, Y7
-	VXORPS  Y8, Y8, Y8
-	VXORPS  Y9, Y9, Y9
-	VXORPS  Y10, Y10, Y10
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
 
 step11:
 	VMOVUPS      (BX), Y12
@@ -1371,7 +1323,8 @@ step11:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step11
-	VBROADCASTSS alpha+104(FP), Y12
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -1385,11 +1338,11 @@ step11:
 	VMULPS       Y12, Y10, Y10
 	IMUL3Q       $0x0a, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Y13
-	MOVQ         n+96(FP), BX
+	VBROADCASTSS beta+116(FP), Y13
+	MOVQ         n+104(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part10
-	MOVL         beta+108(FP), BX
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row10Add
 	JMP          row10Set
@@ -1400,31 +1353,27 @@ part10:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVL    beta+108(FP), BX
+	MOVL    beta+116(FP), BX
 	ADDL    BX, BX
 	JNE     row10AddPart
 	JMP     row10SetPart
 
 rows12:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
-	VXORPS  Y6, Y6, Y6
-	VXORPS  Y7, Y7, Y7
-	VXORPS  Y8, Y8, Y8
-	VXORPS  Y9, Y9, Y9
-	VXORPS  Y10, Y10, Y10
-	VXORPS  Y11, Y11, Y11
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
 
 step12:
 	VMOVUPS      (BX), Y12
@@ -1459,7 +1408,8 @@ step12:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step12
-	VBROADCASTSS alpha+104(FP), Y12
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Y12
 	VMULPS       Y12, Y0, Y0
 	VMULPS       Y12, Y1, Y1
 	VMULPS       Y12, Y2, Y2
@@ -1474,11 +1424,11 @@ step12:
 	VMULPS       Y12, Y11, Y11
 	IMUL3Q       $0x0b, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Y13
-	MOVQ         n+96(FP), BX
+	VBROADCASTSS beta+116(FP), Y13
+	MOVQ         n+104(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part11
-	MOVL         beta+108(FP), BX
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row11Add
 	JMP          row11Set
@@ -1489,7 +1439,7 @@ part11:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVL    beta+108(FP), BX
+	MOVL    beta+116(FP), BX
 	ADDL    BX, BX
 	JNE     row11AddPart
 	JMP     row11SetPart
@@ -1736,22 +1686,24 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmWide32AVX2(m int, mr int, k int, a *float32, rs int, ks int, ps int, ahead int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
+// func gemmWide32AVX2(m int, mr int, k int, a *float32, rs int, ks int, ps int, next *float32, ahead int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
 // Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·gemmWide32AVX2(SB), NOSPLIT, $8-112
+TEXT ·gemmWide32AVX2(SB), NOSPLIT, $16-120
 	MOVQ rs+32(FP), R8
 	SHLQ $0x02, R8
 	MOVQ ks+40(FP), R11
 	SHLQ $0x02, R11
-	MOVQ bs+72(FP), R12
+	MOVQ bs+80(FP), R12
 	SHLQ $0x02, R12
-	MOVQ ldc+88(FP), R13
+	MOVQ ldc+96(FP), R13
 	SHLQ $0x02, R13
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
 	MOVQ a+24(FP), AX
-	MOVQ c+80(FP), DX
+	MOVQ c+88(FP), DX
 	MOVQ m+0(FP), R14
+	MOVQ next+56(FP), R15
+	MOVQ R15, 8(SP)
 
 panel:
 	MOVQ    mr+8(FP), R15
@@ -1773,20 +1725,16 @@ prefetch:
 	MOVQ       k+16(FP), CX
 
 multiply:
-	MOVQ    b+64(FP), BX
-	CMPQ    R15, $0x02
-	JEQ     rows2
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
+	MOVQ   b+72(FP), BX
+	CMPQ   R15, $0x02
+	JEQ    rows2
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
 
 step1:
 	VMOVUPS      (BX), Y8
@@ -1804,35 +1752,32 @@ step1:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step1
-	VBROADCASTSS alpha+104(FP), Y8
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMULPS       Y8, Y1, Y1
 	VMULPS       Y8, Y2, Y2
 	VMULPS       Y8, Y3, Y3
 	IMUL3Q       $0x00, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Y9
-	MOVL         beta+108(FP), BX
+	VBROADCASTSS beta+116(FP), Y9
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row0Add
 	JMP          row0Set
 
 rows2:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
-	VXORPS  Y6, Y6, Y6
-	VXORPS  Y7, Y7, Y7
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
 
 step2:
 	VMOVUPS      (BX), Y8
@@ -1855,7 +1800,8 @@ step2:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step2
-	VBROADCASTSS alpha+104(FP), Y8
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Y8
 	VMULPS       Y8, Y0, Y0
 	VMULPS       Y8, Y1, Y1
 	VMULPS       Y8, Y2, Y2
@@ -1866,8 +1812,8 @@ step2:
 	VMULPS       Y8, Y7, Y7
 	IMUL3Q       $0x01, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Y9
-	MOVL         beta+108(FP), BX
+	VBROADCASTSS beta+116(FP), Y9
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row1Add
 	VMOVUPS      Y4, (CX)
@@ -1919,22 +1865,24 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemm64AVX2(m int, mr int, k int, a *float64, rs int, ks int, ps int, ahead int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
+// func gemm64AVX2(m int, mr int, k int, a *float64, rs int, ks int, ps int, next *float64, ahead int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
 // Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·gemm64AVX2(SB), NOSPLIT, $8-120
+TEXT ·gemm64AVX2(SB), NOSPLIT, $16-128
 	MOVQ rs+32(FP), R8
 	SHLQ $0x03, R8
 	MOVQ ks+40(FP), R11
 	SHLQ $0x03, R11
-	MOVQ bs+72(FP), R12
+	MOVQ bs+80(FP), R12
 	SHLQ $0x03, R12
-	MOVQ ldc+88(FP), R13
+	MOVQ ldc+96(FP), R13
 	SHLQ $0x03, R13
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
 	MOVQ a+24(FP), AX
-	MOVQ c+80(FP), DX
+	MOVQ c+88(FP), DX
 	MOVQ m+0(FP), R14
+	MOVQ next+56(FP), R15
+	MOVQ R15, 8(SP)
 
 panel:
 	MOVQ    mr+8(FP), R15
@@ -1955,26 +1903,22 @@ prefetch:
 	MOVQ       k+16(FP), CX
 
 multiply:
-	MOVQ    b+64(FP), BX
-	CMPQ    R15, $0x06
-	JEQ     rows6
-	CMPQ    R15, $0x05
-	JEQ     rows5
-	CMPQ    R15, $0x04
-	JEQ     rows4
-	CMPQ    R15, $0x03
-	JEQ     rows3
-	CMPQ    R15, $0x02
-	JEQ     rows2
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
+	MOVQ   b+72(FP), BX
+	CMPQ   R15, $0x06
+	JEQ    rows6
+	CMPQ   R15, $0x05
+	JEQ    rows5
+	CMPQ   R15, $0x04
+	JEQ    rows4
+	CMPQ   R15, $0x03
+	JEQ    rows3
+	CMPQ   R15, $0x02
+	JEQ    rows2
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
 
 step1:
 	VMOVUPD      (BX), Y12
@@ -1988,16 +1932,17 @@ step1:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step1
-	VBROADCASTSD alpha+104(FP), Y12
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	IMUL3Q       $0x00, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Y13
-	MOVQ         n+96(FP), BX
+	VBROADCASTSD beta+120(FP), Y13
+	MOVQ         n+104(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part0
-	MOVQ         beta+112(FP), BX
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row0Add
 	JMP          row0Set
@@ -2009,23 +1954,19 @@ part0:
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
 	VMOVUPS 96(SI), Y15
-	MOVQ    beta+112(FP), BX
+	MOVQ    beta+120(FP), BX
 	ADDQ    BX, BX
 	JNE     row0AddPart
 	JMP     row0SetPart
 
 rows2:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
 
 step2:
 	VMOVUPD      (BX), Y12
@@ -2042,18 +1983,19 @@ step2:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step2
-	VBROADCASTSD alpha+104(FP), Y12
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
 	VMULPD       Y12, Y3, Y3
 	IMUL3Q       $0x01, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Y13
-	MOVQ         n+96(FP), BX
+	VBROADCASTSD beta+120(FP), Y13
+	MOVQ         n+104(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part1
-	MOVQ         beta+112(FP), BX
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row1Add
 	JMP          row1Set
@@ -2065,25 +2007,21 @@ part1:
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
 	VMOVUPS 96(SI), Y15
-	MOVQ    beta+112(FP), BX
+	MOVQ    beta+120(FP), BX
 	ADDQ    BX, BX
 	JNE     row1AddPart
 	JMP     row1SetPart
 
 rows3:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
 
 step3:
 	VMOVUPD      (BX), Y12
@@ -2103,7 +2041,8 @@ step3:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step3
-	VBROADCASTSD alpha+104(FP), Y12
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
@@ -2112,11 +2051,11 @@ step3:
 	VMULPD       Y12, Y5, Y5
 	IMUL3Q       $0x02, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Y13
-	MOVQ         n+96(FP), BX
+	VBROADCASTSD beta+120(FP), Y13
+	MOVQ         n+104(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part2
-	MOVQ         beta+112(FP), BX
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row2Add
 	JMP          row2Set
@@ -2128,27 +2067,23 @@ part2:
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
 	VMOVUPS 96(SI), Y15
-	MOVQ    beta+112(FP), BX
+	MOVQ    beta+120(FP), BX
 	ADDQ    BX, BX
 	JNE     row2AddPart
 	JMP     row2SetPart
 
 rows4:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
-	VXORPS  Y6, Y6, Y6
-	VXORPS  Y7, Y7, Y7
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
 
 step4:
 	VMOVUPD      (BX), Y12
@@ -2171,7 +2106,8 @@ step4:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step4
-	VBROADCASTSD alpha+104(FP), Y12
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
@@ -2182,11 +2118,11 @@ step4:
 	VMULPD       Y12, Y7, Y7
 	IMUL3Q       $0x03, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Y13
-	MOVQ         n+96(FP), BX
+	VBROADCASTSD beta+120(FP), Y13
+	MOVQ         n+104(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part3
-	MOVQ         beta+112(FP), BX
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row3Add
 	JMP          row3Set
@@ -2198,29 +2134,25 @@ part3:
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
 	VMOVUPS 96(SI), Y15
-	MOVQ    beta+112(FP), BX
+	MOVQ    beta+120(FP), BX
 	ADDQ    BX, BX
 	JNE     row3AddPart
 	JMP     row3SetPart
 
 rows5:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
-	VXORPS  Y6, Y6, Y6
-	VXORPS  Y7, Y7, Y7
-	VXORPS  Y8, Y8, Y8
-	VXORPS  Y9, Y9, Y9
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
 
 step5:
 	VMOVUPD      (BX), Y12
@@ -2246,7 +2178,8 @@ step5:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step5
-	VBROADCASTSD alpha+104(FP), Y12
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
@@ -2259,11 +2192,11 @@ step5:
 	VMULPD       Y12, Y9, Y9
 	IMUL3Q       $0x04, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Y13
-	MOVQ         n+96(FP), BX
+	VBROADCASTSD beta+120(FP), Y13
+	MOVQ         n+104(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part4
-	MOVQ         beta+112(FP), BX
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row4Add
 	JMP          row4Set
@@ -2275,31 +2208,27 @@ part4:
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
 	VMOVUPS 96(SI), Y15
-	MOVQ    beta+112(FP), BX
+	MOVQ    beta+120(FP), BX
 	ADDQ    BX, BX
 	JNE     row4AddPart
 	JMP     row4SetPart
 
 rows6:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
-	VXORPS  Y6, Y6, Y6
-	VXORPS  Y7, Y7, Y7
-	VXORPS  Y8, Y8, Y8
-	VXORPS  Y9, Y9, Y9
-	VXORPS  Y10, Y10, Y10
-	VXORPS  Y11, Y11, Y11
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
 
 step6:
 	VMOVUPD      (BX), Y12
@@ -2328,7 +2257,8 @@ step6:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step6
-	VBROADCASTSD alpha+104(FP), Y12
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
@@ -2343,11 +2273,11 @@ step6:
 	VMULPD       Y12, Y11, Y11
 	IMUL3Q       $0x05, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Y13
-	MOVQ         n+96(FP), BX
+	VBROADCASTSD beta+120(FP), Y13
+	MOVQ         n+104(FP), BX
 	CMPQ         BX, $0x08
 	JNE          part5
-	MOVQ         beta+112(FP), BX
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row5Add
 	JMP          row5Set
@@ -2359,7 +2289,7 @@ part5:
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
 	VMOVUPS 96(SI), Y15
-	MOVQ    beta+112(FP), BX
+	MOVQ    beta+120(FP), BX
 	ADDQ    BX, BX
 	JNE     row5AddPart
 	JMP     row5SetPart
@@ -2534,22 +2464,24 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmNarrow64AVX2(m int, mr int, k int, a *float64, rs int, ks int, ps int, ahead int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
+// func gemmNarrow64AVX2(m int, mr int, k int, a *float64, rs int, ks int, ps int, next *float64, ahead int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
 // Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·gemmNarrow64AVX2(SB), NOSPLIT, $8-120
+TEXT ·gemmNarrow64AVX2(SB), NOSPLIT, $16-128
 	MOVQ rs+32(FP), R8
 	SHLQ $0x03, R8
 	MOVQ ks+40(FP), R11
 	SHLQ $0x03, R11
-	MOVQ bs+72(FP), R12
+	MOVQ bs+80(FP), R12
 	SHLQ $0x03, R12
-	MOVQ ldc+88(FP), R13
+	MOVQ ldc+96(FP), R13
 	SHLQ $0x03, R13
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
 	MOVQ a+24(FP), AX
-	MOVQ c+80(FP), DX
+	MOVQ c+88(FP), DX
 	MOVQ m+0(FP), R14
+	MOVQ next+56(FP), R15
+	MOVQ R15, 8(SP)
 
 panel:
 	MOVQ    mr+8(FP), R15
@@ -2572,37 +2504,33 @@ prefetch:
 	MOVQ       k+16(FP), CX
 
 multiply:
-	MOVQ    b+64(FP), BX
-	CMPQ    R15, $0x0c
-	JEQ     rows12
-	CMPQ    R15, $0x0b
-	JEQ     rows11
-	CMPQ    R15, $0x0a
-	JEQ     rows10
-	CMPQ    R15, $0x09
-	JEQ     rows9
-	CMPQ    R15, $0x08
-	JEQ     rows8
-	CMPQ    R15, $0x07
-	JEQ     rows7
-	CMPQ    R15, $0x06
-	JEQ     rows6
-	CMPQ    R15, $0x05
-	JEQ     rows5
-	CMPQ    R15, $0x04
-	JEQ     rows4
-	CMPQ    R15, $0x03
-	JEQ     rows3
-	CMPQ    R15, $0x02
-	JEQ     rows2
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VXORPS  Y0, Y0, Y0
+	MOVQ   b+72(FP), BX
+	CMPQ   R15, $0x0c
+	JEQ    rows12
+	CMPQ   R15, $0x0b
+	JEQ    rows11
+	CMPQ   R15, $0x0a
+	JEQ    rows10
+	CMPQ   R15, $0x09
+	JEQ    rows9
+	CMPQ   R15, $0x08
+	JEQ    rows8
+	CMPQ   R15, $0x07
+	JEQ    rows7
+	CMPQ   R15, $0x06
+	JEQ    rows6
+	CMPQ   R15, $0x05
+	JEQ    rows5
+	CMPQ   R15, $0x04
+	JEQ    rows4
+	CMPQ   R15, $0x03
+	JEQ    rows3
+	CMPQ   R15, $0x02
+	JEQ    rows2
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VXORPS Y0, Y0, Y0
 
 step1:
 	VMOVUPD      (BX), Y12
@@ -2615,15 +2543,16 @@ step1:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step1
-	VBROADCASTSD alpha+104(FP), Y12
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	IMUL3Q       $0x00, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Y13
-	MOVQ         n+96(FP), BX
+	VBROADCASTSD beta+120(FP), Y13
+	MOVQ         n+104(FP), BX
 	CMPQ         BX, $0x04
 	JNE          part0
-	MOVQ         beta+112(FP), BX
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row0Add
 	JMP          row0Set
@@ -2634,21 +2563,17 @@ part0:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVQ    beta+112(FP), BX
+	MOVQ    beta+120(FP), BX
 	ADDQ    BX, BX
 	JNE     row0AddPart
 	JMP     row0SetPart
 
 rows2:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
 
 step2:
 	VMOVUPD      (BX), Y12
@@ -2663,16 +2588,17 @@ step2:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step2
-	VBROADCASTSD alpha+104(FP), Y12
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	IMUL3Q       $0x01, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Y13
-	MOVQ         n+96(FP), BX
+	VBROADCASTSD beta+120(FP), Y13
+	MOVQ         n+104(FP), BX
 	CMPQ         BX, $0x04
 	JNE          part1
-	MOVQ         beta+112(FP), BX
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row1Add
 	JMP          row1Set
@@ -2683,22 +2609,18 @@ part1:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVQ    beta+112(FP), BX
+	MOVQ    beta+120(FP), BX
 	ADDQ    BX, BX
 	JNE     row1AddPart
 	JMP     row1SetPart
 
 rows3:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
 
 step3:
 	VMOVUPD      (BX), Y12
@@ -2715,17 +2637,18 @@ step3:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step3
-	VBROADCASTSD alpha+104(FP), Y12
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
 	IMUL3Q       $0x02, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Y13
-	MOVQ         n+96(FP), BX
+	VBROADCASTSD beta+120(FP), Y13
+	MOVQ         n+104(FP), BX
 	CMPQ         BX, $0x04
 	JNE          part2
-	MOVQ         beta+112(FP), BX
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row2Add
 	JMP          row2Set
@@ -2736,23 +2659,19 @@ part2:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVQ    beta+112(FP), BX
+	MOVQ    beta+120(FP), BX
 	ADDQ    BX, BX
 	JNE     row2AddPart
 	JMP     row2SetPart
 
 rows4:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
 
 step4:
 	VMOVUPD      (BX), Y12
@@ -2771,18 +2690,19 @@ step4:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step4
-	VBROADCASTSD alpha+104(FP), Y12
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
 	VMULPD       Y12, Y3, Y3
 	IMUL3Q       $0x03, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Y13
-	MOVQ         n+96(FP), BX
+	VBROADCASTSD beta+120(FP), Y13
+	MOVQ         n+104(FP), BX
 	CMPQ         BX, $0x04
 	JNE          part3
-	MOVQ         beta+112(FP), BX
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row3Add
 	JMP          row3Set
@@ -2793,24 +2713,20 @@ part3:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVQ    beta+112(FP), BX
+	MOVQ    beta+120(FP), BX
 	ADDQ    BX, BX
 	JNE     row3AddPart
 	JMP     row3SetPart
 
 rows5:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
 
 step5:
 	VMOVUPD      (BX), Y12
@@ -2831,7 +2747,8 @@ step5:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step5
-	VBROADCASTSD alpha+104(FP), Y12
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
@@ -2839,11 +2756,11 @@ step5:
 	VMULPD       Y12, Y4, Y4
 	IMUL3Q       $0x04, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Y13
-	MOVQ         n+96(FP), BX
+	VBROADCASTSD beta+120(FP), Y13
+	MOVQ         n+104(FP), BX
 	CMPQ         BX, $0x04
 	JNE          part4
-	MOVQ         beta+112(FP), BX
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row4Add
 	JMP          row4Set
@@ -2854,25 +2771,21 @@ part4:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVQ    beta+112(FP), BX
+	MOVQ    beta+120(FP), BX
 	ADDQ    BX, BX
 	JNE     row4AddPart
 	JMP     row4SetPart
 
 rows6:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
 
 step6:
 	VMOVUPD      (BX), Y12
@@ -2895,7 +2808,8 @@ step6:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step6
-	VBROADCASTSD alpha+104(FP), Y12
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
@@ -2904,11 +2818,11 @@ step6:
 	VMULPD       Y12, Y5, Y5
 	IMUL3Q       $0x05, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Y13
-	MOVQ         n+96(FP), BX
+	VBROADCASTSD beta+120(FP), Y13
+	MOVQ         n+104(FP), BX
 	CMPQ         BX, $0x04
 	JNE          part5
-	MOVQ         beta+112(FP), BX
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row5Add
 	JMP          row5Set
@@ -2919,26 +2833,22 @@ part5:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVQ    beta+112(FP), BX
+	MOVQ    beta+120(FP), BX
 	ADDQ    BX, BX
 	JNE     row5AddPart
 	JMP     row5SetPart
 
 rows7:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
-	VXORPS  Y6, Y6, Y6
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
 
 step7:
 	VMOVUPD      (BX), Y12
@@ -2963,7 +2873,8 @@ step7:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step7
-	VBROADCASTSD alpha+104(FP), Y12
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
@@ -2973,11 +2884,11 @@ step7:
 	VMULPD       Y12, Y6, Y6
 	IMUL3Q       $0x06, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Y13
-	MOVQ         n+96(FP), BX
+	VBROADCASTSD beta+120(FP), Y13
+	MOVQ         n+104(FP), BX
 	CMPQ         BX, $0x04
 	JNE          part6
-	MOVQ         beta+112(FP), BX
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row6Add
 	JMP          row6Set
@@ -2988,27 +2899,23 @@ part6:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVQ    beta+112(FP), BX
+	MOVQ    beta+120(FP), BX
 	ADDQ    BX, BX
 	JNE     row6AddPart
 	JMP     row6SetPart
 
 rows8:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
-	VXORPS  Y6, Y6, Y6
-	VXORPS  Y7, Y7, Y7
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
 
 step8:
 	VMOVUPD      (BX), Y12
@@ -3036,7 +2943,8 @@ step8:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step8
-	VBROADCASTSD alpha+104(FP), Y12
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
@@ -3047,11 +2955,11 @@ step8:
 	VMULPD       Y12, Y7, Y7
 	IMUL3Q       $0x07, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Y13
-	MOVQ         n+96(FP), BX
+	VBROADCASTSD beta+120(FP), Y13
+	MOVQ         n+104(FP), BX
 	CMPQ         BX, $0x04
 	JNE          part7
-	MOVQ         beta+112(FP), BX
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row7Add
 	JMP          row7Set
@@ -3062,28 +2970,24 @@ part7:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVQ    beta+112(FP), BX
+	MOVQ    beta+120(FP), BX
 	ADDQ    BX, BX
 	JNE     row7AddPart
 	JMP     row7SetPart
 
 rows9:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
-	VXORPS  Y6, Y6, Y6
-	VXORPS  Y7, Y7, Y7
-	VXORPS  Y8, Y8, Y8
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
 
 step9:
 	VMOVUPD      (BX), Y12
@@ -3113,7 +3017,8 @@ step9:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step9
-	VBROADCASTSD alpha+104(FP), Y12
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
@@ -3125,11 +3030,11 @@ step9:
 	VMULPD       Y12, Y8, Y8
 	IMUL3Q       $0x08, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Y13
-	MOVQ         n+96(FP), BX
+	VBROADCASTSD beta+120(FP), Y13
+	MOVQ         n+104(FP), BX
 	CMPQ         BX, $0x04
 	JNE          part8
-	MOVQ         beta+112(FP), BX
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row8Add
 	JMP          row8Set
@@ -3140,29 +3045,25 @@ part8:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVQ    beta+112(FP), BX
+	MOVQ    beta+120(FP), BX
 	ADDQ    BX, BX
 	JNE     row8AddPart
 	JMP     row8SetPart
 
 rows10:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
-	VXORPS  Y6, Y6, Y6
-	VXORPS  Y7, Y7, Y7
-	VXORPS  Y8, Y8, Y8
-	VXORPS  Y9, Y9, Y9
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
 
 step10:
 	VMOVUPD      (BX), Y12
@@ -3194,7 +3095,8 @@ step10:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step10
-	VBROADCASTSD alpha+104(FP), Y12
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
@@ -3207,11 +3109,11 @@ step10:
 	VMULPD       Y12, Y9, Y9
 	IMUL3Q       $0x09, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Y13
-	MOVQ         n+96(FP), BX
+	VBROADCASTSD beta+120(FP), Y13
+	MOVQ         n+104(FP), BX
 	CMPQ         BX, $0x04
 	JNE          part9
-	MOVQ         beta+112(FP), BX
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row9Add
 	JMP          row9Set
@@ -3222,30 +3124,26 @@ part9:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVQ    beta+112(FP), BX
+	MOVQ    beta+120(FP), BX
 	ADDQ    BX, BX
 	JNE     row9AddPart
 	JMP     row9SetPart
 
 rows11:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
-	VXORPS  Y6, Y6, Y6
-	VXORPS  Y7, Y7, Y7
-	VXORPS  Y8, Y8, Y8
-	VXORPS  Y9, Y9, Y9
-	VXORPS  Y10, Y10, Y10
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
 
 step11:
 	VMOVUPD      (BX), Y12
@@ -3279,7 +3177,8 @@ step11:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step11
-	VBROADCASTSD alpha+104(FP), Y12
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
@@ -3293,11 +3192,11 @@ step11:
 	VMULPD       Y12, Y10, Y10
 	IMUL3Q       $0x0a, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Y13
-	MOVQ         n+96(FP), BX
+	VBROADCASTSD beta+120(FP), Y13
+	MOVQ         n+104(FP), BX
 	CMPQ         BX, $0x04
 	JNE          part10
-	MOVQ         beta+112(FP), BX
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row10Add
 	JMP          row10Set
@@ -3308,31 +3207,27 @@ part10:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVQ    beta+112(FP), BX
+	MOVQ    beta+120(FP), BX
 	ADDQ    BX, BX
 	JNE     row10AddPart
 	JMP     row10SetPart
 
 rows12:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
-	VXORPS  Y6, Y6, Y6
-	VXORPS  Y7, Y7, Y7
-	VXORPS  Y8, Y8, Y8
-	VXORPS  Y9, Y9, Y9
-	VXORPS  Y10, Y10, Y10
-	VXORPS  Y11, Y11, Y11
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
+	VXORPS Y8, Y8, Y8
+	VXORPS Y9, Y9, Y9
+	VXORPS Y10, Y10, Y10
+	VXORPS Y11, Y11, Y11
 
 step12:
 	VMOVUPD      (BX), Y12
@@ -3368,7 +3263,8 @@ step12:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step12
-	VBROADCASTSD alpha+104(FP), Y12
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Y12
 	VMULPD       Y12, Y0, Y0
 	VMULPD       Y12, Y1, Y1
 	VMULPD       Y12, Y2, Y2
@@ -3383,11 +3279,11 @@ step12:
 	VMULPD       Y12, Y11, Y11
 	IMUL3Q       $0x0b, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Y13
-	MOVQ         n+96(FP), BX
+	VBROADCASTSD beta+120(FP), Y13
+	MOVQ         n+104(FP), BX
 	CMPQ         BX, $0x04
 	JNE          part11
-	MOVQ         beta+112(FP), BX
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row11Add
 	JMP          row11Set
@@ -3398,7 +3294,7 @@ part11:
 	LEAQ    laneMaskAVX2<>+0(SB), SI
 	ADDQ    BX, SI
 	VMOVUPS 64(SI), Y14
-	MOVQ    beta+112(FP), BX
+	MOVQ    beta+120(FP), BX
 	ADDQ    BX, BX
 	JNE     row11AddPart
 	JMP     row11SetPart
@@ -3645,22 +3541,24 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmWide64AVX2(m int, mr int, k int, a *float64, rs int, ks int, ps int, ahead int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
+// func gemmWide64AVX2(m int, mr int, k int, a *float64, rs int, ks int, ps int, next *float64, ahead int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
 // Requires: AVX, CMOV, FMA3, MMX+
-TEXT ·gemmWide64AVX2(SB), NOSPLIT, $8-120
+TEXT ·gemmWide64AVX2(SB), NOSPLIT, $16-128
 	MOVQ rs+32(FP), R8
 	SHLQ $0x03, R8
 	MOVQ ks+40(FP), R11
 	SHLQ $0x03, R11
-	MOVQ bs+72(FP), R12
+	MOVQ bs+80(FP), R12
 	SHLQ $0x03, R12
-	MOVQ ldc+88(FP), R13
+	MOVQ ldc+96(FP), R13
 	SHLQ $0x03, R13
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
 	MOVQ a+24(FP), AX
-	MOVQ c+80(FP), DX
+	MOVQ c+88(FP), DX
 	MOVQ m+0(FP), R14
+	MOVQ next+56(FP), R15
+	MOVQ R15, 8(SP)
 
 panel:
 	MOVQ    mr+8(FP), R15
@@ -3682,20 +3580,16 @@ prefetch:
 	MOVQ       k+16(FP), CX
 
 multiply:
-	MOVQ    b+64(FP), BX
-	CMPQ    R15, $0x02
-	JEQ     rows2
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
+	MOVQ   b+72(FP), BX
+	CMPQ   R15, $0x02
+	JEQ    rows2
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
 
 step1:
 	VMOVUPD      (BX), Y8
@@ -3713,35 +3607,32 @@ step1:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step1
-	VBROADCASTSD alpha+104(FP), Y8
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Y8
 	VMULPD       Y8, Y0, Y0
 	VMULPD       Y8, Y1, Y1
 	VMULPD       Y8, Y2, Y2
 	VMULPD       Y8, Y3, Y3
 	IMUL3Q       $0x00, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Y9
-	MOVQ         beta+112(FP), BX
+	VBROADCASTSD beta+120(FP), Y9
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row0Add
 	JMP          row0Set
 
 rows2:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VXORPS  Y0, Y0, Y0
-	VXORPS  Y1, Y1, Y1
-	VXORPS  Y2, Y2, Y2
-	VXORPS  Y3, Y3, Y3
-	VXORPS  Y4, Y4, Y4
-	VXORPS  Y5, Y5, Y5
-	VXORPS  Y6, Y6, Y6
-	VXORPS  Y7, Y7, Y7
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VXORPS Y0, Y0, Y0
+	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
+	VXORPS Y3, Y3, Y3
+	VXORPS Y4, Y4, Y4
+	VXORPS Y5, Y5, Y5
+	VXORPS Y6, Y6, Y6
+	VXORPS Y7, Y7, Y7
 
 step2:
 	VMOVUPD      (BX), Y8
@@ -3764,7 +3655,8 @@ step2:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step2
-	VBROADCASTSD alpha+104(FP), Y8
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Y8
 	VMULPD       Y8, Y0, Y0
 	VMULPD       Y8, Y1, Y1
 	VMULPD       Y8, Y2, Y2
@@ -3775,8 +3667,8 @@ step2:
 	VMULPD       Y8, Y7, Y7
 	IMUL3Q       $0x01, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Y9
-	MOVQ         beta+112(FP), BX
+	VBROADCASTSD beta+120(FP), Y9
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row1Add
 	VMOVUPD      Y4, (CX)

@@ -4,23 +4,23 @@
 
 #include "textflag.h"
 
-// func gemm32AVX512(m int, mr int, k int, a *float32, rs int, ks int, ps int, ahead int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
+// func gemm32AVX512(m int, mr int, k int, a *float32, rs int, ks int, ps int, next *float32, ahead int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
 // Requires: AVX, AVX512BW, AVX512F, CMOV, MMX+
-TEXT ·gemm32AVX512(SB), NOSPLIT, $8-112
+TEXT ·gemm32AVX512(SB), NOSPLIT, $16-120
 	MOVQ  rs+32(FP), R8
 	SHLQ  $0x02, R8
 	MOVQ  ks+40(FP), R11
 	SHLQ  $0x02, R11
-	MOVQ  bs+72(FP), R12
+	MOVQ  bs+80(FP), R12
 	SHLQ  $0x02, R12
-	MOVQ  ldc+88(FP), R13
+	MOVQ  ldc+96(FP), R13
 	SHLQ  $0x02, R13
 	LEAQ  (R8)(R8*2), R9
 	LEAQ  (R8)(R8*4), R10
 	MOVQ  a+24(FP), AX
-	MOVQ  c+80(FP), DX
+	MOVQ  c+88(FP), DX
 	MOVQ  m+0(FP), R14
-	MOVQ  n+96(FP), BX
+	MOVQ  n+104(FP), BX
 	MOVQ  BX, CX
 	MOVQ  $0x00000001, SI
 	SHLQ  CL, SI
@@ -29,6 +29,8 @@ TEXT ·gemm32AVX512(SB), NOSPLIT, $8-112
 	SHRQ  $0x10, SI
 	KMOVQ SI, K2
 	SHRQ  $0x10, SI
+	MOVQ  next+56(FP), R15
+	MOVQ  R15, 8(SP)
 
 panel:
 	MOVQ    mr+8(FP), R15
@@ -52,42 +54,38 @@ prefetch:
 	MOVQ       k+16(FP), CX
 
 multiply:
-	MOVQ    b+64(FP), BX
-	CMPQ    R15, $0x0e
-	JEQ     rows14
-	CMPQ    R15, $0x0d
-	JEQ     rows13
-	CMPQ    R15, $0x0c
-	JEQ     rows12
-	CMPQ    R15, $0x0b
-	JEQ     rows11
-	CMPQ    R15, $0x0a
-	JEQ     rows10
-	CMPQ    R15, $0x09
-	JEQ     rows9
-	CMPQ    R15, $0x08
-	JEQ     rows8
-	CMPQ    R15, $0x07
-	JEQ     rows7
-	CMPQ    R15, $0x06
-	JEQ     rows6
-	CMPQ    R15, $0x05
-	JEQ     rows5
-	CMPQ    R15, $0x04
-	JEQ     rows4
-	CMPQ    R15, $0x03
-	JEQ     rows3
-	CMPQ    R15, $0x02
-	JEQ     rows2
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
+	MOVQ   b+72(FP), BX
+	CMPQ   R15, $0x0e
+	JEQ    rows14
+	CMPQ   R15, $0x0d
+	JEQ    rows13
+	CMPQ   R15, $0x0c
+	JEQ    rows12
+	CMPQ   R15, $0x0b
+	JEQ    rows11
+	CMPQ   R15, $0x0a
+	JEQ    rows10
+	CMPQ   R15, $0x09
+	JEQ    rows9
+	CMPQ   R15, $0x08
+	JEQ    rows8
+	CMPQ   R15, $0x07
+	JEQ    rows7
+	CMPQ   R15, $0x06
+	JEQ    rows6
+	CMPQ   R15, $0x05
+	JEQ    rows5
+	CMPQ   R15, $0x04
+	JEQ    rows4
+	CMPQ   R15, $0x03
+	JEQ    rows3
+	CMPQ   R15, $0x02
+	JEQ    rows2
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
 
 step1:
 	VMOVUPS      (BX), Z28
@@ -101,29 +99,26 @@ step1:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step1
-	VBROADCASTSS alpha+104(FP), Z28
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	IMUL3Q       $0x00, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Z29
-	MOVL         beta+108(FP), BX
+	VBROADCASTSS beta+116(FP), Z29
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row0Add
 	JMP          row0Set
 
 rows2:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
 
 step2:
 	VMOVUPS      (BX), Z28
@@ -140,33 +135,30 @@ step2:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step2
-	VBROADCASTSS alpha+104(FP), Z28
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
 	VMULPS       Z28, Z3, Z3
 	IMUL3Q       $0x01, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Z29
-	MOVL         beta+108(FP), BX
+	VBROADCASTSS beta+116(FP), Z29
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row1Add
 	JMP          row1Set
 
 rows3:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
 
 step3:
 	VMOVUPS      (BX), Z28
@@ -186,7 +178,8 @@ step3:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step3
-	VBROADCASTSS alpha+104(FP), Z28
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
@@ -195,28 +188,24 @@ step3:
 	VMULPS       Z28, Z5, Z5
 	IMUL3Q       $0x02, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Z29
-	MOVL         beta+108(FP), BX
+	VBROADCASTSS beta+116(FP), Z29
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row2Add
 	JMP          row2Set
 
 rows4:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
 
 step4:
 	VMOVUPS      (BX), Z28
@@ -239,7 +228,8 @@ step4:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step4
-	VBROADCASTSS alpha+104(FP), Z28
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
@@ -250,30 +240,26 @@ step4:
 	VMULPS       Z28, Z7, Z7
 	IMUL3Q       $0x03, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Z29
-	MOVL         beta+108(FP), BX
+	VBROADCASTSS beta+116(FP), Z29
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row3Add
 	JMP          row3Set
 
 rows5:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
 
 step5:
 	VMOVUPS      (BX), Z28
@@ -299,7 +285,8 @@ step5:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step5
-	VBROADCASTSS alpha+104(FP), Z28
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
@@ -312,32 +299,28 @@ step5:
 	VMULPS       Z28, Z9, Z9
 	IMUL3Q       $0x04, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Z29
-	MOVL         beta+108(FP), BX
+	VBROADCASTSS beta+116(FP), Z29
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row4Add
 	JMP          row4Set
 
 rows6:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
-	VPXORD  Z10, Z10, Z10
-	VPXORD  Z11, Z11, Z11
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
 
 step6:
 	VMOVUPS      (BX), Z28
@@ -366,7 +349,8 @@ step6:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step6
-	VBROADCASTSS alpha+104(FP), Z28
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
@@ -381,34 +365,30 @@ step6:
 	VMULPS       Z28, Z11, Z11
 	IMUL3Q       $0x05, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Z29
-	MOVL         beta+108(FP), BX
+	VBROADCASTSS beta+116(FP), Z29
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row5Add
 	JMP          row5Set
 
 rows7:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
-	VPXORD  Z10, Z10, Z10
-	VPXORD  Z11, Z11, Z11
-	VPXORD  Z12, Z12, Z12
-	VPXORD  Z13, Z13, Z13
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
 
 step7:
 	VMOVUPS      (BX), Z28
@@ -440,7 +420,8 @@ step7:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step7
-	VBROADCASTSS alpha+104(FP), Z28
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
@@ -457,36 +438,32 @@ step7:
 	VMULPS       Z28, Z13, Z13
 	IMUL3Q       $0x06, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Z29
-	MOVL         beta+108(FP), BX
+	VBROADCASTSS beta+116(FP), Z29
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row6Add
 	JMP          row6Set
 
 rows8:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
-	VPXORD  Z10, Z10, Z10
-	VPXORD  Z11, Z11, Z11
-	VPXORD  Z12, Z12, Z12
-	VPXORD  Z13, Z13, Z13
-	VPXORD  Z14, Z14, Z14
-	VPXORD  Z15, Z15, Z15
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
 
 step8:
 	VMOVUPS      (BX), Z28
@@ -522,7 +499,8 @@ step8:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step8
-	VBROADCASTSS alpha+104(FP), Z28
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
@@ -541,38 +519,34 @@ step8:
 	VMULPS       Z28, Z15, Z15
 	IMUL3Q       $0x07, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Z29
-	MOVL         beta+108(FP), BX
+	VBROADCASTSS beta+116(FP), Z29
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row7Add
 	JMP          row7Set
 
 rows9:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
-	VPXORD  Z10, Z10, Z10
-	VPXORD  Z11, Z11, Z11
-	VPXORD  Z12, Z12, Z12
-	VPXORD  Z13, Z13, Z13
-	VPXORD  Z14, Z14, Z14
-	VPXORD  Z15, Z15, Z15
-	VPXORD  Z16, Z16, Z16
-	VPXORD  Z17, Z17, Z17
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
 
 step9:
 	VMOVUPS      (BX), Z28
@@ -611,7 +585,8 @@ step9:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step9
-	VBROADCASTSS alpha+104(FP), Z28
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
@@ -632,40 +607,36 @@ step9:
 	VMULPS       Z28, Z17, Z17
 	IMUL3Q       $0x08, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Z29
-	MOVL         beta+108(FP), BX
+	VBROADCASTSS beta+116(FP), Z29
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row8Add
 	JMP          row8Set
 
 rows10:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
-	VPXORD  Z10, Z10, Z10
-	VPXORD  Z11, Z11, Z11
-	VPXORD  Z12, Z12, Z12
-	VPXORD  Z13, Z13, Z13
-	VPXORD  Z14, Z14, Z14
-	VPXORD  Z15, Z15, Z15
-	VPXORD  Z16, Z16, Z16
-	VPXORD  Z17, Z17, Z17
-	VPXORD  Z18, Z18, Z18
-	VPXORD  Z19, Z19, Z19
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
 
 step10:
 	VMOVUPS      (BX), Z28
@@ -707,7 +678,8 @@ step10:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step10
-	VBROADCASTSS alpha+104(FP), Z28
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
@@ -730,42 +702,38 @@ step10:
 	VMULPS       Z28, Z19, Z19
 	IMUL3Q       $0x09, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Z29
-	MOVL         beta+108(FP), BX
+	VBROADCASTSS beta+116(FP), Z29
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row9Add
 	JMP          row9Set
 
 rows11:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
-	VPXORD  Z10, Z10, Z10
-	VPXORD  Z11, Z11, Z11
-	VPXORD  Z12, Z12, Z12
-	VPXORD  Z13, Z13, Z13
-	VPXORD  Z14, Z14, Z14
-	VPXORD  Z15, Z15, Z15
-	VPXORD  Z16, Z16, Z16
-	VPXORD  Z17, Z17, Z17
-	VPXORD  Z18, Z18, Z18
-	VPXORD  Z19, Z19, Z19
-	VPXORD  Z20, Z20, Z20
-	VPXORD  Z21, Z21, Z21
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+	VPXORD Z21, Z21, Z21
 
 step11:
 	VMOVUPS      (BX), Z28
@@ -810,7 +778,8 @@ step11:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step11
-	VBROADCASTSS alpha+104(FP), Z28
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
@@ -835,44 +804,40 @@ step11:
 	VMULPS       Z28, Z21, Z21
 	IMUL3Q       $0x0a, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Z29
-	MOVL         beta+108(FP), BX
+	VBROADCASTSS beta+116(FP), Z29
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row10Add
 	JMP          row10Set
 
 rows12:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
-	VPXORD  Z10, Z10, Z10
-	VPXORD  Z11, Z11, Z11
-	VPXORD  Z12, Z12, Z12
-	VPXORD  Z13, Z13, Z13
-	VPXORD  Z14, Z14, Z14
-	VPXORD  Z15, Z15, Z15
-	VPXORD  Z16, Z16, Z16
-	VPXORD  Z17, Z17, Z17
-	VPXORD  Z18, Z18, Z18
-	VPXORD  Z19, Z19, Z19
-	VPXORD  Z20, Z20, Z20
-	VPXORD  Z21, Z21, Z21
-	VPXORD  Z22, Z22, Z22
-	VPXORD  Z23, Z23, Z23
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+	VPXORD Z21, Z21, Z21
+	VPXORD Z22, Z22, Z22
+	VPXORD Z23, Z23, Z23
 
 step12:
 	VMOVUPS      (BX), Z28
@@ -920,7 +885,8 @@ step12:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step12
-	VBROADCASTSS alpha+104(FP), Z28
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
@@ -947,46 +913,42 @@ step12:
 	VMULPS       Z28, Z23, Z23
 	IMUL3Q       $0x0b, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Z29
-	MOVL         beta+108(FP), BX
+	VBROADCASTSS beta+116(FP), Z29
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row11Add
 	JMP          row11Set
 
 rows13:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
-	VPXORD  Z10, Z10, Z10
-	VPXORD  Z11, Z11, Z11
-	VPXORD  Z12, Z12, Z12
-	VPXORD  Z13, Z13, Z13
-	VPXORD  Z14, Z14, Z14
-	VPXORD  Z15, Z15, Z15
-	VPXORD  Z16, Z16, Z16
-	VPXORD  Z17, Z17, Z17
-	VPXORD  Z18, Z18, Z18
-	VPXORD  Z19, Z19, Z19
-	VPXORD  Z20, Z20, Z20
-	VPXORD  Z21, Z21, Z21
-	VPXORD  Z22, Z22, Z22
-	VPXORD  Z23, Z23, Z23
-	VPXORD  Z24, Z24, Z24
-	VPXORD  Z25, Z25, Z25
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+	VPXORD Z21, Z21, Z21
+	VPXORD Z22, Z22, Z22
+	VPXORD Z23, Z23, Z23
+	VPXORD Z24, Z24, Z24
+	VPXORD Z25, Z25, Z25
 
 step13:
 	VMOVUPS      (BX), Z28
@@ -1037,7 +999,8 @@ step13:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step13
-	VBROADCASTSS alpha+104(FP), Z28
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
@@ -1066,48 +1029,44 @@ step13:
 	VMULPS       Z28, Z25, Z25
 	IMUL3Q       $0x0c, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Z29
-	MOVL         beta+108(FP), BX
+	VBROADCASTSS beta+116(FP), Z29
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row12Add
 	JMP          row12Set
 
 rows14:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
-	VPXORD  Z10, Z10, Z10
-	VPXORD  Z11, Z11, Z11
-	VPXORD  Z12, Z12, Z12
-	VPXORD  Z13, Z13, Z13
-	VPXORD  Z14, Z14, Z14
-	VPXORD  Z15, Z15, Z15
-	VPXORD  Z16, Z16, Z16
-	VPXORD  Z17, Z17, Z17
-	VPXORD  Z18, Z18, Z18
-	VPXORD  Z19, Z19, Z19
-	VPXORD  Z20, Z20, Z20
-	VPXORD  Z21, Z21, Z21
-	VPXORD  Z22, Z22, Z22
-	VPXORD  Z23, Z23, Z23
-	VPXORD  Z24, Z24, Z24
-	VPXORD  Z25, Z25, Z25
-	VPXORD  Z26, Z26, Z26
-	VPXORD  Z27, Z27, Z27
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+	VPXORD Z21, Z21, Z21
+	VPXORD Z22, Z22, Z22
+	VPXORD Z23, Z23, Z23
+	VPXORD Z24, Z24, Z24
+	VPXORD Z25, Z25, Z25
+	VPXORD Z26, Z26, Z26
+	VPXORD Z27, Z27, Z27
 
 step14:
 	VMOVUPS      (BX), Z28
@@ -1161,7 +1120,8 @@ step14:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step14
-	VBROADCASTSS alpha+104(FP), Z28
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Z28
 	VMULPS       Z28, Z0, Z0
 	VMULPS       Z28, Z1, Z1
 	VMULPS       Z28, Z2, Z2
@@ -1192,8 +1152,8 @@ step14:
 	VMULPS       Z28, Z27, Z27
 	IMUL3Q       $0x0d, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Z29
-	MOVL         beta+108(FP), BX
+	VBROADCASTSS beta+116(FP), Z29
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row13Add
 	VMOVUPS      Z26, K1, (CX)
@@ -1377,29 +1337,31 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmNarrow32AVX512(m int, mr int, k int, a *float32, rs int, ks int, ps int, ahead int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
+// func gemmNarrow32AVX512(m int, mr int, k int, a *float32, rs int, ks int, ps int, next *float32, ahead int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
 // Requires: AVX, AVX512BW, AVX512F, CMOV, MMX+
-TEXT ·gemmNarrow32AVX512(SB), NOSPLIT, $8-112
+TEXT ·gemmNarrow32AVX512(SB), NOSPLIT, $16-120
 	MOVQ  rs+32(FP), R8
 	SHLQ  $0x02, R8
 	MOVQ  ks+40(FP), R11
 	SHLQ  $0x02, R11
-	MOVQ  bs+72(FP), R12
+	MOVQ  bs+80(FP), R12
 	SHLQ  $0x02, R12
-	MOVQ  ldc+88(FP), R13
+	MOVQ  ldc+96(FP), R13
 	SHLQ  $0x02, R13
 	LEAQ  (R8)(R8*2), R9
 	LEAQ  (R8)(R8*4), R10
 	MOVQ  a+24(FP), AX
-	MOVQ  c+80(FP), DX
+	MOVQ  c+88(FP), DX
 	MOVQ  m+0(FP), R14
-	MOVQ  n+96(FP), BX
+	MOVQ  n+104(FP), BX
 	MOVQ  BX, CX
 	MOVQ  $0x00000001, SI
 	SHLQ  CL, SI
 	DECQ  SI
 	KMOVQ SI, K1
 	SHRQ  $0x10, SI
+	MOVQ  next+56(FP), R15
+	MOVQ  R15, 8(SP)
 
 panel:
 	MOVQ    mr+8(FP), R15
@@ -1422,41 +1384,37 @@ prefetch:
 	MOVQ       k+16(FP), CX
 
 multiply:
-	MOVQ    b+64(FP), BX
-	CMPQ    R15, $0x0e
-	JEQ     rows14
-	CMPQ    R15, $0x0d
-	JEQ     rows13
-	CMPQ    R15, $0x0c
-	JEQ     rows12
-	CMPQ    R15, $0x0b
-	JEQ     rows11
-	CMPQ    R15, $0x0a
-	JEQ     rows10
-	CMPQ    R15, $0x09
-	JEQ     rows9
-	CMPQ    R15, $0x08
-	JEQ     rows8
-	CMPQ    R15, $0x07
-	JEQ     rows7
-	CMPQ    R15, $0x06
-	JEQ     rows6
-	CMPQ    R15, $0x05
-	JEQ     rows5
-	CMPQ    R15, $0x04
-	JEQ     rows4
-	CMPQ    R15, $0x03
-	JEQ     rows3
-	CMPQ    R15, $0x02
-	JEQ     rows2
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
+	MOVQ   b+72(FP), BX
+	CMPQ   R15, $0x0e
+	JEQ    rows14
+	CMPQ   R15, $0x0d
+	JEQ    rows13
+	CMPQ   R15, $0x0c
+	JEQ    rows12
+	CMPQ   R15, $0x0b
+	JEQ    rows11
+	CMPQ   R15, $0x0a
+	JEQ    rows10
+	CMPQ   R15, $0x09
+	JEQ    rows9
+	CMPQ   R15, $0x08
+	JEQ    rows8
+	CMPQ   R15, $0x07
+	JEQ    rows7
+	CMPQ   R15, $0x06
+	JEQ    rows6
+	CMPQ   R15, $0x05
+	JEQ    rows5
+	CMPQ   R15, $0x04
+	JEQ    rows4
+	CMPQ   R15, $0x03
+	JEQ    rows3
+	CMPQ   R15, $0x02
+	JEQ    rows2
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
 
 step1:
 	VMOVUPS      (BX), Z14
@@ -1468,26 +1426,23 @@ step1:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step1
-	VBROADCASTSS alpha+104(FP), Z14
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	IMUL3Q       $0x00, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Z15
-	MOVL         beta+108(FP), BX
+	VBROADCASTSS beta+116(FP), Z15
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row0Add
 	JMP          row0Set
 
 rows2:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
 
 step2:
 	VMOVUPS      (BX), Z14
@@ -1501,28 +1456,25 @@ step2:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step2
-	VBROADCASTSS alpha+104(FP), Z14
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	IMUL3Q       $0x01, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Z15
-	MOVL         beta+108(FP), BX
+	VBROADCASTSS beta+116(FP), Z15
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row1Add
 	JMP          row1Set
 
 rows3:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
 
 step3:
 	VMOVUPS      (BX), Z14
@@ -1538,30 +1490,27 @@ step3:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step3
-	VBROADCASTSS alpha+104(FP), Z14
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	VMULPS       Z14, Z2, Z2
 	IMUL3Q       $0x02, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Z15
-	MOVL         beta+108(FP), BX
+	VBROADCASTSS beta+116(FP), Z15
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row2Add
 	JMP          row2Set
 
 rows4:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
 
 step4:
 	VMOVUPS      (BX), Z14
@@ -1579,32 +1528,29 @@ step4:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step4
-	VBROADCASTSS alpha+104(FP), Z14
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	VMULPS       Z14, Z2, Z2
 	VMULPS       Z14, Z3, Z3
 	IMUL3Q       $0x03, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Z15
-	MOVL         beta+108(FP), BX
+	VBROADCASTSS beta+116(FP), Z15
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row3Add
 	JMP          row3Set
 
 rows5:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
 
 step5:
 	VMOVUPS      (BX), Z14
@@ -1624,7 +1570,8 @@ step5:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step5
-	VBROADCASTSS alpha+104(FP), Z14
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	VMULPS       Z14, Z2, Z2
@@ -1632,26 +1579,22 @@ step5:
 	VMULPS       Z14, Z4, Z4
 	IMUL3Q       $0x04, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Z15
-	MOVL         beta+108(FP), BX
+	VBROADCASTSS beta+116(FP), Z15
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row4Add
 	JMP          row4Set
 
 rows6:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
 
 step6:
 	VMOVUPS      (BX), Z14
@@ -1673,7 +1616,8 @@ step6:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step6
-	VBROADCASTSS alpha+104(FP), Z14
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	VMULPS       Z14, Z2, Z2
@@ -1682,27 +1626,23 @@ step6:
 	VMULPS       Z14, Z5, Z5
 	IMUL3Q       $0x05, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Z15
-	MOVL         beta+108(FP), BX
+	VBROADCASTSS beta+116(FP), Z15
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row5Add
 	JMP          row5Set
 
 rows7:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
 
 step7:
 	VMOVUPS      (BX), Z14
@@ -1726,7 +1666,8 @@ step7:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step7
-	VBROADCASTSS alpha+104(FP), Z14
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	VMULPS       Z14, Z2, Z2
@@ -1736,28 +1677,24 @@ step7:
 	VMULPS       Z14, Z6, Z6
 	IMUL3Q       $0x06, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Z15
-	MOVL         beta+108(FP), BX
+	VBROADCASTSS beta+116(FP), Z15
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row6Add
 	JMP          row6Set
 
 rows8:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
 
 step8:
 	VMOVUPS      (BX), Z14
@@ -1784,7 +1721,8 @@ step8:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step8
-	VBROADCASTSS alpha+104(FP), Z14
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	VMULPS       Z14, Z2, Z2
@@ -1795,29 +1733,25 @@ step8:
 	VMULPS       Z14, Z7, Z7
 	IMUL3Q       $0x07, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Z15
-	MOVL         beta+108(FP), BX
+	VBROADCASTSS beta+116(FP), Z15
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row7Add
 	JMP          row7Set
 
 rows9:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
 
 step9:
 	VMOVUPS      (BX), Z14
@@ -1846,7 +1780,8 @@ step9:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step9
-	VBROADCASTSS alpha+104(FP), Z14
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	VMULPS       Z14, Z2, Z2
@@ -1858,30 +1793,26 @@ step9:
 	VMULPS       Z14, Z8, Z8
 	IMUL3Q       $0x08, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Z15
-	MOVL         beta+108(FP), BX
+	VBROADCASTSS beta+116(FP), Z15
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row8Add
 	JMP          row8Set
 
 rows10:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
 
 step10:
 	VMOVUPS      (BX), Z14
@@ -1912,7 +1843,8 @@ step10:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step10
-	VBROADCASTSS alpha+104(FP), Z14
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	VMULPS       Z14, Z2, Z2
@@ -1925,31 +1857,27 @@ step10:
 	VMULPS       Z14, Z9, Z9
 	IMUL3Q       $0x09, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Z15
-	MOVL         beta+108(FP), BX
+	VBROADCASTSS beta+116(FP), Z15
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row9Add
 	JMP          row9Set
 
 rows11:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
-	VPXORD  Z10, Z10, Z10
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
 
 step11:
 	VMOVUPS      (BX), Z14
@@ -1982,7 +1910,8 @@ step11:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step11
-	VBROADCASTSS alpha+104(FP), Z14
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	VMULPS       Z14, Z2, Z2
@@ -1996,32 +1925,28 @@ step11:
 	VMULPS       Z14, Z10, Z10
 	IMUL3Q       $0x0a, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Z15
-	MOVL         beta+108(FP), BX
+	VBROADCASTSS beta+116(FP), Z15
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row10Add
 	JMP          row10Set
 
 rows12:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
-	VPXORD  Z10, Z10, Z10
-	VPXORD  Z11, Z11, Z11
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
 
 step12:
 	VMOVUPS      (BX), Z14
@@ -2056,7 +1981,8 @@ step12:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step12
-	VBROADCASTSS alpha+104(FP), Z14
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	VMULPS       Z14, Z2, Z2
@@ -2071,33 +1997,29 @@ step12:
 	VMULPS       Z14, Z11, Z11
 	IMUL3Q       $0x0b, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Z15
-	MOVL         beta+108(FP), BX
+	VBROADCASTSS beta+116(FP), Z15
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row11Add
 	JMP          row11Set
 
 rows13:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
-	VPXORD  Z10, Z10, Z10
-	VPXORD  Z11, Z11, Z11
-	VPXORD  Z12, Z12, Z12
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
 
 step13:
 	VMOVUPS      (BX), Z14
@@ -2134,7 +2056,8 @@ step13:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step13
-	VBROADCASTSS alpha+104(FP), Z14
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	VMULPS       Z14, Z2, Z2
@@ -2150,34 +2073,30 @@ step13:
 	VMULPS       Z14, Z12, Z12
 	IMUL3Q       $0x0c, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Z15
-	MOVL         beta+108(FP), BX
+	VBROADCASTSS beta+116(FP), Z15
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row12Add
 	JMP          row12Set
 
 rows14:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
-	VPXORD  Z10, Z10, Z10
-	VPXORD  Z11, Z11, Z11
-	VPXORD  Z12, Z12, Z12
-	VPXORD  Z13, Z13, Z13
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
 
 step14:
 	VMOVUPS      (BX), Z14
@@ -2216,7 +2135,8 @@ step14:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step14
-	VBROADCASTSS alpha+104(FP), Z14
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Z14
 	VMULPS       Z14, Z0, Z0
 	VMULPS       Z14, Z1, Z1
 	VMULPS       Z14, Z2, Z2
@@ -2233,8 +2153,8 @@ step14:
 	VMULPS       Z14, Z13, Z13
 	IMUL3Q       $0x0d, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Z15
-	MOVL         beta+108(FP), BX
+	VBROADCASTSS beta+116(FP), Z15
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row13Add
 	VMOVUPS      Z13, K1, (CX)
@@ -2376,22 +2296,24 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmWide32AVX512(m int, mr int, k int, a *float32, rs int, ks int, ps int, ahead int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
+// func gemmWide32AVX512(m int, mr int, k int, a *float32, rs int, ks int, ps int, next *float32, ahead int, b *float32, bs int, c *float32, ldc int, n int, alpha float32, beta float32)
 // Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·gemmWide32AVX512(SB), NOSPLIT, $8-112
+TEXT ·gemmWide32AVX512(SB), NOSPLIT, $16-120
 	MOVQ rs+32(FP), R8
 	SHLQ $0x02, R8
 	MOVQ ks+40(FP), R11
 	SHLQ $0x02, R11
-	MOVQ bs+72(FP), R12
+	MOVQ bs+80(FP), R12
 	SHLQ $0x02, R12
-	MOVQ ldc+88(FP), R13
+	MOVQ ldc+96(FP), R13
 	SHLQ $0x02, R13
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
 	MOVQ a+24(FP), AX
-	MOVQ c+80(FP), DX
+	MOVQ c+88(FP), DX
 	MOVQ m+0(FP), R14
+	MOVQ next+56(FP), R15
+	MOVQ R15, 8(SP)
 
 panel:
 	MOVQ    mr+8(FP), R15
@@ -2415,28 +2337,24 @@ prefetch:
 	MOVQ       k+16(FP), CX
 
 multiply:
-	MOVQ    b+64(FP), BX
-	CMPQ    R15, $0x06
-	JEQ     rows6
-	CMPQ    R15, $0x05
-	JEQ     rows5
-	CMPQ    R15, $0x04
-	JEQ     rows4
-	CMPQ    R15, $0x03
-	JEQ     rows3
-	CMPQ    R15, $0x02
-	JEQ     rows2
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
+	MOVQ   b+72(FP), BX
+	CMPQ   R15, $0x06
+	JEQ    rows6
+	CMPQ   R15, $0x05
+	JEQ    rows5
+	CMPQ   R15, $0x04
+	JEQ    rows4
+	CMPQ   R15, $0x03
+	JEQ    rows3
+	CMPQ   R15, $0x02
+	JEQ    rows2
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
 
 step1:
 	VMOVUPS      (BX), Z24
@@ -2454,35 +2372,32 @@ step1:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step1
-	VBROADCASTSS alpha+104(FP), Z24
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Z24
 	VMULPS       Z24, Z0, Z0
 	VMULPS       Z24, Z1, Z1
 	VMULPS       Z24, Z2, Z2
 	VMULPS       Z24, Z3, Z3
 	IMUL3Q       $0x00, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Z25
-	MOVL         beta+108(FP), BX
+	VBROADCASTSS beta+116(FP), Z25
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row0Add
 	JMP          row0Set
 
 rows2:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
 
 step2:
 	VMOVUPS      (BX), Z24
@@ -2505,7 +2420,8 @@ step2:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step2
-	VBROADCASTSS alpha+104(FP), Z24
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Z24
 	VMULPS       Z24, Z0, Z0
 	VMULPS       Z24, Z1, Z1
 	VMULPS       Z24, Z2, Z2
@@ -2516,32 +2432,28 @@ step2:
 	VMULPS       Z24, Z7, Z7
 	IMUL3Q       $0x01, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Z25
-	MOVL         beta+108(FP), BX
+	VBROADCASTSS beta+116(FP), Z25
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row1Add
 	JMP          row1Set
 
 rows3:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
-	VPXORD  Z10, Z10, Z10
-	VPXORD  Z11, Z11, Z11
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
 
 step3:
 	VMOVUPS      (BX), Z24
@@ -2569,7 +2481,8 @@ step3:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step3
-	VBROADCASTSS alpha+104(FP), Z24
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Z24
 	VMULPS       Z24, Z0, Z0
 	VMULPS       Z24, Z1, Z1
 	VMULPS       Z24, Z2, Z2
@@ -2584,36 +2497,32 @@ step3:
 	VMULPS       Z24, Z11, Z11
 	IMUL3Q       $0x02, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Z25
-	MOVL         beta+108(FP), BX
+	VBROADCASTSS beta+116(FP), Z25
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row2Add
 	JMP          row2Set
 
 rows4:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
-	VPXORD  Z10, Z10, Z10
-	VPXORD  Z11, Z11, Z11
-	VPXORD  Z12, Z12, Z12
-	VPXORD  Z13, Z13, Z13
-	VPXORD  Z14, Z14, Z14
-	VPXORD  Z15, Z15, Z15
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
 
 step4:
 	VMOVUPS      (BX), Z24
@@ -2646,7 +2555,8 @@ step4:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step4
-	VBROADCASTSS alpha+104(FP), Z24
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Z24
 	VMULPS       Z24, Z0, Z0
 	VMULPS       Z24, Z1, Z1
 	VMULPS       Z24, Z2, Z2
@@ -2665,40 +2575,36 @@ step4:
 	VMULPS       Z24, Z15, Z15
 	IMUL3Q       $0x03, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Z25
-	MOVL         beta+108(FP), BX
+	VBROADCASTSS beta+116(FP), Z25
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row3Add
 	JMP          row3Set
 
 rows5:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
-	VPXORD  Z10, Z10, Z10
-	VPXORD  Z11, Z11, Z11
-	VPXORD  Z12, Z12, Z12
-	VPXORD  Z13, Z13, Z13
-	VPXORD  Z14, Z14, Z14
-	VPXORD  Z15, Z15, Z15
-	VPXORD  Z16, Z16, Z16
-	VPXORD  Z17, Z17, Z17
-	VPXORD  Z18, Z18, Z18
-	VPXORD  Z19, Z19, Z19
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
 
 step5:
 	VMOVUPS      (BX), Z24
@@ -2736,7 +2642,8 @@ step5:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step5
-	VBROADCASTSS alpha+104(FP), Z24
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Z24
 	VMULPS       Z24, Z0, Z0
 	VMULPS       Z24, Z1, Z1
 	VMULPS       Z24, Z2, Z2
@@ -2759,44 +2666,40 @@ step5:
 	VMULPS       Z24, Z19, Z19
 	IMUL3Q       $0x04, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Z25
-	MOVL         beta+108(FP), BX
+	VBROADCASTSS beta+116(FP), Z25
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row4Add
 	JMP          row4Set
 
 rows6:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x02, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
-	VPXORD  Z10, Z10, Z10
-	VPXORD  Z11, Z11, Z11
-	VPXORD  Z12, Z12, Z12
-	VPXORD  Z13, Z13, Z13
-	VPXORD  Z14, Z14, Z14
-	VPXORD  Z15, Z15, Z15
-	VPXORD  Z16, Z16, Z16
-	VPXORD  Z17, Z17, Z17
-	VPXORD  Z18, Z18, Z18
-	VPXORD  Z19, Z19, Z19
-	VPXORD  Z20, Z20, Z20
-	VPXORD  Z21, Z21, Z21
-	VPXORD  Z22, Z22, Z22
-	VPXORD  Z23, Z23, Z23
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+	VPXORD Z21, Z21, Z21
+	VPXORD Z22, Z22, Z22
+	VPXORD Z23, Z23, Z23
 
 step6:
 	VMOVUPS      (BX), Z24
@@ -2839,7 +2742,8 @@ step6:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step6
-	VBROADCASTSS alpha+104(FP), Z24
+	MOVQ         R15, 8(SP)
+	VBROADCASTSS alpha+112(FP), Z24
 	VMULPS       Z24, Z0, Z0
 	VMULPS       Z24, Z1, Z1
 	VMULPS       Z24, Z2, Z2
@@ -2866,8 +2770,8 @@ step6:
 	VMULPS       Z24, Z23, Z23
 	IMUL3Q       $0x05, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSS beta+108(FP), Z25
-	MOVL         beta+108(FP), BX
+	VBROADCASTSS beta+116(FP), Z25
+	MOVL         beta+116(FP), BX
 	ADDL         BX, BX
 	JNE          row5Add
 	VMOVUPS      Z20, (CX)
@@ -2991,23 +2895,23 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemm64AVX512(m int, mr int, k int, a *float64, rs int, ks int, ps int, ahead int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
+// func gemm64AVX512(m int, mr int, k int, a *float64, rs int, ks int, ps int, next *float64, ahead int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
 // Requires: AVX, AVX512BW, AVX512F, CMOV, MMX+
-TEXT ·gemm64AVX512(SB), NOSPLIT, $8-120
+TEXT ·gemm64AVX512(SB), NOSPLIT, $16-128
 	MOVQ  rs+32(FP), R8
 	SHLQ  $0x03, R8
 	MOVQ  ks+40(FP), R11
 	SHLQ  $0x03, R11
-	MOVQ  bs+72(FP), R12
+	MOVQ  bs+80(FP), R12
 	SHLQ  $0x03, R12
-	MOVQ  ldc+88(FP), R13
+	MOVQ  ldc+96(FP), R13
 	SHLQ  $0x03, R13
 	LEAQ  (R8)(R8*2), R9
 	LEAQ  (R8)(R8*4), R10
 	MOVQ  a+24(FP), AX
-	MOVQ  c+80(FP), DX
+	MOVQ  c+88(FP), DX
 	MOVQ  m+0(FP), R14
-	MOVQ  n+96(FP), BX
+	MOVQ  n+104(FP), BX
 	MOVQ  BX, CX
 	MOVQ  $0x00000001, SI
 	SHLQ  CL, SI
@@ -3016,6 +2920,8 @@ TEXT ·gemm64AVX512(SB), NOSPLIT, $8-120
 	SHRQ  $0x08, SI
 	KMOVQ SI, K2
 	SHRQ  $0x08, SI
+	MOVQ  next+56(FP), R15
+	MOVQ  R15, 8(SP)
 
 panel:
 	MOVQ    mr+8(FP), R15
@@ -3039,42 +2945,38 @@ prefetch:
 	MOVQ       k+16(FP), CX
 
 multiply:
-	MOVQ    b+64(FP), BX
-	CMPQ    R15, $0x0e
-	JEQ     rows14
-	CMPQ    R15, $0x0d
-	JEQ     rows13
-	CMPQ    R15, $0x0c
-	JEQ     rows12
-	CMPQ    R15, $0x0b
-	JEQ     rows11
-	CMPQ    R15, $0x0a
-	JEQ     rows10
-	CMPQ    R15, $0x09
-	JEQ     rows9
-	CMPQ    R15, $0x08
-	JEQ     rows8
-	CMPQ    R15, $0x07
-	JEQ     rows7
-	CMPQ    R15, $0x06
-	JEQ     rows6
-	CMPQ    R15, $0x05
-	JEQ     rows5
-	CMPQ    R15, $0x04
-	JEQ     rows4
-	CMPQ    R15, $0x03
-	JEQ     rows3
-	CMPQ    R15, $0x02
-	JEQ     rows2
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
+	MOVQ   b+72(FP), BX
+	CMPQ   R15, $0x0e
+	JEQ    rows14
+	CMPQ   R15, $0x0d
+	JEQ    rows13
+	CMPQ   R15, $0x0c
+	JEQ    rows12
+	CMPQ   R15, $0x0b
+	JEQ    rows11
+	CMPQ   R15, $0x0a
+	JEQ    rows10
+	CMPQ   R15, $0x09
+	JEQ    rows9
+	CMPQ   R15, $0x08
+	JEQ    rows8
+	CMPQ   R15, $0x07
+	JEQ    rows7
+	CMPQ   R15, $0x06
+	JEQ    rows6
+	CMPQ   R15, $0x05
+	JEQ    rows5
+	CMPQ   R15, $0x04
+	JEQ    rows4
+	CMPQ   R15, $0x03
+	JEQ    rows3
+	CMPQ   R15, $0x02
+	JEQ    rows2
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
 
 step1:
 	VMOVUPD      (BX), Z28
@@ -3089,29 +2991,26 @@ step1:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step1
-	VBROADCASTSD alpha+104(FP), Z28
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	IMUL3Q       $0x00, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Z29
-	MOVQ         beta+112(FP), BX
+	VBROADCASTSD beta+120(FP), Z29
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row0Add
 	JMP          row0Set
 
 rows2:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
 
 step2:
 	VMOVUPD      (BX), Z28
@@ -3129,33 +3028,30 @@ step2:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step2
-	VBROADCASTSD alpha+104(FP), Z28
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	VMULPD       Z28, Z2, Z2
 	VMULPD       Z28, Z3, Z3
 	IMUL3Q       $0x01, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Z29
-	MOVQ         beta+112(FP), BX
+	VBROADCASTSD beta+120(FP), Z29
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row1Add
 	JMP          row1Set
 
 rows3:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
 
 step3:
 	VMOVUPD      (BX), Z28
@@ -3176,7 +3072,8 @@ step3:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step3
-	VBROADCASTSD alpha+104(FP), Z28
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	VMULPD       Z28, Z2, Z2
@@ -3185,28 +3082,24 @@ step3:
 	VMULPD       Z28, Z5, Z5
 	IMUL3Q       $0x02, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Z29
-	MOVQ         beta+112(FP), BX
+	VBROADCASTSD beta+120(FP), Z29
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row2Add
 	JMP          row2Set
 
 rows4:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
 
 step4:
 	VMOVUPD      (BX), Z28
@@ -3230,7 +3123,8 @@ step4:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step4
-	VBROADCASTSD alpha+104(FP), Z28
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	VMULPD       Z28, Z2, Z2
@@ -3241,30 +3135,26 @@ step4:
 	VMULPD       Z28, Z7, Z7
 	IMUL3Q       $0x03, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Z29
-	MOVQ         beta+112(FP), BX
+	VBROADCASTSD beta+120(FP), Z29
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row3Add
 	JMP          row3Set
 
 rows5:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
 
 step5:
 	VMOVUPD      (BX), Z28
@@ -3291,7 +3181,8 @@ step5:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step5
-	VBROADCASTSD alpha+104(FP), Z28
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	VMULPD       Z28, Z2, Z2
@@ -3304,32 +3195,28 @@ step5:
 	VMULPD       Z28, Z9, Z9
 	IMUL3Q       $0x04, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Z29
-	MOVQ         beta+112(FP), BX
+	VBROADCASTSD beta+120(FP), Z29
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row4Add
 	JMP          row4Set
 
 rows6:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
-	VPXORD  Z10, Z10, Z10
-	VPXORD  Z11, Z11, Z11
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
 
 step6:
 	VMOVUPD      (BX), Z28
@@ -3359,7 +3246,8 @@ step6:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step6
-	VBROADCASTSD alpha+104(FP), Z28
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	VMULPD       Z28, Z2, Z2
@@ -3374,34 +3262,30 @@ step6:
 	VMULPD       Z28, Z11, Z11
 	IMUL3Q       $0x05, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Z29
-	MOVQ         beta+112(FP), BX
+	VBROADCASTSD beta+120(FP), Z29
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row5Add
 	JMP          row5Set
 
 rows7:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
-	VPXORD  Z10, Z10, Z10
-	VPXORD  Z11, Z11, Z11
-	VPXORD  Z12, Z12, Z12
-	VPXORD  Z13, Z13, Z13
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
 
 step7:
 	VMOVUPD      (BX), Z28
@@ -3434,7 +3318,8 @@ step7:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step7
-	VBROADCASTSD alpha+104(FP), Z28
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	VMULPD       Z28, Z2, Z2
@@ -3451,36 +3336,32 @@ step7:
 	VMULPD       Z28, Z13, Z13
 	IMUL3Q       $0x06, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Z29
-	MOVQ         beta+112(FP), BX
+	VBROADCASTSD beta+120(FP), Z29
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row6Add
 	JMP          row6Set
 
 rows8:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
-	VPXORD  Z10, Z10, Z10
-	VPXORD  Z11, Z11, Z11
-	VPXORD  Z12, Z12, Z12
-	VPXORD  Z13, Z13, Z13
-	VPXORD  Z14, Z14, Z14
-	VPXORD  Z15, Z15, Z15
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
 
 step8:
 	VMOVUPD      (BX), Z28
@@ -3517,7 +3398,8 @@ step8:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step8
-	VBROADCASTSD alpha+104(FP), Z28
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	VMULPD       Z28, Z2, Z2
@@ -3536,38 +3418,34 @@ step8:
 	VMULPD       Z28, Z15, Z15
 	IMUL3Q       $0x07, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Z29
-	MOVQ         beta+112(FP), BX
+	VBROADCASTSD beta+120(FP), Z29
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row7Add
 	JMP          row7Set
 
 rows9:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
-	VPXORD  Z10, Z10, Z10
-	VPXORD  Z11, Z11, Z11
-	VPXORD  Z12, Z12, Z12
-	VPXORD  Z13, Z13, Z13
-	VPXORD  Z14, Z14, Z14
-	VPXORD  Z15, Z15, Z15
-	VPXORD  Z16, Z16, Z16
-	VPXORD  Z17, Z17, Z17
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
 
 step9:
 	VMOVUPD      (BX), Z28
@@ -3607,7 +3485,8 @@ step9:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step9
-	VBROADCASTSD alpha+104(FP), Z28
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	VMULPD       Z28, Z2, Z2
@@ -3628,40 +3507,36 @@ step9:
 	VMULPD       Z28, Z17, Z17
 	IMUL3Q       $0x08, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Z29
-	MOVQ         beta+112(FP), BX
+	VBROADCASTSD beta+120(FP), Z29
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row8Add
 	JMP          row8Set
 
 rows10:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
-	VPXORD  Z10, Z10, Z10
-	VPXORD  Z11, Z11, Z11
-	VPXORD  Z12, Z12, Z12
-	VPXORD  Z13, Z13, Z13
-	VPXORD  Z14, Z14, Z14
-	VPXORD  Z15, Z15, Z15
-	VPXORD  Z16, Z16, Z16
-	VPXORD  Z17, Z17, Z17
-	VPXORD  Z18, Z18, Z18
-	VPXORD  Z19, Z19, Z19
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
 
 step10:
 	VMOVUPD      (BX), Z28
@@ -3704,7 +3579,8 @@ step10:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step10
-	VBROADCASTSD alpha+104(FP), Z28
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	VMULPD       Z28, Z2, Z2
@@ -3727,42 +3603,38 @@ step10:
 	VMULPD       Z28, Z19, Z19
 	IMUL3Q       $0x09, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Z29
-	MOVQ         beta+112(FP), BX
+	VBROADCASTSD beta+120(FP), Z29
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row9Add
 	JMP          row9Set
 
 rows11:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
-	VPXORD  Z10, Z10, Z10
-	VPXORD  Z11, Z11, Z11
-	VPXORD  Z12, Z12, Z12
-	VPXORD  Z13, Z13, Z13
-	VPXORD  Z14, Z14, Z14
-	VPXORD  Z15, Z15, Z15
-	VPXORD  Z16, Z16, Z16
-	VPXORD  Z17, Z17, Z17
-	VPXORD  Z18, Z18, Z18
-	VPXORD  Z19, Z19, Z19
-	VPXORD  Z20, Z20, Z20
-	VPXORD  Z21, Z21, Z21
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+	VPXORD Z21, Z21, Z21
 
 step11:
 	VMOVUPD      (BX), Z28
@@ -3808,7 +3680,8 @@ step11:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step11
-	VBROADCASTSD alpha+104(FP), Z28
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	VMULPD       Z28, Z2, Z2
@@ -3833,44 +3706,40 @@ step11:
 	VMULPD       Z28, Z21, Z21
 	IMUL3Q       $0x0a, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Z29
-	MOVQ         beta+112(FP), BX
+	VBROADCASTSD beta+120(FP), Z29
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row10Add
 	JMP          row10Set
 
 rows12:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
-	VPXORD  Z10, Z10, Z10
-	VPXORD  Z11, Z11, Z11
-	VPXORD  Z12, Z12, Z12
-	VPXORD  Z13, Z13, Z13
-	VPXORD  Z14, Z14, Z14
-	VPXORD  Z15, Z15, Z15
-	VPXORD  Z16, Z16, Z16
-	VPXORD  Z17, Z17, Z17
-	VPXORD  Z18, Z18, Z18
-	VPXORD  Z19, Z19, Z19
-	VPXORD  Z20, Z20, Z20
-	VPXORD  Z21, Z21, Z21
-	VPXORD  Z22, Z22, Z22
-	VPXORD  Z23, Z23, Z23
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+	VPXORD Z21, Z21, Z21
+	VPXORD Z22, Z22, Z22
+	VPXORD Z23, Z23, Z23
 
 step12:
 	VMOVUPD      (BX), Z28
@@ -3919,7 +3788,8 @@ step12:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step12
-	VBROADCASTSD alpha+104(FP), Z28
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	VMULPD       Z28, Z2, Z2
@@ -3946,46 +3816,42 @@ step12:
 	VMULPD       Z28, Z23, Z23
 	IMUL3Q       $0x0b, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Z29
-	MOVQ         beta+112(FP), BX
+	VBROADCASTSD beta+120(FP), Z29
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row11Add
 	JMP          row11Set
 
 rows13:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
-	VPXORD  Z10, Z10, Z10
-	VPXORD  Z11, Z11, Z11
-	VPXORD  Z12, Z12, Z12
-	VPXORD  Z13, Z13, Z13
-	VPXORD  Z14, Z14, Z14
-	VPXORD  Z15, Z15, Z15
-	VPXORD  Z16, Z16, Z16
-	VPXORD  Z17, Z17, Z17
-	VPXORD  Z18, Z18, Z18
-	VPXORD  Z19, Z19, Z19
-	VPXORD  Z20, Z20, Z20
-	VPXORD  Z21, Z21, Z21
-	VPXORD  Z22, Z22, Z22
-	VPXORD  Z23, Z23, Z23
-	VPXORD  Z24, Z24, Z24
-	VPXORD  Z25, Z25, Z25
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+	VPXORD Z21, Z21, Z21
+	VPXORD Z22, Z22, Z22
+	VPXORD Z23, Z23, Z23
+	VPXORD Z24, Z24, Z24
+	VPXORD Z25, Z25, Z25
 
 step13:
 	VMOVUPD      (BX), Z28
@@ -4037,7 +3903,8 @@ step13:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step13
-	VBROADCASTSD alpha+104(FP), Z28
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	VMULPD       Z28, Z2, Z2
@@ -4066,48 +3933,44 @@ step13:
 	VMULPD       Z28, Z25, Z25
 	IMUL3Q       $0x0c, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Z29
-	MOVQ         beta+112(FP), BX
+	VBROADCASTSD beta+120(FP), Z29
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row12Add
 	JMP          row12Set
 
 rows14:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
-	VPXORD  Z10, Z10, Z10
-	VPXORD  Z11, Z11, Z11
-	VPXORD  Z12, Z12, Z12
-	VPXORD  Z13, Z13, Z13
-	VPXORD  Z14, Z14, Z14
-	VPXORD  Z15, Z15, Z15
-	VPXORD  Z16, Z16, Z16
-	VPXORD  Z17, Z17, Z17
-	VPXORD  Z18, Z18, Z18
-	VPXORD  Z19, Z19, Z19
-	VPXORD  Z20, Z20, Z20
-	VPXORD  Z21, Z21, Z21
-	VPXORD  Z22, Z22, Z22
-	VPXORD  Z23, Z23, Z23
-	VPXORD  Z24, Z24, Z24
-	VPXORD  Z25, Z25, Z25
-	VPXORD  Z26, Z26, Z26
-	VPXORD  Z27, Z27, Z27
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+	VPXORD Z21, Z21, Z21
+	VPXORD Z22, Z22, Z22
+	VPXORD Z23, Z23, Z23
+	VPXORD Z24, Z24, Z24
+	VPXORD Z25, Z25, Z25
+	VPXORD Z26, Z26, Z26
+	VPXORD Z27, Z27, Z27
 
 step14:
 	VMOVUPD      (BX), Z28
@@ -4162,7 +4025,8 @@ step14:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step14
-	VBROADCASTSD alpha+104(FP), Z28
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Z28
 	VMULPD       Z28, Z0, Z0
 	VMULPD       Z28, Z1, Z1
 	VMULPD       Z28, Z2, Z2
@@ -4193,8 +4057,8 @@ step14:
 	VMULPD       Z28, Z27, Z27
 	IMUL3Q       $0x0d, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Z29
-	MOVQ         beta+112(FP), BX
+	VBROADCASTSD beta+120(FP), Z29
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row13Add
 	VMOVUPD      Z26, K1, (CX)
@@ -4378,29 +4242,31 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmNarrow64AVX512(m int, mr int, k int, a *float64, rs int, ks int, ps int, ahead int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
+// func gemmNarrow64AVX512(m int, mr int, k int, a *float64, rs int, ks int, ps int, next *float64, ahead int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
 // Requires: AVX, AVX512BW, AVX512F, CMOV, MMX+
-TEXT ·gemmNarrow64AVX512(SB), NOSPLIT, $8-120
+TEXT ·gemmNarrow64AVX512(SB), NOSPLIT, $16-128
 	MOVQ  rs+32(FP), R8
 	SHLQ  $0x03, R8
 	MOVQ  ks+40(FP), R11
 	SHLQ  $0x03, R11
-	MOVQ  bs+72(FP), R12
+	MOVQ  bs+80(FP), R12
 	SHLQ  $0x03, R12
-	MOVQ  ldc+88(FP), R13
+	MOVQ  ldc+96(FP), R13
 	SHLQ  $0x03, R13
 	LEAQ  (R8)(R8*2), R9
 	LEAQ  (R8)(R8*4), R10
 	MOVQ  a+24(FP), AX
-	MOVQ  c+80(FP), DX
+	MOVQ  c+88(FP), DX
 	MOVQ  m+0(FP), R14
-	MOVQ  n+96(FP), BX
+	MOVQ  n+104(FP), BX
 	MOVQ  BX, CX
 	MOVQ  $0x00000001, SI
 	SHLQ  CL, SI
 	DECQ  SI
 	KMOVQ SI, K1
 	SHRQ  $0x08, SI
+	MOVQ  next+56(FP), R15
+	MOVQ  R15, 8(SP)
 
 panel:
 	MOVQ    mr+8(FP), R15
@@ -4423,41 +4289,37 @@ prefetch:
 	MOVQ       k+16(FP), CX
 
 multiply:
-	MOVQ    b+64(FP), BX
-	CMPQ    R15, $0x0e
-	JEQ     rows14
-	CMPQ    R15, $0x0d
-	JEQ     rows13
-	CMPQ    R15, $0x0c
-	JEQ     rows12
-	CMPQ    R15, $0x0b
-	JEQ     rows11
-	CMPQ    R15, $0x0a
-	JEQ     rows10
-	CMPQ    R15, $0x09
-	JEQ     rows9
-	CMPQ    R15, $0x08
-	JEQ     rows8
-	CMPQ    R15, $0x07
-	JEQ     rows7
-	CMPQ    R15, $0x06
-	JEQ     rows6
-	CMPQ    R15, $0x05
-	JEQ     rows5
-	CMPQ    R15, $0x04
-	JEQ     rows4
-	CMPQ    R15, $0x03
-	JEQ     rows3
-	CMPQ    R15, $0x02
-	JEQ     rows2
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
+	MOVQ   b+72(FP), BX
+	CMPQ   R15, $0x0e
+	JEQ    rows14
+	CMPQ   R15, $0x0d
+	JEQ    rows13
+	CMPQ   R15, $0x0c
+	JEQ    rows12
+	CMPQ   R15, $0x0b
+	JEQ    rows11
+	CMPQ   R15, $0x0a
+	JEQ    rows10
+	CMPQ   R15, $0x09
+	JEQ    rows9
+	CMPQ   R15, $0x08
+	JEQ    rows8
+	CMPQ   R15, $0x07
+	JEQ    rows7
+	CMPQ   R15, $0x06
+	JEQ    rows6
+	CMPQ   R15, $0x05
+	JEQ    rows5
+	CMPQ   R15, $0x04
+	JEQ    rows4
+	CMPQ   R15, $0x03
+	JEQ    rows3
+	CMPQ   R15, $0x02
+	JEQ    rows2
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
 
 step1:
 	VMOVUPD      (BX), Z14
@@ -4470,26 +4332,23 @@ step1:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step1
-	VBROADCASTSD alpha+104(FP), Z14
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	IMUL3Q       $0x00, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Z15
-	MOVQ         beta+112(FP), BX
+	VBROADCASTSD beta+120(FP), Z15
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row0Add
 	JMP          row0Set
 
 rows2:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
 
 step2:
 	VMOVUPD      (BX), Z14
@@ -4504,28 +4363,25 @@ step2:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step2
-	VBROADCASTSD alpha+104(FP), Z14
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	VMULPD       Z14, Z1, Z1
 	IMUL3Q       $0x01, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Z15
-	MOVQ         beta+112(FP), BX
+	VBROADCASTSD beta+120(FP), Z15
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row1Add
 	JMP          row1Set
 
 rows3:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
 
 step3:
 	VMOVUPD      (BX), Z14
@@ -4542,30 +4398,27 @@ step3:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step3
-	VBROADCASTSD alpha+104(FP), Z14
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	VMULPD       Z14, Z1, Z1
 	VMULPD       Z14, Z2, Z2
 	IMUL3Q       $0x02, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Z15
-	MOVQ         beta+112(FP), BX
+	VBROADCASTSD beta+120(FP), Z15
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row2Add
 	JMP          row2Set
 
 rows4:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
 
 step4:
 	VMOVUPD      (BX), Z14
@@ -4584,32 +4437,29 @@ step4:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step4
-	VBROADCASTSD alpha+104(FP), Z14
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	VMULPD       Z14, Z1, Z1
 	VMULPD       Z14, Z2, Z2
 	VMULPD       Z14, Z3, Z3
 	IMUL3Q       $0x03, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Z15
-	MOVQ         beta+112(FP), BX
+	VBROADCASTSD beta+120(FP), Z15
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row3Add
 	JMP          row3Set
 
 rows5:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
 
 step5:
 	VMOVUPD      (BX), Z14
@@ -4630,7 +4480,8 @@ step5:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step5
-	VBROADCASTSD alpha+104(FP), Z14
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	VMULPD       Z14, Z1, Z1
 	VMULPD       Z14, Z2, Z2
@@ -4638,26 +4489,22 @@ step5:
 	VMULPD       Z14, Z4, Z4
 	IMUL3Q       $0x04, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Z15
-	MOVQ         beta+112(FP), BX
+	VBROADCASTSD beta+120(FP), Z15
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row4Add
 	JMP          row4Set
 
 rows6:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
 
 step6:
 	VMOVUPD      (BX), Z14
@@ -4680,7 +4527,8 @@ step6:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step6
-	VBROADCASTSD alpha+104(FP), Z14
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	VMULPD       Z14, Z1, Z1
 	VMULPD       Z14, Z2, Z2
@@ -4689,27 +4537,23 @@ step6:
 	VMULPD       Z14, Z5, Z5
 	IMUL3Q       $0x05, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Z15
-	MOVQ         beta+112(FP), BX
+	VBROADCASTSD beta+120(FP), Z15
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row5Add
 	JMP          row5Set
 
 rows7:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
 
 step7:
 	VMOVUPD      (BX), Z14
@@ -4734,7 +4578,8 @@ step7:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step7
-	VBROADCASTSD alpha+104(FP), Z14
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	VMULPD       Z14, Z1, Z1
 	VMULPD       Z14, Z2, Z2
@@ -4744,28 +4589,24 @@ step7:
 	VMULPD       Z14, Z6, Z6
 	IMUL3Q       $0x06, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Z15
-	MOVQ         beta+112(FP), BX
+	VBROADCASTSD beta+120(FP), Z15
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row6Add
 	JMP          row6Set
 
 rows8:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
 
 step8:
 	VMOVUPD      (BX), Z14
@@ -4793,7 +4634,8 @@ step8:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step8
-	VBROADCASTSD alpha+104(FP), Z14
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	VMULPD       Z14, Z1, Z1
 	VMULPD       Z14, Z2, Z2
@@ -4804,29 +4646,25 @@ step8:
 	VMULPD       Z14, Z7, Z7
 	IMUL3Q       $0x07, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Z15
-	MOVQ         beta+112(FP), BX
+	VBROADCASTSD beta+120(FP), Z15
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row7Add
 	JMP          row7Set
 
 rows9:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
 
 step9:
 	VMOVUPD      (BX), Z14
@@ -4856,7 +4694,8 @@ step9:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step9
-	VBROADCASTSD alpha+104(FP), Z14
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	VMULPD       Z14, Z1, Z1
 	VMULPD       Z14, Z2, Z2
@@ -4868,30 +4707,26 @@ step9:
 	VMULPD       Z14, Z8, Z8
 	IMUL3Q       $0x08, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Z15
-	MOVQ         beta+112(FP), BX
+	VBROADCASTSD beta+120(FP), Z15
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row8Add
 	JMP          row8Set
 
 rows10:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
 
 step10:
 	VMOVUPD      (BX), Z14
@@ -4923,7 +4758,8 @@ step10:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step10
-	VBROADCASTSD alpha+104(FP), Z14
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	VMULPD       Z14, Z1, Z1
 	VMULPD       Z14, Z2, Z2
@@ -4936,31 +4772,27 @@ step10:
 	VMULPD       Z14, Z9, Z9
 	IMUL3Q       $0x09, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Z15
-	MOVQ         beta+112(FP), BX
+	VBROADCASTSD beta+120(FP), Z15
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row9Add
 	JMP          row9Set
 
 rows11:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
-	VPXORD  Z10, Z10, Z10
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
 
 step11:
 	VMOVUPD      (BX), Z14
@@ -4994,7 +4826,8 @@ step11:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step11
-	VBROADCASTSD alpha+104(FP), Z14
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	VMULPD       Z14, Z1, Z1
 	VMULPD       Z14, Z2, Z2
@@ -5008,32 +4841,28 @@ step11:
 	VMULPD       Z14, Z10, Z10
 	IMUL3Q       $0x0a, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Z15
-	MOVQ         beta+112(FP), BX
+	VBROADCASTSD beta+120(FP), Z15
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row10Add
 	JMP          row10Set
 
 rows12:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
-	VPXORD  Z10, Z10, Z10
-	VPXORD  Z11, Z11, Z11
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
 
 step12:
 	VMOVUPD      (BX), Z14
@@ -5069,7 +4898,8 @@ step12:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step12
-	VBROADCASTSD alpha+104(FP), Z14
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	VMULPD       Z14, Z1, Z1
 	VMULPD       Z14, Z2, Z2
@@ -5084,33 +4914,29 @@ step12:
 	VMULPD       Z14, Z11, Z11
 	IMUL3Q       $0x0b, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Z15
-	MOVQ         beta+112(FP), BX
+	VBROADCASTSD beta+120(FP), Z15
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row11Add
 	JMP          row11Set
 
 rows13:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
-	VPXORD  Z10, Z10, Z10
-	VPXORD  Z11, Z11, Z11
-	VPXORD  Z12, Z12, Z12
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
 
 step13:
 	VMOVUPD      (BX), Z14
@@ -5148,7 +4974,8 @@ step13:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step13
-	VBROADCASTSD alpha+104(FP), Z14
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	VMULPD       Z14, Z1, Z1
 	VMULPD       Z14, Z2, Z2
@@ -5164,34 +4991,30 @@ step13:
 	VMULPD       Z14, Z12, Z12
 	IMUL3Q       $0x0c, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Z15
-	MOVQ         beta+112(FP), BX
+	VBROADCASTSD beta+120(FP), Z15
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row12Add
 	JMP          row12Set
 
 rows14:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
-	VPXORD  Z10, Z10, Z10
-	VPXORD  Z11, Z11, Z11
-	VPXORD  Z12, Z12, Z12
-	VPXORD  Z13, Z13, Z13
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
 
 step14:
 	VMOVUPD      (BX), Z14
@@ -5231,7 +5054,8 @@ step14:
 	ADDQ         R11, DI
 	DECQ         CX
 	JNE          step14
-	VBROADCASTSD alpha+104(FP), Z14
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Z14
 	VMULPD       Z14, Z0, Z0
 	VMULPD       Z14, Z1, Z1
 	VMULPD       Z14, Z2, Z2
@@ -5248,8 +5072,8 @@ step14:
 	VMULPD       Z14, Z13, Z13
 	IMUL3Q       $0x0d, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Z15
-	MOVQ         beta+112(FP), BX
+	VBROADCASTSD beta+120(FP), Z15
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row13Add
 	VMOVUPD      Z13, K1, (CX)
@@ -5391,22 +5215,24 @@ next:
 	VZEROUPPER
 	RET
 
-// func gemmWide64AVX512(m int, mr int, k int, a *float64, rs int, ks int, ps int, ahead int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
+// func gemmWide64AVX512(m int, mr int, k int, a *float64, rs int, ks int, ps int, next *float64, ahead int, b *float64, bs int, c *float64, ldc int, n int, alpha float64, beta float64)
 // Requires: AVX, AVX512F, CMOV, MMX+
-TEXT ·gemmWide64AVX512(SB), NOSPLIT, $8-120
+TEXT ·gemmWide64AVX512(SB), NOSPLIT, $16-128
 	MOVQ rs+32(FP), R8
 	SHLQ $0x03, R8
 	MOVQ ks+40(FP), R11
 	SHLQ $0x03, R11
-	MOVQ bs+72(FP), R12
+	MOVQ bs+80(FP), R12
 	SHLQ $0x03, R12
-	MOVQ ldc+88(FP), R13
+	MOVQ ldc+96(FP), R13
 	SHLQ $0x03, R13
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
 	MOVQ a+24(FP), AX
-	MOVQ c+80(FP), DX
+	MOVQ c+88(FP), DX
 	MOVQ m+0(FP), R14
+	MOVQ next+56(FP), R15
+	MOVQ R15, 8(SP)
 
 panel:
 	MOVQ    mr+8(FP), R15
@@ -5430,28 +5256,24 @@ prefetch:
 	MOVQ       k+16(FP), CX
 
 multiply:
-	MOVQ    b+64(FP), BX
-	CMPQ    R15, $0x06
-	JEQ     rows6
-	CMPQ    R15, $0x05
-	JEQ     rows5
-	CMPQ    R15, $0x04
-	JEQ     rows4
-	CMPQ    R15, $0x03
-	JEQ     rows3
-	CMPQ    R15, $0x02
-	JEQ     rows2
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
+	MOVQ   b+72(FP), BX
+	CMPQ   R15, $0x06
+	JEQ    rows6
+	CMPQ   R15, $0x05
+	JEQ    rows5
+	CMPQ   R15, $0x04
+	JEQ    rows4
+	CMPQ   R15, $0x03
+	JEQ    rows3
+	CMPQ   R15, $0x02
+	JEQ    rows2
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
 
 step1:
 	VMOVUPD      (BX), Z24
@@ -5469,35 +5291,32 @@ step1:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step1
-	VBROADCASTSD alpha+104(FP), Z24
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Z24
 	VMULPD       Z24, Z0, Z0
 	VMULPD       Z24, Z1, Z1
 	VMULPD       Z24, Z2, Z2
 	VMULPD       Z24, Z3, Z3
 	IMUL3Q       $0x00, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Z25
-	MOVQ         beta+112(FP), BX
+	VBROADCASTSD beta+120(FP), Z25
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row0Add
 	JMP          row0Set
 
 rows2:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
 
 step2:
 	VMOVUPD      (BX), Z24
@@ -5520,7 +5339,8 @@ step2:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step2
-	VBROADCASTSD alpha+104(FP), Z24
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Z24
 	VMULPD       Z24, Z0, Z0
 	VMULPD       Z24, Z1, Z1
 	VMULPD       Z24, Z2, Z2
@@ -5531,32 +5351,28 @@ step2:
 	VMULPD       Z24, Z7, Z7
 	IMUL3Q       $0x01, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Z25
-	MOVQ         beta+112(FP), BX
+	VBROADCASTSD beta+120(FP), Z25
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row1Add
 	JMP          row1Set
 
 rows3:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
-	VPXORD  Z10, Z10, Z10
-	VPXORD  Z11, Z11, Z11
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
 
 step3:
 	VMOVUPD      (BX), Z24
@@ -5584,7 +5400,8 @@ step3:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step3
-	VBROADCASTSD alpha+104(FP), Z24
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Z24
 	VMULPD       Z24, Z0, Z0
 	VMULPD       Z24, Z1, Z1
 	VMULPD       Z24, Z2, Z2
@@ -5599,36 +5416,32 @@ step3:
 	VMULPD       Z24, Z11, Z11
 	IMUL3Q       $0x02, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Z25
-	MOVQ         beta+112(FP), BX
+	VBROADCASTSD beta+120(FP), Z25
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row2Add
 	JMP          row2Set
 
 rows4:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
-	VPXORD  Z10, Z10, Z10
-	VPXORD  Z11, Z11, Z11
-	VPXORD  Z12, Z12, Z12
-	VPXORD  Z13, Z13, Z13
-	VPXORD  Z14, Z14, Z14
-	VPXORD  Z15, Z15, Z15
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
 
 step4:
 	VMOVUPD      (BX), Z24
@@ -5661,7 +5474,8 @@ step4:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step4
-	VBROADCASTSD alpha+104(FP), Z24
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Z24
 	VMULPD       Z24, Z0, Z0
 	VMULPD       Z24, Z1, Z1
 	VMULPD       Z24, Z2, Z2
@@ -5680,40 +5494,36 @@ step4:
 	VMULPD       Z24, Z15, Z15
 	IMUL3Q       $0x03, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Z25
-	MOVQ         beta+112(FP), BX
+	VBROADCASTSD beta+120(FP), Z25
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row3Add
 	JMP          row3Set
 
 rows5:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
-	VPXORD  Z10, Z10, Z10
-	VPXORD  Z11, Z11, Z11
-	VPXORD  Z12, Z12, Z12
-	VPXORD  Z13, Z13, Z13
-	VPXORD  Z14, Z14, Z14
-	VPXORD  Z15, Z15, Z15
-	VPXORD  Z16, Z16, Z16
-	VPXORD  Z17, Z17, Z17
-	VPXORD  Z18, Z18, Z18
-	VPXORD  Z19, Z19, Z19
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
 
 step5:
 	VMOVUPD      (BX), Z24
@@ -5751,7 +5561,8 @@ step5:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step5
-	VBROADCASTSD alpha+104(FP), Z24
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Z24
 	VMULPD       Z24, Z0, Z0
 	VMULPD       Z24, Z1, Z1
 	VMULPD       Z24, Z2, Z2
@@ -5774,44 +5585,40 @@ step5:
 	VMULPD       Z24, Z19, Z19
 	IMUL3Q       $0x04, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Z25
-	MOVQ         beta+112(FP), BX
+	VBROADCASTSD beta+120(FP), Z25
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row4Add
 	JMP          row4Set
 
 rows6:
-	MOVQ    AX, (SP)
-	MOVQ    ps+48(FP), R15
-	SHLQ    $0x03, R15
-	ADDQ    AX, R15
-	MOVQ    ahead+56(FP), AX
-	TESTQ   AX, AX
-	CMOVQEQ SI, R15
-	VPXORD  Z0, Z0, Z0
-	VPXORD  Z1, Z1, Z1
-	VPXORD  Z2, Z2, Z2
-	VPXORD  Z3, Z3, Z3
-	VPXORD  Z4, Z4, Z4
-	VPXORD  Z5, Z5, Z5
-	VPXORD  Z6, Z6, Z6
-	VPXORD  Z7, Z7, Z7
-	VPXORD  Z8, Z8, Z8
-	VPXORD  Z9, Z9, Z9
-	VPXORD  Z10, Z10, Z10
-	VPXORD  Z11, Z11, Z11
-	VPXORD  Z12, Z12, Z12
-	VPXORD  Z13, Z13, Z13
-	VPXORD  Z14, Z14, Z14
-	VPXORD  Z15, Z15, Z15
-	VPXORD  Z16, Z16, Z16
-	VPXORD  Z17, Z17, Z17
-	VPXORD  Z18, Z18, Z18
-	VPXORD  Z19, Z19, Z19
-	VPXORD  Z20, Z20, Z20
-	VPXORD  Z21, Z21, Z21
-	VPXORD  Z22, Z22, Z22
-	VPXORD  Z23, Z23, Z23
+	MOVQ   AX, (SP)
+	MOVQ   8(SP), R15
+	MOVQ   ahead+64(FP), AX
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	VPXORD Z4, Z4, Z4
+	VPXORD Z5, Z5, Z5
+	VPXORD Z6, Z6, Z6
+	VPXORD Z7, Z7, Z7
+	VPXORD Z8, Z8, Z8
+	VPXORD Z9, Z9, Z9
+	VPXORD Z10, Z10, Z10
+	VPXORD Z11, Z11, Z11
+	VPXORD Z12, Z12, Z12
+	VPXORD Z13, Z13, Z13
+	VPXORD Z14, Z14, Z14
+	VPXORD Z15, Z15, Z15
+	VPXORD Z16, Z16, Z16
+	VPXORD Z17, Z17, Z17
+	VPXORD Z18, Z18, Z18
+	VPXORD Z19, Z19, Z19
+	VPXORD Z20, Z20, Z20
+	VPXORD Z21, Z21, Z21
+	VPXORD Z22, Z22, Z22
+	VPXORD Z23, Z23, Z23
 
 step6:
 	VMOVUPD      (BX), Z24
@@ -5854,7 +5661,8 @@ step6:
 	ADDQ         R11, SI
 	DECQ         CX
 	JNE          step6
-	VBROADCASTSD alpha+104(FP), Z24
+	MOVQ         R15, 8(SP)
+	VBROADCASTSD alpha+112(FP), Z24
 	VMULPD       Z24, Z0, Z0
 	VMULPD       Z24, Z1, Z1
 	VMULPD       Z24, Z2, Z2
@@ -5881,8 +5689,8 @@ step6:
 	VMULPD       Z24, Z23, Z23
 	IMUL3Q       $0x05, R13, CX
 	ADDQ         DX, CX
-	VBROADCASTSD beta+112(FP), Z25
-	MOVQ         beta+112(FP), BX
+	VBROADCASTSD beta+120(FP), Z25
+	MOVQ         beta+120(FP), BX
 	ADDQ         BX, BX
 	JNE          row5Add
 	VMOVUPD      Z20, (CX)

@@ -9,15 +9,29 @@ import "unsafe"
 // from makes a slice of n elements of what p points to.
 func from[T Float](p *T, n int) []T { return unsafe.Slice(p, n) }
 
-func packGo[T Float](k, n int, src *T, ld int, dst *T) {
-	s, d := from(src, (k-1)*ld+n), from(dst, 4*k)
-	for l := range k {
-		row := d[4*l : 4*l+4]
-		clear(row[copy(row, s[l*ld:l*ld+n]):])
+func packGo[T Float](k, m, mr int, src *T, ld int, dst *T, ps int) {
+	const cols = 4
+	s, d := from(src, (k-1)*ld+m), from(dst, (m-1)/mr*ps+cols*k)
+	for i := 0; i < m; i += mr {
+		n := min(mr, m-i)
+		for l := range k {
+			row := d[i/mr*ps+cols*l:][:cols]
+			clear(row[copy(row, s[l*ld+i:][:n]):])
+		}
 	}
 }
 
-func stripGo32(m, _, k int, a *float32, rs, ks, _, _ int, b *float32, bs int, c *float32, ldc, n int, alpha, beta float32) {
+func sumGo[T Float](n, count int, src *T, stride int, dst *T) {
+	s, d := from(src, (count-1)*stride+n), from(dst, n)
+	copy(d, s)
+	for c := 1; c < count; c++ {
+		for i, v := range s[c*stride:][:n] {
+			d[i] += v
+		}
+	}
+}
+
+func stripGo32(m, _, k int, a *float32, rs, ks, _ int, _ *float32, _ int, b *float32, bs int, c *float32, ldc, n int, alpha, beta float32) {
 	last := m - 1
 	aa, bb := from(a, last*rs+(k-1)*ks+1), from(b, (k-1)*bs+4)
 	for i := 0; i < m; i += 4 {
@@ -79,7 +93,7 @@ func dotGo32(m, k int, a *float32, lda int, _ int, b *float32, _ int, dst *float
 	}
 }
 
-func stripGo64(m, _, k int, a *float64, rs, ks, _, _ int, b *float64, bs int, c *float64, ldc, n int, alpha, beta float64) {
+func stripGo64(m, _, k int, a *float64, rs, ks, _ int, _ *float64, _ int, b *float64, bs int, c *float64, ldc, n int, alpha, beta float64) {
 	last := m - 1
 	aa, bb := from(a, last*rs+(k-1)*ks+1), from(b, (k-1)*bs+4)
 	for i := 0; i < m; i += 4 {

@@ -204,8 +204,8 @@ func testShapes[T Float](t *testing.T) {
 			}
 		}
 	})
-	// Around the panels (6, 14 rows), the strips (4 to 64 columns), the tiles (4, 8), fewDots, fewCols, fewRows, depth,
-	// rowBlock, long*depth; the shapes of the energy nets.
+	// Around the panels (6, 14 rows), the strips (4 to 64 columns), the tiles (4, 8), fewDots, fewCols, directRows, depth,
+	// rowBlock, longTerms; the shapes of the energy nets.
 	shapes := [][3]int{
 		{1, 128, 128}, {1, 130, 300}, {2, 64, 33}, {6, 64, 40}, {6, 65, 257}, {7, 63, 12}, {14, 32, 5}, {15, 33, 65}, {28, 31, 256},
 		{29, 48, 255}, {13, 16, 257}, {4, 100, 31}, {5, 100, 32}, {100, 2, 128}, {100, 128, 2}, {100, 128, 128}, {100, 1, 128},
@@ -230,7 +230,7 @@ func TestGemmPacksPartly(t *testing.T) {
 }
 
 func testPacksPartly[T Float](t *testing.T, limit int) {
-	for i, s := range [][3]int{{7, 37, 300}, {20, 100, 40}, {longRows + 3, 45, 700}} {
+	for i, s := range [][3]int{{7, 37, 300}, {20, 100, 40}, {closeRows + 3, 45, 700}} {
 		p := product{false, i == 1, s[0], s[1], s[2], 1, 0.5, 1}
 		packLimit = limit
 		run[T](t, p)

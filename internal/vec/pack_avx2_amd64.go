@@ -4,46 +4,34 @@
 
 package vec
 
-// pack32AVX2 copies k >= 1 rows of n <= 16 elements to rows of 16, with zeros behind them:
-// dst[l*16+j] = src[l*ld+j].
+// pack32AVX2 cuts k >= 1 rows of m >= 1 elements into panels of mr <= 16, whose rows of 16 end in zeros:
+// dst[i/mr*ps+l*16+i%mr] = src[l*ld+i].
 //
 //go:noescape
-func pack32AVX2(k int, n int, src *float32, ld int, dst *float32)
+func pack32AVX2(k int, m int, mr int, src *float32, ld int, dst *float32, ps int)
 
-// packNarrow32AVX2 copies k >= 1 rows of n <= 8 elements to rows of 8, with zeros behind them:
-// dst[l*8+j] = src[l*ld+j].
-//
-//go:noescape
-func packNarrow32AVX2(k int, n int, src *float32, ld int, dst *float32)
-
-// packPanels32AVX2 cuts k >= 1 rows of m >= 1 elements into panels of mr <= 8, whose rows of 8 end in zeros:
+// packNarrow32AVX2 cuts k >= 1 rows of m >= 1 elements into panels of mr <= 8, whose rows of 8 end in zeros:
 // dst[i/mr*ps+l*8+i%mr] = src[l*ld+i].
 //
 //go:noescape
-func packPanels32AVX2(k int, m int, mr int, src *float32, ld int, dst *float32, ps int)
+func packNarrow32AVX2(k int, m int, mr int, src *float32, ld int, dst *float32, ps int)
 
 // packT32AVX2 transposes 8 rows of 8*tiles elements, tiles >= 1: dst[l*width+j] = src[j*ld+l].
 //
 //go:noescape
 func packT32AVX2(tiles int, src *float32, ld int, dst *float32, width int)
 
-// pack64AVX2 copies k >= 1 rows of n <= 8 elements to rows of 8, with zeros behind them:
-// dst[l*8+j] = src[l*ld+j].
-//
-//go:noescape
-func pack64AVX2(k int, n int, src *float64, ld int, dst *float64)
-
-// packNarrow64AVX2 copies k >= 1 rows of n <= 4 elements to rows of 4, with zeros behind them:
-// dst[l*4+j] = src[l*ld+j].
-//
-//go:noescape
-func packNarrow64AVX2(k int, n int, src *float64, ld int, dst *float64)
-
-// packPanels64AVX2 cuts k >= 1 rows of m >= 1 elements into panels of mr <= 8, whose rows of 8 end in zeros:
+// pack64AVX2 cuts k >= 1 rows of m >= 1 elements into panels of mr <= 8, whose rows of 8 end in zeros:
 // dst[i/mr*ps+l*8+i%mr] = src[l*ld+i].
 //
 //go:noescape
-func packPanels64AVX2(k int, m int, mr int, src *float64, ld int, dst *float64, ps int)
+func pack64AVX2(k int, m int, mr int, src *float64, ld int, dst *float64, ps int)
+
+// packNarrow64AVX2 cuts k >= 1 rows of m >= 1 elements into panels of mr <= 4, whose rows of 4 end in zeros:
+// dst[i/mr*ps+l*4+i%mr] = src[l*ld+i].
+//
+//go:noescape
+func packNarrow64AVX2(k int, m int, mr int, src *float64, ld int, dst *float64, ps int)
 
 // packT64AVX2 transposes 4 rows of 4*tiles elements, tiles >= 1: dst[l*width+j] = src[j*ld+l].
 //

@@ -4,27 +4,60 @@
 
 #include "textflag.h"
 
-// func pack32AVX2(k int, n int, src *float32, ld int, dst *float32)
+// func pack32AVX2(k int, m int, mr int, src *float32, ld int, dst *float32, ps int)
 // Requires: AVX
-TEXT ·pack32AVX2(SB), NOSPLIT, $0-40
-	MOVQ    n+8(FP), AX
+TEXT ·pack32AVX2(SB), NOSPLIT, $0-56
+	MOVQ    m+8(FP), AX
+	DECQ    AX
+	XORQ    DX, DX
+	DIVQ    mr+16(FP)
+	MOVQ    AX, R11
+	LEAQ    1(DX), AX
 	SHLQ    $0x02, AX
 	NEGQ    AX
 	LEAQ    laneMaskAVX2<>+0(SB), BX
 	ADDQ    AX, BX
 	VMOVUPS 64(BX), Y14
 	VMOVUPS 96(BX), Y15
-	MOVQ    src+16(FP), SI
-	MOVQ    ld+24(FP), R8
+	MOVQ    mr+16(FP), AX
+	SHLQ    $0x02, AX
+	NEGQ    AX
+	LEAQ    laneMaskAVX2<>+0(SB), BX
+	ADDQ    AX, BX
+	VMOVUPS 64(BX), Y12
+	VMOVUPS 96(BX), Y13
+	MOVQ    src+24(FP), SI
+	MOVQ    ld+32(FP), R8
 	SHLQ    $0x02, R8
-	MOVQ    dst+32(FP), DI
+	MOVQ    mr+16(FP), R12
+	SHLQ    $0x02, R12
+	MOVQ    ps+48(FP), R13
+	SHLQ    $0x02, R13
+	MOVQ    dst+40(FP), DI
 	MOVQ    k+0(FP), DX
 
 row:
-	VMASKMOVPS (SI), Y14, Y0
-	VMASKMOVPS 32(SI), Y15, Y1
-	VMOVUPS    Y0, (DI)
-	VMOVUPS    Y1, 32(DI)
+	MOVQ  SI, R9
+	MOVQ  DI, R10
+	MOVQ  R11, CX
+	TESTQ CX, CX
+	JEQ   last
+
+panel:
+	VMASKMOVPS (R9), Y12, Y0
+	VMASKMOVPS 32(R9), Y13, Y1
+	VMOVUPS    Y0, (R10)
+	VMOVUPS    Y1, 32(R10)
+	ADDQ       R12, R9
+	ADDQ       R13, R10
+	DECQ       CX
+	JNE        panel
+
+last:
+	VMASKMOVPS (R9), Y14, Y0
+	VMASKMOVPS 32(R9), Y15, Y1
+	VMOVUPS    Y0, (R10)
+	VMOVUPS    Y1, 32(R10)
 	ADDQ       R8, SI
 	ADDQ       $0x00000040, DI
 	DECQ       DX
@@ -50,34 +83,9 @@ DATA laneMaskAVX2<>+112(SB)/8, $0x0000000000000000
 DATA laneMaskAVX2<>+120(SB)/8, $0x0000000000000000
 GLOBL laneMaskAVX2<>(SB), RODATA|NOPTR, $128
 
-// func packNarrow32AVX2(k int, n int, src *float32, ld int, dst *float32)
+// func packNarrow32AVX2(k int, m int, mr int, src *float32, ld int, dst *float32, ps int)
 // Requires: AVX
-TEXT ·packNarrow32AVX2(SB), NOSPLIT, $0-40
-	MOVQ    n+8(FP), AX
-	SHLQ    $0x02, AX
-	NEGQ    AX
-	LEAQ    laneMaskAVX2<>+0(SB), BX
-	ADDQ    AX, BX
-	VMOVUPS 64(BX), Y15
-	MOVQ    src+16(FP), SI
-	MOVQ    ld+24(FP), R8
-	SHLQ    $0x02, R8
-	MOVQ    dst+32(FP), DI
-	MOVQ    k+0(FP), DX
-
-row:
-	VMASKMOVPS (SI), Y15, Y0
-	VMOVUPS    Y0, (DI)
-	ADDQ       R8, SI
-	ADDQ       $0x00000020, DI
-	DECQ       DX
-	JNE        row
-	VZEROUPPER
-	RET
-
-// func packPanels32AVX2(k int, m int, mr int, src *float32, ld int, dst *float32, ps int)
-// Requires: AVX
-TEXT ·packPanels32AVX2(SB), NOSPLIT, $0-56
+TEXT ·packNarrow32AVX2(SB), NOSPLIT, $0-56
 	MOVQ    m+8(FP), AX
 	DECQ    AX
 	XORQ    DX, DX
@@ -201,62 +209,9 @@ tile:
 	VZEROUPPER
 	RET
 
-// func pack64AVX2(k int, n int, src *float64, ld int, dst *float64)
+// func pack64AVX2(k int, m int, mr int, src *float64, ld int, dst *float64, ps int)
 // Requires: AVX
-TEXT ·pack64AVX2(SB), NOSPLIT, $0-40
-	MOVQ    n+8(FP), AX
-	SHLQ    $0x03, AX
-	NEGQ    AX
-	LEAQ    laneMaskAVX2<>+0(SB), BX
-	ADDQ    AX, BX
-	VMOVUPS 64(BX), Y14
-	VMOVUPS 96(BX), Y15
-	MOVQ    src+16(FP), SI
-	MOVQ    ld+24(FP), R8
-	SHLQ    $0x03, R8
-	MOVQ    dst+32(FP), DI
-	MOVQ    k+0(FP), DX
-
-row:
-	VMASKMOVPD (SI), Y14, Y0
-	VMASKMOVPD 32(SI), Y15, Y1
-	VMOVUPD    Y0, (DI)
-	VMOVUPD    Y1, 32(DI)
-	ADDQ       R8, SI
-	ADDQ       $0x00000040, DI
-	DECQ       DX
-	JNE        row
-	VZEROUPPER
-	RET
-
-// func packNarrow64AVX2(k int, n int, src *float64, ld int, dst *float64)
-// Requires: AVX
-TEXT ·packNarrow64AVX2(SB), NOSPLIT, $0-40
-	MOVQ    n+8(FP), AX
-	SHLQ    $0x03, AX
-	NEGQ    AX
-	LEAQ    laneMaskAVX2<>+0(SB), BX
-	ADDQ    AX, BX
-	VMOVUPS 64(BX), Y15
-	MOVQ    src+16(FP), SI
-	MOVQ    ld+24(FP), R8
-	SHLQ    $0x03, R8
-	MOVQ    dst+32(FP), DI
-	MOVQ    k+0(FP), DX
-
-row:
-	VMASKMOVPD (SI), Y15, Y0
-	VMOVUPD    Y0, (DI)
-	ADDQ       R8, SI
-	ADDQ       $0x00000020, DI
-	DECQ       DX
-	JNE        row
-	VZEROUPPER
-	RET
-
-// func packPanels64AVX2(k int, m int, mr int, src *float64, ld int, dst *float64, ps int)
-// Requires: AVX
-TEXT ·packPanels64AVX2(SB), NOSPLIT, $0-56
+TEXT ·pack64AVX2(SB), NOSPLIT, $0-56
 	MOVQ    m+8(FP), AX
 	DECQ    AX
 	XORQ    DX, DX
@@ -305,11 +260,66 @@ panel:
 
 last:
 	VMASKMOVPD (R9), Y14, Y0
-	VMOVUPD    Y0, (R10)
 	VMASKMOVPD 32(R9), Y15, Y1
+	VMOVUPD    Y0, (R10)
 	VMOVUPD    Y1, 32(R10)
 	ADDQ       R8, SI
 	ADDQ       $0x00000040, DI
+	DECQ       DX
+	JNE        row
+	VZEROUPPER
+	RET
+
+// func packNarrow64AVX2(k int, m int, mr int, src *float64, ld int, dst *float64, ps int)
+// Requires: AVX
+TEXT ·packNarrow64AVX2(SB), NOSPLIT, $0-56
+	MOVQ    m+8(FP), AX
+	DECQ    AX
+	XORQ    DX, DX
+	DIVQ    mr+16(FP)
+	MOVQ    AX, R11
+	LEAQ    1(DX), AX
+	SHLQ    $0x03, AX
+	NEGQ    AX
+	LEAQ    laneMaskAVX2<>+0(SB), BX
+	ADDQ    AX, BX
+	VMOVUPS 64(BX), Y15
+	MOVQ    mr+16(FP), AX
+	SHLQ    $0x03, AX
+	NEGQ    AX
+	LEAQ    laneMaskAVX2<>+0(SB), BX
+	ADDQ    AX, BX
+	VMOVUPS 64(BX), Y14
+	MOVQ    src+24(FP), SI
+	MOVQ    ld+32(FP), R8
+	SHLQ    $0x03, R8
+	MOVQ    mr+16(FP), R12
+	SHLQ    $0x03, R12
+	MOVQ    ps+48(FP), R13
+	SHLQ    $0x03, R13
+	MOVQ    dst+40(FP), DI
+	MOVQ    k+0(FP), DX
+
+row:
+	MOVQ  SI, R9
+	MOVQ  DI, R10
+	MOVQ  R11, CX
+	TESTQ CX, CX
+	JEQ   last
+
+panel:
+	VMASKMOVPD (R9), Y14, Y0
+	VMOVUPD    Y0, (R10)
+	ADDQ       R12, R9
+	ADDQ       R13, R10
+	DECQ       CX
+	JNE        panel
+
+last:
+	VMASKMOVPD (R9), Y15, Y0
+	VMOVUPD    Y0, (R10)
+	ADDQ       R8, SI
+	ADDQ       $0x00000020, DI
 	DECQ       DX
 	JNE        row
 	VZEROUPPER

@@ -4,38 +4,26 @@
 
 package vec
 
-// pack32AVX512 copies k >= 1 rows of n <= 32 elements to rows of 32, with zeros behind them:
-// dst[l*32+j] = src[l*ld+j].
+// pack32AVX512 cuts k >= 1 rows of m >= 1 elements into panels of mr <= 32, whose rows of 32 end in zeros:
+// dst[i/mr*ps+l*32+i%mr] = src[l*ld+i].
 //
 //go:noescape
-func pack32AVX512(k int, n int, src *float32, ld int, dst *float32)
+func pack32AVX512(k int, m int, mr int, src *float32, ld int, dst *float32, ps int)
 
-// packNarrow32AVX512 copies k >= 1 rows of n <= 16 elements to rows of 16, with zeros behind them:
-// dst[l*16+j] = src[l*ld+j].
-//
-//go:noescape
-func packNarrow32AVX512(k int, n int, src *float32, ld int, dst *float32)
-
-// packPanels32AVX512 cuts k >= 1 rows of m >= 1 elements into panels of mr <= 16, whose rows of 16 end in zeros:
+// packNarrow32AVX512 cuts k >= 1 rows of m >= 1 elements into panels of mr <= 16, whose rows of 16 end in zeros:
 // dst[i/mr*ps+l*16+i%mr] = src[l*ld+i].
 //
 //go:noescape
-func packPanels32AVX512(k int, m int, mr int, src *float32, ld int, dst *float32, ps int)
+func packNarrow32AVX512(k int, m int, mr int, src *float32, ld int, dst *float32, ps int)
 
-// pack64AVX512 copies k >= 1 rows of n <= 16 elements to rows of 16, with zeros behind them:
-// dst[l*16+j] = src[l*ld+j].
-//
-//go:noescape
-func pack64AVX512(k int, n int, src *float64, ld int, dst *float64)
-
-// packNarrow64AVX512 copies k >= 1 rows of n <= 8 elements to rows of 8, with zeros behind them:
-// dst[l*8+j] = src[l*ld+j].
-//
-//go:noescape
-func packNarrow64AVX512(k int, n int, src *float64, ld int, dst *float64)
-
-// packPanels64AVX512 cuts k >= 1 rows of m >= 1 elements into panels of mr <= 16, whose rows of 16 end in zeros:
+// pack64AVX512 cuts k >= 1 rows of m >= 1 elements into panels of mr <= 16, whose rows of 16 end in zeros:
 // dst[i/mr*ps+l*16+i%mr] = src[l*ld+i].
 //
 //go:noescape
-func packPanels64AVX512(k int, m int, mr int, src *float64, ld int, dst *float64, ps int)
+func pack64AVX512(k int, m int, mr int, src *float64, ld int, dst *float64, ps int)
+
+// packNarrow64AVX512 cuts k >= 1 rows of m >= 1 elements into panels of mr <= 8, whose rows of 8 end in zeros:
+// dst[i/mr*ps+l*8+i%mr] = src[l*ld+i].
+//
+//go:noescape
+func packNarrow64AVX512(k int, m int, mr int, src *float64, ld int, dst *float64, ps int)

@@ -4,10 +4,24 @@
 
 #include "textflag.h"
 
-// func pack32AVX512(k int, n int, src *float32, ld int, dst *float32)
+// func pack32AVX512(k int, m int, mr int, src *float32, ld int, dst *float32, ps int)
 // Requires: AVX, AVX512BW, AVX512F
-TEXT ·pack32AVX512(SB), NOSPLIT, $0-40
-	MOVQ  n+8(FP), AX
+TEXT ·pack32AVX512(SB), NOSPLIT, $0-56
+	MOVQ  m+8(FP), AX
+	DECQ  AX
+	XORQ  DX, DX
+	DIVQ  mr+16(FP)
+	MOVQ  AX, R11
+	LEAQ  1(DX), AX
+	MOVQ  AX, CX
+	MOVQ  $0x00000001, BX
+	SHLQ  CL, BX
+	DECQ  BX
+	KMOVQ BX, K3
+	SHRQ  $0x10, BX
+	KMOVQ BX, K4
+	SHRQ  $0x10, BX
+	MOVQ  mr+16(FP), AX
 	MOVQ  AX, CX
 	MOVQ  $0x00000001, BX
 	SHLQ  CL, BX
@@ -16,17 +30,38 @@ TEXT ·pack32AVX512(SB), NOSPLIT, $0-40
 	SHRQ  $0x10, BX
 	KMOVQ BX, K2
 	SHRQ  $0x10, BX
-	MOVQ  src+16(FP), SI
-	MOVQ  ld+24(FP), R8
+	MOVQ  src+24(FP), SI
+	MOVQ  ld+32(FP), R8
 	SHLQ  $0x02, R8
-	MOVQ  dst+32(FP), DI
+	MOVQ  mr+16(FP), R12
+	SHLQ  $0x02, R12
+	MOVQ  ps+48(FP), R13
+	SHLQ  $0x02, R13
+	MOVQ  dst+40(FP), DI
 	MOVQ  k+0(FP), DX
 
 row:
-	VMOVUPS.Z (SI), K1, Z0
-	VMOVUPS.Z 64(SI), K2, Z1
-	VMOVUPS   Z0, (DI)
-	VMOVUPS   Z1, 64(DI)
+	MOVQ  SI, R9
+	MOVQ  DI, R10
+	MOVQ  R11, CX
+	TESTQ CX, CX
+	JEQ   last
+
+panel:
+	VMOVUPS.Z (R9), K1, Z0
+	VMOVUPS.Z 64(R9), K2, Z1
+	VMOVUPS   Z0, (R10)
+	VMOVUPS   Z1, 64(R10)
+	ADDQ      R12, R9
+	ADDQ      R13, R10
+	DECQ      CX
+	JNE       panel
+
+last:
+	VMOVUPS.Z (R9), K3, Z0
+	VMOVUPS.Z 64(R9), K4, Z1
+	VMOVUPS   Z0, (R10)
+	VMOVUPS   Z1, 64(R10)
 	ADDQ      R8, SI
 	ADDQ      $0x00000080, DI
 	DECQ      DX
@@ -34,35 +69,9 @@ row:
 	VZEROUPPER
 	RET
 
-// func packNarrow32AVX512(k int, n int, src *float32, ld int, dst *float32)
+// func packNarrow32AVX512(k int, m int, mr int, src *float32, ld int, dst *float32, ps int)
 // Requires: AVX, AVX512BW, AVX512F
-TEXT ·packNarrow32AVX512(SB), NOSPLIT, $0-40
-	MOVQ  n+8(FP), AX
-	MOVQ  AX, CX
-	MOVQ  $0x00000001, BX
-	SHLQ  CL, BX
-	DECQ  BX
-	KMOVQ BX, K1
-	SHRQ  $0x10, BX
-	MOVQ  src+16(FP), SI
-	MOVQ  ld+24(FP), R8
-	SHLQ  $0x02, R8
-	MOVQ  dst+32(FP), DI
-	MOVQ  k+0(FP), DX
-
-row:
-	VMOVUPS.Z (SI), K1, Z0
-	VMOVUPS   Z0, (DI)
-	ADDQ      R8, SI
-	ADDQ      $0x00000040, DI
-	DECQ      DX
-	JNE       row
-	VZEROUPPER
-	RET
-
-// func packPanels32AVX512(k int, m int, mr int, src *float32, ld int, dst *float32, ps int)
-// Requires: AVX, AVX512BW, AVX512F
-TEXT ·packPanels32AVX512(SB), NOSPLIT, $0-56
+TEXT ·packNarrow32AVX512(SB), NOSPLIT, $0-56
 	MOVQ  m+8(FP), AX
 	DECQ  AX
 	XORQ  DX, DX
@@ -117,65 +126,9 @@ last:
 	VZEROUPPER
 	RET
 
-// func pack64AVX512(k int, n int, src *float64, ld int, dst *float64)
+// func pack64AVX512(k int, m int, mr int, src *float64, ld int, dst *float64, ps int)
 // Requires: AVX, AVX512BW, AVX512F
-TEXT ·pack64AVX512(SB), NOSPLIT, $0-40
-	MOVQ  n+8(FP), AX
-	MOVQ  AX, CX
-	MOVQ  $0x00000001, BX
-	SHLQ  CL, BX
-	DECQ  BX
-	KMOVQ BX, K1
-	SHRQ  $0x08, BX
-	KMOVQ BX, K2
-	SHRQ  $0x08, BX
-	MOVQ  src+16(FP), SI
-	MOVQ  ld+24(FP), R8
-	SHLQ  $0x03, R8
-	MOVQ  dst+32(FP), DI
-	MOVQ  k+0(FP), DX
-
-row:
-	VMOVUPD.Z (SI), K1, Z0
-	VMOVUPD.Z 64(SI), K2, Z1
-	VMOVUPD   Z0, (DI)
-	VMOVUPD   Z1, 64(DI)
-	ADDQ      R8, SI
-	ADDQ      $0x00000080, DI
-	DECQ      DX
-	JNE       row
-	VZEROUPPER
-	RET
-
-// func packNarrow64AVX512(k int, n int, src *float64, ld int, dst *float64)
-// Requires: AVX, AVX512BW, AVX512F
-TEXT ·packNarrow64AVX512(SB), NOSPLIT, $0-40
-	MOVQ  n+8(FP), AX
-	MOVQ  AX, CX
-	MOVQ  $0x00000001, BX
-	SHLQ  CL, BX
-	DECQ  BX
-	KMOVQ BX, K1
-	SHRQ  $0x08, BX
-	MOVQ  src+16(FP), SI
-	MOVQ  ld+24(FP), R8
-	SHLQ  $0x03, R8
-	MOVQ  dst+32(FP), DI
-	MOVQ  k+0(FP), DX
-
-row:
-	VMOVUPD.Z (SI), K1, Z0
-	VMOVUPD   Z0, (DI)
-	ADDQ      R8, SI
-	ADDQ      $0x00000040, DI
-	DECQ      DX
-	JNE       row
-	VZEROUPPER
-	RET
-
-// func packPanels64AVX512(k int, m int, mr int, src *float64, ld int, dst *float64, ps int)
-// Requires: AVX, AVX512BW, AVX512F
-TEXT ·packPanels64AVX512(SB), NOSPLIT, $0-56
+TEXT ·pack64AVX512(SB), NOSPLIT, $0-56
 	MOVQ  m+8(FP), AX
 	DECQ  AX
 	XORQ  DX, DX
@@ -228,11 +181,68 @@ panel:
 
 last:
 	VMOVUPD.Z (R9), K3, Z0
-	VMOVUPD   Z0, (R10)
 	VMOVUPD.Z 64(R9), K4, Z1
+	VMOVUPD   Z0, (R10)
 	VMOVUPD   Z1, 64(R10)
 	ADDQ      R8, SI
 	ADDQ      $0x00000080, DI
+	DECQ      DX
+	JNE       row
+	VZEROUPPER
+	RET
+
+// func packNarrow64AVX512(k int, m int, mr int, src *float64, ld int, dst *float64, ps int)
+// Requires: AVX, AVX512BW, AVX512F
+TEXT ·packNarrow64AVX512(SB), NOSPLIT, $0-56
+	MOVQ  m+8(FP), AX
+	DECQ  AX
+	XORQ  DX, DX
+	DIVQ  mr+16(FP)
+	MOVQ  AX, R11
+	LEAQ  1(DX), AX
+	MOVQ  AX, CX
+	MOVQ  $0x00000001, BX
+	SHLQ  CL, BX
+	DECQ  BX
+	KMOVQ BX, K2
+	SHRQ  $0x08, BX
+	MOVQ  mr+16(FP), AX
+	MOVQ  AX, CX
+	MOVQ  $0x00000001, BX
+	SHLQ  CL, BX
+	DECQ  BX
+	KMOVQ BX, K1
+	SHRQ  $0x08, BX
+	MOVQ  src+24(FP), SI
+	MOVQ  ld+32(FP), R8
+	SHLQ  $0x03, R8
+	MOVQ  mr+16(FP), R12
+	SHLQ  $0x03, R12
+	MOVQ  ps+48(FP), R13
+	SHLQ  $0x03, R13
+	MOVQ  dst+40(FP), DI
+	MOVQ  k+0(FP), DX
+
+row:
+	MOVQ  SI, R9
+	MOVQ  DI, R10
+	MOVQ  R11, CX
+	TESTQ CX, CX
+	JEQ   last
+
+panel:
+	VMOVUPD.Z (R9), K1, Z0
+	VMOVUPD   Z0, (R10)
+	ADDQ      R12, R9
+	ADDQ      R13, R10
+	DECQ      CX
+	JNE       panel
+
+last:
+	VMOVUPD.Z (R9), K2, Z0
+	VMOVUPD   Z0, (R10)
+	ADDQ      R8, SI
+	ADDQ      $0x00000040, DI
 	DECQ      DX
 	JNE       row
 	VZEROUPPER

@@ -67,7 +67,7 @@ func (g *gen) rowOfA(i int) operand.Mem {
 func (s strip) write(g *gen) {
 	width := s.vectors * g.lanes()
 	masked := s.vectors < 4
-	g.begin(s.name, "m, mr, k int, a *T, rs, ks, ps, ahead int, b *T, bs int, c *T, ldc, n int, alpha, beta T",
+	g.begin(s.name, "m, mr, k int, a *T, rs, ks, ps int, next *T, ahead int, b *T, bs int, c *T, ldc, n int, alpha, beta T",
 		fmt.Sprintf("%s%d%s is C = alpha*A*B + beta*C for n <= %d columns (beta = 0: C is not read), mr <= %d rows at a time.",
 			s.name, 8*g.size, g.suffix, width, s.rows),
 		"",
@@ -77,7 +77,8 @@ func (s strip) write(g *gen) {
 		"\t\tc[i*ldc+j] = fma(beta, c[i*ldc+j], alpha*sum)",
 		"\t}}",
 		"",
-		fmt.Sprintf("%d elements of each row of b are read, whatever n is. m, mr, k and n are at least 1.", width))
+		fmt.Sprintf("%d elements of each row of b are read, whatever n is. m, mr, k and n are at least 1. Meanwhile each step of each", width),
+		"panel prefetches what next points to, which then advances by ahead bytes.")
 	if !masked {
 		g.Doc(fmt.Sprintf("%s%d%s is gemm%d%s for %d columns, no fewer, and mr <= %d.",
 			s.name, 8*g.size, g.suffix, 8*g.size, g.suffix, width, s.rows))
@@ -105,7 +106,9 @@ func (s strip) write(g *gen) {
 		g.setMasks(rB, rA0, g.masksFor(s.vectors))
 	}
 
-	base := g.AllocLocal(8)
+	base, next := g.AllocLocal(8), g.AllocLocal(8)
+	g.MOVQ(g.param("next"), rPanel)
+	g.MOVQ(rPanel, next)
 	g.Label("panel")
 	g.MOVQ(g.param("mr"), rPanel)
 	g.CMPQ(rLeft, rPanel)
@@ -138,11 +141,8 @@ func (s strip) write(g *gen) {
 	for r := 1; r <= s.rows; r++ {
 		g.Label(fmt.Sprintf("rows%d", r))
 		g.MOVQ(rA, base)
-		g.bytesOf("ps", rPanel)
-		g.ADDQ(rA, rPanel)
+		g.MOVQ(next, rPanel)
 		g.MOVQ(g.param("ahead"), rA)
-		g.TESTQ(rA, rA) // nothing to prefetch: a line that is there
-		g.CMOVQEQ(rA0, rPanel)
 		for i := range r {
 			for v := range s.vectors {
 				g.zero(acc(i, v))
@@ -172,6 +172,7 @@ func (s strip) write(g *gen) {
 		g.DECQ(rCount)
 		g.JNE(operand.LabelRef(fmt.Sprintf("step%d", r)))
 
+		g.MOVQ(rPanel, next)
 		g.broadcast(g.param("alpha"), free[0])
 		for i := range r {
 			for v := range s.vectors {

@@ -23,6 +23,7 @@ var subjects = []struct {
 	{"gemm", gemm},
 	{"pack", pack},
 	{"dot", dot},
+	{"sum", sum},
 }
 
 func main() {

@@ -10,9 +10,8 @@ import (
 // pack writes the copies that bring the operands into the strips and panels that the micro-kernels read.
 func pack(g *gen) {
 	for _, g.size = range []int{4, 8} {
-		packRows(g, "pack", 2)
-		packRows(g, "packNarrow", 1)
-		packPanels(g)
+		packPanels(g, "pack", 2)
+		packPanels(g, "packNarrow", 1)
 		if !g.wide() { // shuffles within 256 bits; machines with AVX-512 use it too
 			packTransposed(g)
 		}
@@ -63,42 +62,12 @@ func (g *gen) setMasks(n, tmp reg.GPPhysical, masks []reg.Register) {
 	}
 }
 
-func packRows(g *gen, name string, vectors int) {
+// packPanels cuts rows into panels of one or two vectors each.
+func packPanels(g *gen, name string, vectors int) {
 	width := vectors * g.lanes()
-	g.begin(name, "k, n int, src *T, ld int, dst *T",
-		fmt.Sprintf("%s%d%s copies k >= 1 rows of n <= %d elements to rows of %d, with zeros behind them:",
+	g.begin(name, "k, m, mr int, src *T, ld int, dst *T, ps int",
+		fmt.Sprintf("%s%d%s cuts k >= 1 rows of m >= 1 elements into panels of mr <= %d, whose rows of %d end in zeros:",
 			name, 8*g.size, g.suffix, width, width),
-		fmt.Sprintf("dst[l*%d+j] = src[l*ld+j].", width))
-	src, ld, dst, k := reg.RSI, reg.R8, reg.RDI, reg.RDX
-	v, masks := g.registers[:vectors], g.masksFor(vectors)
-	g.MOVQ(g.param("n"), reg.RAX)
-	g.setMasks(reg.RAX, reg.RBX, masks)
-	g.MOVQ(g.param("src"), src)
-	g.bytesOf("ld", ld)
-	g.MOVQ(g.param("dst"), dst)
-	g.MOVQ(g.param("k"), k)
-	g.Label("row")
-	for i := range vectors {
-		g.loadPart(operand.Mem{Base: src, Disp: i * g.bytes}, masks[i], v[i])
-	}
-	for i := range vectors {
-		g.store(v[i], operand.Mem{Base: dst, Disp: i * g.bytes})
-	}
-	g.ADDQ(ld, src)
-	g.ADDQ(operand.U32(vectors*g.bytes), dst)
-	g.DECQ(k)
-	g.JNE(operand.LabelRef("row"))
-	g.VZEROUPPER()
-	g.RET()
-}
-
-// packPanels cuts rows into panels, of at most 16 (AVX2: 8) columns each.
-func packPanels(g *gen) {
-	vectors := g.size / 4
-	width := vectors * g.lanes()
-	g.begin("packPanels", "k, m, mr int, src *T, ld int, dst *T, ps int",
-		fmt.Sprintf("packPanels%d%s cuts k >= 1 rows of m >= 1 elements into panels of mr <= %d, whose rows of %d end in zeros:",
-			8*g.size, g.suffix, width, width),
 		fmt.Sprintf("dst[i/mr*ps+l*%d+i%%mr] = src[l*ld+i].", width))
 	src, ld, dst, k := reg.RSI, reg.R8, reg.RDI, reg.RDX
 	s, d, left, mr, ps := reg.R9, reg.R10, reg.R11, reg.R12, reg.R13
@@ -119,6 +88,14 @@ func packPanels(g *gen) {
 	g.bytesOf("ps", ps)
 	g.MOVQ(g.param("dst"), dst)
 	g.MOVQ(g.param("k"), k)
+	copyRow := func(masks []reg.Register) {
+		for i := range vectors {
+			g.loadPart(operand.Mem{Base: s, Disp: i * g.bytes}, masks[i], v[i])
+		}
+		for i := range vectors {
+			g.store(v[i], operand.Mem{Base: d, Disp: i * g.bytes})
+		}
+	}
 	g.Label("row")
 	g.MOVQ(src, s)
 	g.MOVQ(dst, d)
@@ -126,21 +103,13 @@ func packPanels(g *gen) {
 	g.TESTQ(reg.RCX, reg.RCX)
 	g.JEQ(operand.LabelRef("last"))
 	g.Label("panel")
-	for i := range vectors {
-		g.loadPart(operand.Mem{Base: s, Disp: i * g.bytes}, masks[i], v[i])
-	}
-	for i := range vectors {
-		g.store(v[i], operand.Mem{Base: d, Disp: i * g.bytes})
-	}
+	copyRow(masks[:vectors])
 	g.ADDQ(mr, s)
 	g.ADDQ(ps, d)
 	g.DECQ(reg.RCX)
 	g.JNE(operand.LabelRef("panel"))
 	g.Label("last")
-	for i := range vectors {
-		g.loadPart(operand.Mem{Base: s, Disp: i * g.bytes}, masks[vectors+i], v[i])
-		g.store(v[i], operand.Mem{Base: d, Disp: i * g.bytes})
-	}
+	copyRow(masks[vectors:])
 	g.ADDQ(ld, src)
 	g.ADDQ(operand.U32(vectors*g.bytes), dst)
 	g.DECQ(k)
