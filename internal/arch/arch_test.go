@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -28,13 +29,13 @@ var levels = [][]string{
 	{"internal/graphop"},
 	{"kernels"},
 	{"internal/run", "internal/viz"},
-	{"internal/vec"},
+	{"internal/vec", "internal/atomicfile"},
 	{"internal/check"},
 	{"internal/arch"},
 }
 
 // gorgoniaFree packages must stay importable without Gorgonia.
-var gorgoniaFree = []string{"kernels", "internal/run", "internal/viz", "internal/vec", "internal/check", "internal/arch"}
+var gorgoniaFree = []string{"kernels", "internal/run", "internal/viz", "internal/vec", "internal/atomicfile", "internal/check", "internal/arch"}
 
 type listed struct {
 	ImportPath   string
@@ -104,16 +105,59 @@ func TestLeavesStayFreeOfGorgonia(t *testing.T) {
 	for _, p := range packages(t) {
 		from := strings.TrimPrefix(p.ImportPath, module+"/")
 		for _, free := range gorgoniaFree {
-			if from != free && !strings.HasPrefix(from, free+"/") {
+			if !within(from)(free) {
 				continue
 			}
-			for _, imp := range append(append([]string{}, p.Imports...), p.TestImports...) {
-				if strings.HasPrefix(imp, "gorgonia.org/") {
-					t.Errorf("%s imports %s; it must build without Gorgonia", from, imp)
-				}
+			for _, imp := range withGorgonia(slices.Concat(p.Imports, p.TestImports, p.XTestImports)) {
+				t.Errorf("%s imports %s; it must build without Gorgonia", from, imp)
 			}
 		}
 	}
+}
+
+// withGorgonia are those of the imports that are Gorgonia or bring it along.
+func withGorgonia(imports []string) (bad []string) {
+	for _, imp := range imports {
+		to, ours := strings.CutPrefix(imp, module+"/")
+		if strings.HasPrefix(imp, "gorgonia.org/") || ours && !slices.ContainsFunc(gorgoniaFree, within(to)) {
+			bad = append(bad, imp)
+		}
+	}
+	return bad
+}
+
+// within returns whether pkg is the given package or inside it.
+func within(pkg string) func(dir string) bool {
+	return func(dir string) bool { return pkg == dir || strings.HasPrefix(pkg, dir+"/") }
+}
+
+// The documented promise of these packages is that they need Gorgonia and the standard library alone.
+func TestStandalonePackages(t *testing.T) {
+	met := 0
+	for _, p := range packages(t) {
+		from := strings.TrimPrefix(p.ImportPath, module+"/")
+		may, ok := standalone[from]
+		if !ok {
+			continue
+		}
+		met++
+		for _, imp := range beyond(p.Imports, may) {
+			t.Errorf("%s imports %s; of this module it may need %v alone", from, imp, may)
+		}
+	}
+	if met != len(standalone) {
+		t.Errorf("%d of %d packages exist; see standalone", met, len(standalone))
+	}
+}
+
+// beyond are the imports from this module that are not among may.
+func beyond(imports, may []string) (bad []string) {
+	for _, imp := range imports {
+		if to, ours := strings.CutPrefix(imp, module+"/"); ours && !slices.Contains(may, to) {
+			bad = append(bad, imp)
+		}
+	}
+	return bad
 }
 
 func TestTheRuleCanFail(t *testing.T) {
@@ -131,6 +175,19 @@ func TestTheRuleCanFail(t *testing.T) {
 	} {
 		if got := allowed(c.from, c.to); got != c.want {
 			t.Errorf("allowed(%s, %s) = %v, want %v", c.from, c.to, got, c.want)
+		}
+	}
+	for _, c := range []struct {
+		got  []string
+		want string
+	}{
+		{withGorgonia([]string{"fmt", module + "/internal/vec", "gorgonia.org/tensor"}), "gorgonia.org/tensor"},
+		{withGorgonia([]string{module + "/kernels", module + "/dcem"}), module + "/dcem"},
+		{beyond([]string{"fmt", "gorgonia.org/gorgonia", module + "/internal/graphop"}, standalone["autodiff"]), ""},
+		{beyond([]string{module + "/internal/graphop", module + "/kernels"}, standalone["autodiff"]), module + "/kernels"},
+	} {
+		if got := strings.Join(c.got, " "); got != c.want {
+			t.Errorf("forbidden imports %q, want %q", got, c.want)
 		}
 	}
 }

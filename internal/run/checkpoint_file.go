@@ -10,6 +10,8 @@ import (
 	"io"
 	"math"
 	"os"
+
+	"github.com/godcem/godcem/internal/atomicfile"
 )
 
 // The file, all numbers little-endian:
@@ -48,7 +50,7 @@ func (a *array) size() uint64 {
 
 // Save writes the checkpoint to path, atomically and durably.
 func Save(path string, c *Checkpoint) error {
-	return Atomic(path, func(w io.Writer) error { return encodeCheckpoint(w, c) })
+	return atomicfile.Write(path, func(w io.Writer) error { return encodeCheckpoint(w, c) })
 }
 
 func encodeCheckpoint(w io.Writer, c *Checkpoint) error {
@@ -125,7 +127,7 @@ func (a *array) write(w io.Writer, buf []byte) error {
 func Load(path, kind string) (*Checkpoint, error) {
 	info, err := os.Stat(path) // before opening it: a pipe would wait for a writer
 	if err != nil {
-		return nil, fmt.Errorf("%s: cannot read: %w", path, bare(err))
+		return nil, fmt.Errorf("%s: cannot read: %w", path, atomicfile.Bare(err))
 	}
 	if info.IsDir() {
 		return nil, fmt.Errorf("%s: %w: want a file, found a folder", path, ErrForeign)
@@ -135,7 +137,7 @@ func Load(path, kind string) (*Checkpoint, error) {
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("%s: cannot read: %w", path, bare(err))
+		return nil, fmt.Errorf("%s: cannot read: %w", path, atomicfile.Bare(err))
 	}
 	defer f.Close()
 	c, err := decodeCheckpoint(f, info.Size(), kind)
@@ -150,7 +152,7 @@ func decodeCheckpoint(r io.ReaderAt, size int64, kind string) (*Checkpoint, erro
 	prelude := make([]byte, preludeSize)
 	n, err := r.ReadAt(prelude, 0)
 	if err != nil && err != io.EOF {
-		return nil, fmt.Errorf("cannot read: %w", bare(err))
+		return nil, fmt.Errorf("cannot read: %w", atomicfile.Bare(err))
 	}
 	if m := min(n, len(magic)); string(prelude[:m]) != magic[:m] {
 		return nil, fmt.Errorf("%w: starts with %q, want %q", ErrForeign, prelude[:m], magic)
@@ -178,7 +180,7 @@ func decodeCheckpoint(r io.ReaderAt, size int64, kind string) (*Checkpoint, erro
 	}
 	raw := make([]byte, length)
 	if _, err := r.ReadAt(raw, preludeSize); err != nil {
-		return nil, fmt.Errorf("cannot read: %w", bare(err))
+		return nil, fmt.Errorf("cannot read: %w", atomicfile.Bare(err))
 	}
 	var h header
 	dec := json.NewDecoder(bytes.NewReader(raw))
@@ -203,7 +205,7 @@ func decodeCheckpoint(r io.ReaderAt, size int64, kind string) (*Checkpoint, erro
 	buf := make([]byte, 1<<16)
 	for i := range h.Arrays {
 		if err := h.Arrays[i].read(in, buf); err != nil {
-			return nil, fmt.Errorf("cannot read: %w", bare(err))
+			return nil, fmt.Errorf("cannot read: %w", atomicfile.Bare(err))
 		}
 	}
 	if h.State == nil {
@@ -216,11 +218,11 @@ func decodeCheckpoint(r io.ReaderAt, size int64, kind string) (*Checkpoint, erro
 func verifySum(r io.ReaderAt, size int64) error {
 	var sum hash.Hash = sha256.New()
 	if _, err := io.Copy(sum, io.NewSectionReader(r, 0, size-sha256.Size)); err != nil {
-		return fmt.Errorf("cannot read: %w", bare(err))
+		return fmt.Errorf("cannot read: %w", atomicfile.Bare(err))
 	}
 	want := make([]byte, sha256.Size)
 	if _, err := r.ReadAt(want, size-sha256.Size); err != nil && err != io.EOF {
-		return fmt.Errorf("cannot read: %w", bare(err))
+		return fmt.Errorf("cannot read: %w", atomicfile.Bare(err))
 	}
 	if got := sum.Sum(nil); !bytes.Equal(got, want) {
 		return fmt.Errorf("%w: SHA-256 begins with %x, want %x", ErrCorrupt, got[:4], want[:4])

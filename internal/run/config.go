@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/godcem/godcem/internal/atomicfile"
 	"gopkg.in/yaml.v3"
 )
 
@@ -29,12 +30,12 @@ func LoadConfig(path string, into any) error {
 	const most = 1 << 20 // bytes; a config is a few hundred
 	f, err := os.Open(path)
 	if err != nil {
-		return fmt.Errorf("%s: cannot read: %w", path, bare(err))
+		return fmt.Errorf("%s: cannot read: %w", path, atomicfile.Bare(err))
 	}
 	defer f.Close()
 	raw, err := io.ReadAll(io.LimitReader(f, most+1))
 	if err != nil {
-		return fmt.Errorf("%s: cannot read: %w", path, bare(err))
+		return fmt.Errorf("%s: cannot read: %w", path, atomicfile.Bare(err))
 	}
 	if len(raw) > most {
 		return fmt.Errorf("%s: more than %d bytes, want a config file", path, most)
@@ -52,7 +53,7 @@ func SaveConfig(path string, config any) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return Atomic(path, func(w io.Writer) error { _, err := w.Write(raw); return err })
+	return atomicfile.WriteBytes(path, raw)
 }
 
 // EncodeConfig returns the config struct as one line of JSON, as checkpoints and result.json hold it.

@@ -4,12 +4,13 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
-	"io"
 	"math"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/godcem/godcem/internal/atomicfile"
 )
 
 // Metrics writes metrics.csv: a header "step,<columns>", then one row per logged step in rising order. Numbers have all
@@ -26,7 +27,7 @@ type Metrics struct {
 func CreateMetrics(path string, columns []string) (*Metrics, error) {
 	checkColumns(columns)
 	head := metricsHeader(columns) + "\n"
-	if err := Atomic(path, func(w io.Writer) error { _, err := io.WriteString(w, head); return err }); err != nil {
+	if err := atomicfile.WriteBytes(path, []byte(head)); err != nil {
 		return nil, err
 	}
 	return appendMetrics(path, columns)
@@ -43,7 +44,7 @@ func ResumeMetrics(path string, columns []string, step int) (m *Metrics, last []
 		return m, nil, err
 	}
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: cannot read: %w", path, bare(err))
+		return nil, nil, fmt.Errorf("%s: cannot read: %w", path, atomicfile.Bare(err))
 	}
 	raw = raw[:bytes.LastIndexByte(raw, '\n')+1]
 	head, _, _ := strings.Cut(string(raw), "\n")
@@ -66,7 +67,7 @@ func ResumeMetrics(path string, columns []string, step int) (m *Metrics, last []
 		}
 		previous, last, keep = row[0], row, end+1
 	}
-	if err := Atomic(path, func(w io.Writer) error { _, err := w.Write(raw[:keep]); return err }); err != nil {
+	if err := atomicfile.WriteBytes(path, raw[:keep]); err != nil {
 		return nil, nil, err
 	}
 	m, err = appendMetrics(path, columns)
@@ -76,7 +77,7 @@ func ResumeMetrics(path string, columns []string, step int) (m *Metrics, last []
 func appendMetrics(path string, columns []string) (*Metrics, error) {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_APPEND, 0)
 	if err != nil {
-		return nil, fmt.Errorf("%s: cannot write: %w", path, bare(err))
+		return nil, fmt.Errorf("%s: cannot write: %w", path, atomicfile.Bare(err))
 	}
 	return &Metrics{path: path, columns: slices.Clone(columns), file: f, w: bufio.NewWriter(f)}, nil
 }
@@ -113,7 +114,7 @@ func (m *Metrics) Row(step int, values map[string]float64) error {
 		}
 	}
 	if _, err := m.w.Write(append(m.line, '\n')); err != nil {
-		return fmt.Errorf("%s: cannot write: %w", m.path, bare(err))
+		return fmt.Errorf("%s: cannot write: %w", m.path, atomicfile.Bare(err))
 	}
 	return nil
 }
@@ -125,7 +126,7 @@ func (m *Metrics) Flush() error {
 		err = m.file.Sync()
 	}
 	if err != nil {
-		return fmt.Errorf("%s: cannot write: %w", m.path, bare(err))
+		return fmt.Errorf("%s: cannot write: %w", m.path, atomicfile.Bare(err))
 	}
 	return nil
 }
@@ -134,7 +135,7 @@ func (m *Metrics) Flush() error {
 func (m *Metrics) Close() error {
 	err := m.Flush()
 	if e := m.file.Close(); err == nil && e != nil {
-		err = fmt.Errorf("%s: cannot write: %w", m.path, bare(e))
+		err = fmt.Errorf("%s: cannot write: %w", m.path, atomicfile.Bare(e))
 	}
 	return err
 }
@@ -150,7 +151,7 @@ type Table struct {
 func ReadMetrics(path string) (*Table, error) {
 	raw, err := os.ReadFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("%s: cannot read: %w", path, bare(err))
+		return nil, fmt.Errorf("%s: cannot read: %w", path, atomicfile.Bare(err))
 	}
 	text := string(raw[:bytes.LastIndexByte(raw, '\n')+1])
 	if !strings.HasPrefix(text, "step,") && !strings.HasPrefix(text, "step\n") {

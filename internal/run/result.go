@@ -3,13 +3,14 @@ package run
 import (
 	"encoding/json"
 	"fmt"
-	"io"
 	"math"
 	"os"
 	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"strings"
+
+	"github.com/godcem/godcem/internal/atomicfile"
 )
 
 // Result is the outcome of a program, as DIR/result.json holds it.
@@ -67,7 +68,7 @@ func WriteResult(dir string, r Result) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	return Atomic(path, func(w io.Writer) error { _, err := w.Write(append(raw, '\n')); return err })
+	return atomicfile.WriteBytes(path, append(raw, '\n'))
 }
 
 // ReadResult reads dir/result.json. Metrics that were not finite come back as NaN or infinities.
@@ -75,7 +76,7 @@ func ReadResult(dir string) (Result, error) {
 	path := filepath.Join(dir, ResultFile)
 	raw, err := os.ReadFile(path)
 	if err != nil {
-		return Result{}, fmt.Errorf("%s: cannot read: %w", path, bare(err))
+		return Result{}, fmt.Errorf("%s: cannot read: %w", path, atomicfile.Bare(err))
 	}
 	var f resultFile
 	if err := json.Unmarshal(raw, &f); err != nil {

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/godcem/godcem/internal/atomicfile"
 )
 
 func options(dir string, steps int) Options {
@@ -147,7 +149,7 @@ func TestResumeRepairs(t *testing.T) {
 			fmt.Fprintf(f, "%d,7,7,0,,,,9\n%d,7,7", out.BestStep+1, out.BestStep+2)
 			f.Close()
 		case "temp":
-			if err := os.WriteFile(filepath.Join(dir, tempPrefix+"123"), []byte("half"), 0o600); err != nil {
+			if err := os.WriteFile(filepath.Join(dir, atomicfile.TempPrefix+"123"), []byte("half"), 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}

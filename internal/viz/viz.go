@@ -13,10 +13,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 	"strings"
 
+	"github.com/godcem/godcem/internal/atomicfile"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgimg"
@@ -141,34 +141,11 @@ func raster(w, h int) *vgimg.Canvas {
 }
 
 // write puts data into path by way of a temporary file in the same folder.
-func write(path string, data []byte) (err error) {
-	defer func() {
-		if err != nil {
-			// The temporary name means nothing to the user: keep the cause, name the destination.
-			var pe *os.PathError
-			var le *os.LinkError
-			switch {
-			case errors.As(err, &pe):
-				err = pe.Err
-			case errors.As(err, &le):
-				err = le.Err
-			}
-			err = fmt.Errorf("viz: writing %s: %w", path, err)
-		}
-	}()
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*.tmp")
-	if err != nil {
-		return err
+func write(path string, data []byte) error {
+	if err := atomicfile.WriteBytes(path, data); err != nil {
+		return fmt.Errorf("viz: %w", err)
 	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-	}
-	return err
+	return nil
 }
 
 // finite reports whether v can be drawn; beyond 1e300 the span of an axis would overflow.

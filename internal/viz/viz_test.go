@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/godcem/godcem/internal/atomicfile"
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
 )
@@ -236,7 +237,7 @@ func TestSaveIsAtomicAndNamesThePath(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, e := range left {
-		if strings.Contains(e.Name(), ".tmp") {
+		if strings.HasPrefix(e.Name(), atomicfile.TempPrefix) {
 			t.Errorf("temporary file %s left behind", e.Name())
 		}
 	}

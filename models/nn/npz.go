@@ -11,7 +11,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/godcem/godcem/internal/run"
+	"github.com/godcem/godcem/internal/atomicfile"
 	"github.com/godcem/godcem/kernels"
 	"gorgonia.org/tensor"
 )
@@ -22,7 +22,7 @@ import (
 
 // SaveNPZ writes the parameters to path, atomically; numpy.load(path)["energy/0/w"] reads one.
 func SaveNPZ(path string, p Params) error {
-	return run.Atomic(path, func(w io.Writer) error { return writeNPZ(w, p) })
+	return atomicfile.Write(path, func(w io.Writer) error { return writeNPZ(w, p) })
 }
 
 func writeNPZ(w io.Writer, p Params) error {

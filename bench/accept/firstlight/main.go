@@ -21,6 +21,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/godcem/godcem/internal/atomicfile"
 	"github.com/godcem/godcem/internal/run"
 	"github.com/godcem/godcem/models/energy/bumps"
 	"github.com/godcem/godcem/models/energy/regression"
@@ -78,7 +79,7 @@ func main() {
 	if err != nil {
 		fatal(err)
 	}
-	if err := run.Atomic(*path, func(w io.Writer) error { _, err := w.Write(append(raw, '\n')); return err }); err != nil {
+	if err := atomicfile.WriteBytes(*path, append(raw, '\n')); err != nil {
 		fatal(err)
 	}
 	if !r.print(os.Stdout) {

@@ -1,0 +1,43 @@
+package run
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/godcem/godcem/internal/atomicfile"
+)
+
+// PrepareOut creates the out folder and proves, before any work starts, that files can be created, renamed and removed
+// in it. It sweeps away the temporary files of a run that was killed while writing.
+func PrepareOut(dir string) error {
+	if dir == "" {
+		return errors.New("out folder: no name given")
+	}
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		return fmt.Errorf("out folder %s: there is a file of that name, want a folder", dir)
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("out folder %s: cannot be created: %w", dir, atomicfile.Bare(err))
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return fmt.Errorf("out folder %s: cannot be read: %w", dir, atomicfile.Bare(err))
+	}
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), atomicfile.TempPrefix) {
+			os.Remove(filepath.Join(dir, e.Name()))
+		}
+	}
+	probe := filepath.Join(dir, atomicfile.TempPrefix+"probe")
+	err = atomicfile.WriteBytes(probe, []byte("probe\n"))
+	if err != nil {
+		return fmt.Errorf("out folder %s: not writable: %w", dir, atomicfile.Bare(errors.Unwrap(err)))
+	}
+	if err := os.Remove(probe); err != nil {
+		return fmt.Errorf("out folder %s: not writable: %w", dir, atomicfile.Bare(err))
+	}
+	return nil
+}
