@@ -99,6 +99,9 @@ func (c Config) withDefaults(fn string) (Config, error) {
 	case c.Backprop < 0 || c.Backprop > c.Iterations:
 		return fail("Backprop = %d, want 0 <= Backprop <= Iterations = %d", c.Backprop, c.Iterations)
 	}
+	if per := math.MaxInt / c.Samples / c.Dim; c.Batch > per {
+		return fail("Batch*Samples*Dim = %d*%d*%d is beyond the range of int", c.Batch, c.Samples, c.Dim)
+	}
 	if c.Backprop == 0 {
 		c.Backprop = c.Iterations
 	}
@@ -111,10 +114,10 @@ func (c Config) withDefaults(fn string) (Config, error) {
 	if c.Lower, c.Upper, err = spreadBounds(fn, c.Lower, c.Upper, c.Dim); err != nil {
 		return c, err
 	}
-	if c.Mu, err = spreadStart(fn, "Mu", c.Mu, 0, c.Batch, c.Dim); err != nil {
+	if c.Mu, err = spreadStart(fn, "Mu", c.Mu, 0, c.Batch, c.Dim, c.Dtype); err != nil {
 		return c, err
 	}
-	if c.Sigma, err = spreadStart(fn, "Sigma", c.Sigma, 1, c.Batch, c.Dim); err != nil {
+	if c.Sigma, err = spreadStart(fn, "Sigma", c.Sigma, 1, c.Batch, c.Dim, c.Dtype); err != nil {
 		return c, err
 	}
 	if c.Dtype == tensor.Float32 {
@@ -130,8 +133,6 @@ func inRange[T kernels.Float](fn string, c Config) error {
 		values []float64
 		ok     func(T) bool
 	}{
-		{"Mu", c.Mu, finite[T]},
-		{"Sigma", c.Sigma, finite[T]},
 		{"SigmaMin", []float64{c.SigmaMin}, finite[T]},
 		{"Lower", c.Lower, func(x T) bool { return !math.IsInf(float64(x), 1) }},
 		{"Upper", c.Upper, func(x T) bool { return !math.IsInf(float64(x), -1) }},
@@ -146,7 +147,7 @@ func inRange[T kernels.Float](fn string, c Config) error {
 }
 
 // spreadStart gives a starting vector B*D finite values.
-func spreadStart(fn, name string, v []float64, zero float64, b, d int) ([]float64, error) {
+func spreadStart(fn, name string, v []float64, zero float64, b, d int, dt tensor.Dtype) ([]float64, error) {
 	switch len(v) {
 	case 0:
 		v = []float64{zero}
@@ -159,6 +160,9 @@ func spreadStart(fn, name string, v []float64, zero float64, b, d int) ([]float6
 		full[i] = v[i%len(v)]
 		if math.IsNaN(full[i]) || math.IsInf(full[i], 0) {
 			return nil, fmt.Errorf("dcem: %s: %s[%d] = %v, want a finite number", fn, name, i%len(v), full[i])
+		}
+		if dt == tensor.Float32 && math.IsInf(float64(float32(full[i])), 0) {
+			return nil, fmt.Errorf("dcem: %s: %s = %v is beyond the range of float32", fn, name, full[i])
 		}
 	}
 	return full, nil

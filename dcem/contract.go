@@ -68,7 +68,7 @@ func typed(dt tensor.Dtype, f32, f64 graphop.Kernel, shape tensor.Shape, inputs 
 	case tensor.Float64:
 		return graphop.Apply(f64, dt, shape, inputs...)
 	}
-	return nil, fmt.Errorf("dcem: element type %v, want float32 or float64", dt)
+	return nil, fmt.Errorf("dcem: %v: element type %v, want float32 or float64", f32, dt)
 }
 
 // Expand repeats x of shape (B, D) along a new sample axis: (B, N, D). Its gradient sums over the samples.
@@ -117,9 +117,12 @@ func dimsString(dims []int) string {
 	return s + ")"
 }
 
-// sameType checks that all nodes have the element type of the first.
+// sameType checks that all nodes have the element type and the graph of the first.
 func sameType(fn string, nodes ...*G.Node) error {
 	for _, n := range nodes[1:] {
+		if n != nil && n.Graph() != nodes[0].Graph() {
+			return fmt.Errorf("dcem: %s: %v is in another graph than %v", fn, n, nodes[0])
+		}
 		if n != nil && n.Dtype() != nodes[0].Dtype() {
 			return fmt.Errorf("dcem: %s: %v has element type %v, want %v like %v", fn, n, n.Dtype(), nodes[0].Dtype(), nodes[0])
 		}

@@ -32,8 +32,11 @@ func Detach(x *G.Node) (*G.Node, error) {
 type gateState struct {
 	id    uint64
 	costs *G.Node
-	lost  *atomic.Int64
+	count *gradientCount
 }
+
+// gradientCount counts over all backward passes; see Unrolled.LostGradients and ExcludedGradients.
+type gradientCount struct{ lost, excluded atomic.Int64 }
 
 var gates atomic.Uint64
 
@@ -62,30 +65,65 @@ type gateGradOp[T kernels.Float] struct {
 func (k gateGradOp[T]) String() string { return fmt.Sprintf("dcem.GateGrad{%d}", k.state.id) }
 func (k gateGradOp[T]) Run(out any, in []any) {
 	lost := kernels.GateBackward(out.([]T), in[1].([]T), in[0].([]T), k.b, k.n, k.d)
-	k.state.lost.Add(int64(lost))
+	k.state.count.lost.Add(int64(lost))
 }
 func (k gateGradOp[T]) Rules() []*graphop.Rule {
 	return []*graphop.Rule{nil, graphop.By(k, 0, graphop.Gradient)}
 }
 
-// gated calls the objective on x behind a gate. lost counts the samples whose gradient was not finite and was zeroed.
-func gated(x *G.Node, objective Objective, lost *atomic.Int64) (costs *G.Node, err error) {
+// costGateOp is the identity on the costs; its gradient counts the excluded samples on the way back into the objective.
+type costGateOp[T kernels.Float] struct {
+	identityOp[T]
+	state *gateState
+}
+
+func (k costGateOp[T]) String() string { return fmt.Sprintf("dcem.CostGate{%d}", k.state.id) }
+func (k costGateOp[T]) Rules() []*graphop.Rule {
+	return []*graphop.Rule{graphop.By(costGateGradOp[T](k), 0, graphop.Gradient)}
+}
+
+// costGateGradOp is g where the cost is finite, else 0: inputs costs, g.
+type costGateGradOp[T kernels.Float] struct {
+	identityOp[T]
+	state *gateState
+}
+
+func (k costGateGradOp[T]) String() string { return fmt.Sprintf("dcem.CostGateGrad{%d}", k.state.id) }
+func (k costGateGradOp[T]) Run(out any, in []any) {
+	o, f, g := out.([]T), in[0].([]T), in[1].([]T)
+	for i, v := range f {
+		o[i] = g[i]
+		if v-v != 0 { // NaN or infinite
+			o[i] = 0
+			k.state.count.excluded.Add(1)
+		}
+	}
+}
+func (k costGateGradOp[T]) Rules() []*graphop.Rule {
+	return []*graphop.Rule{nil, graphop.By(k, 0, graphop.Gradient)}
+}
+
+// gated calls the objective on x behind a gate, and lets its costs out through another.
+func gated(x *G.Node, objective Objective, count *gradientCount) (costs *G.Node, err error) {
 	s := size{x.Shape()[0], x.Shape()[1], x.Shape()[2]}
-	state := &gateState{id: gates.Add(1), lost: lost}
+	state := &gateState{id: gates.Add(1), count: count}
 	y, err := typed(x.Dtype(), gateOp[float32]{size: s, state: state}, gateOp[float64]{size: s, state: state}, x.Shape(), x)
 	if err != nil {
 		return nil, err
 	}
 	if costs, err = objective(y); err != nil {
-		return nil, fmt.Errorf("dcem: the objective: %w", err)
+		return nil, fmt.Errorf("the objective: %w", err)
 	}
 	if costs == nil {
-		return nil, fmt.Errorf("dcem: the objective returned no node")
+		return nil, fmt.Errorf("the objective returned no node")
+	}
+	if costs.Graph() != x.Graph() {
+		return nil, fmt.Errorf("the objective returned %v, a node of another graph or a constant of none", costs)
 	}
 	if costs.Dtype() != x.Dtype() || !costs.Shape().Eq(x.Shape()[:2]) {
-		return nil, fmt.Errorf("dcem: the objective returned %v of shape %v, want %v of shape %v for candidates of shape %v",
+		return nil, fmt.Errorf("the objective returned %v of shape %v, want %v of shape %v for candidates of shape %v",
 			costs.Dtype(), costs.Shape(), x.Dtype(), x.Shape()[:2], x.Shape())
 	}
 	state.costs = costs
-	return costs, nil
+	return typed(x.Dtype(), costGateOp[float32]{state: state}, costGateOp[float64]{state: state}, costs.Shape(), costs)
 }

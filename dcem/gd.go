@@ -43,21 +43,25 @@ func UnrollGD(g *G.ExprGraph, objective Objective, c GDConfig) (*UnrolledGD, err
 	if c.Rate == 0 {
 		c.Rate = 0.1
 	}
-	if !(c.Rate > 0) || math.IsInf(c.Rate, 1) {
-		return nil, fmt.Errorf("dcem: %s: Rate = %v, want a finite number above 0", fn, c.Rate)
-	}
 	// The rest is what Unroll checks too.
 	cc, err := Config{Batch: c.Batch, Dim: c.Dim, Iterations: c.Iterations, Samples: 1, Elites: 1,
-		Mu: c.Y0, MuNode: c.Y0Node, Dtype: c.Dtype, Lower: c.Lower, Upper: c.Upper}.withDefaults(fn)
+		Dtype: c.Dtype, Lower: c.Lower, Upper: c.Upper}.withDefaults(fn)
 	if err != nil {
 		return nil, err
 	}
-	if err := cc.checkNodes(fn); err != nil {
+	if r := c.Rate; !(r > 0) || math.IsInf(r, 1) || cc.Dtype == tensor.Float32 && math.IsInf(float64(float32(r)), 1) {
+		return nil, fmt.Errorf("dcem: %s: Rate = %v, want a finite %v above 0", fn, r, cc.Dtype)
+	}
+	y0, err := spreadStart(fn, "Y0", c.Y0, 0, cc.Batch, cc.Dim, cc.Dtype)
+	if err != nil {
+		return nil, err
+	}
+	if err := cc.checkNode(fn, "Y0Node", c.Y0Node, g, cc.Batch, cc.Dim); err != nil {
 		return nil, err
 	}
 	u := &UnrolledGD{Y0: c.Y0Node}
 	if u.Y0 == nil {
-		u.Y0 = startNode(g, fmt.Sprintf("dcem.y0#%d", unrolls.Add(1)), cc, cc.Mu)
+		u.Y0 = startNode(g, fmt.Sprintf("dcem.y0#%d", unrolls.Add(1)), cc, y0)
 	}
 	var rate *G.Node
 	if cc.Dtype == tensor.Float32 {
@@ -69,7 +73,7 @@ func UnrollGD(g *G.ExprGraph, objective Objective, c GDConfig) (*UnrolledGD, err
 	for t := range cc.Iterations {
 		costs, next, err := descend(y, objective, rate, cc)
 		if err != nil {
-			return nil, fmt.Errorf("iteration %d: %w", t, err)
+			return nil, fmt.Errorf("dcem: %s: iteration %d: %w", fn, t, err)
 		}
 		u.Costs, u.Y, y = append(u.Costs, costs), append(u.Y, next), next
 	}
@@ -84,7 +88,7 @@ func descend(y *G.Node, objective Objective, rate *G.Node, c Config) (costs, nex
 		return nil, nil, err
 	}
 	if costs, err = objective(x); err != nil {
-		return nil, nil, fmt.Errorf("dcem: the objective: %w", err)
+		return nil, nil, fmt.Errorf("the objective: %w", err)
 	}
 	if err = wantShape("UnrollGD", "the objective's result", costs, c.Batch, 1); err != nil {
 		return nil, nil, err

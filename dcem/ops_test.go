@@ -105,7 +105,7 @@ func opCases() []opCase {
 		{name: "Gate", shapes: []tensor.Shape{bnd(2, 3, 2)}, low: -1, high: 1,
 			build: func(_ *G.ExprGraph, in G.Nodes) (*G.Node, error) {
 				var u Unrolled
-				return gated(in[0], func(x *G.Node) (*G.Node, error) { return G.Sum(G.Must(G.Cube(x)), 2) }, &u.lost)
+				return gated(in[0], func(x *G.Node) (*G.Node, error) { return G.Sum(G.Must(G.Cube(x)), 2) }, &u.count)
 			}},
 	}
 }
@@ -351,6 +351,7 @@ func TestOpErrors(t *testing.T) {
 	mu32 := G.NewMatrix(g, tensor.Float32, G.WithShape(2, 3), G.WithName("mu32"))
 	ints := G.NewMatrix(g, tensor.Int, G.WithShape(2, 6), G.WithName("ints"))
 	run := RunNode(g, "run")
+	elsewhere := G.NewMatrix(G.NewGraph(), tensor.Float64, G.WithShape(2, 3), G.WithName("elsewhere"))
 	nan := math.NaN()
 	one := func(n *G.Node, err error) error { return err }
 	two := func(a, b *G.Node, err error) error { return err }
@@ -376,9 +377,11 @@ func TestOpErrors(t *testing.T) {
 		{two(Refit(x3, x, 9, RefitOptions{})), "dcem: Refit: k = 9, want 1 <= k <= n = 6"},
 		{two(Refit(x3, x, 2, RefitOptions{SigmaMin: -1})), "dcem: Refit: SigmaMin = -1, want a finite number >= 0"},
 		{two(Refit(x3, x, 2, RefitOptions{PrevMu: mu})), "dcem: Refit: PrevSigma is nil"},
+		{one(Sample(mu, elsewhere, x3, SampleOptions{})), "dcem: Sample: elsewhere"},
+		{one(TopK(ints, 2)), "dcem: dcem.TopK{k=2}: element type int, want float32 or float64"},
 		{one(Normal(mu, tensor.Float64, 0, 0, 3)), "want an int64 scalar node"},
 		{one(Normal(run, tensor.Float64, 0, 0)), "dcem: Normal: shape = [], want one or more positive sizes"},
-		{one(Normal(run, tensor.Int, 0, 0, 3)), "dcem: element type int, want float32 or float64"},
+		{one(Normal(run, tensor.Int, 0, 0, 3)), "element type int, want float32 or float64"},
 		{one(Expand(mu, 0)), "dcem: Expand: n = 0, want at least 1"},
 	} {
 		if c.err == nil || !strings.Contains(c.err.Error(), c.want) {

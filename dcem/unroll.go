@@ -10,7 +10,7 @@ import (
 
 // An Objective builds the costs, shape (B, N), of candidates x, shape (B, N, D), to be minimised. It is called once
 // per iteration and must build the same function each time. Costs that come out NaN or infinite exclude their
-// candidate.
+// candidate: weight 0, and a gradient of 0 into the objective (see [Unrolled.ExcludedGradients]).
 type Objective func(x *G.Node) (costs *G.Node, err error)
 
 // An Iterate holds the nodes of one iteration.
@@ -37,8 +37,8 @@ type Unrolled struct {
 	// Config is the configuration with its defaults filled in.
 	Config Config
 
-	lost atomic.Int64
-	kept []Iterate
+	count gradientCount
+	kept  []Iterate
 }
 
 // Mu is the mean after the last iteration before clamping, (B, D).
@@ -47,15 +47,25 @@ func (u *Unrolled) Mu() *G.Node { return u.Iterates[len(u.Iterates)-1].Mu }
 // Sigma is the standard deviation after the last iteration, (B, D).
 func (u *Unrolled) Sigma() *G.Node { return u.Iterates[len(u.Iterates)-1].Sigma }
 
-// LostGradients counts, over all backward passes so far, the excluded samples whose gradient through the objective
-// was not finite and was replaced by 0 (the objective's Jacobian made NaN of 0 * Inf, say).
-func (u *Unrolled) LostGradients() int64 { return u.lost.Load() }
+// LostGradients counts, over all backward passes so far, the excluded samples whose gradient with respect to the
+// candidate was not finite (the objective's Jacobian made NaN of 0 * Inf, say) and was replaced by 0.
+func (u *Unrolled) LostGradients() int64 { return u.count.lost.Load() }
+
+// ExcludedGradients counts, over all backward passes so far, the excluded samples. Each sends a gradient of exactly 0
+// into the objective. What the objective's own Jacobian makes of that is its own: where a derivative with respect to
+// a parameter is infinite at such a sample, 0 * Inf = NaN reaches the parameter's gradient, and kernels.OptimizerStep
+// skips that update and says so. An objective that keeps its inputs inside its domain (log(max(x, tiny)), say) avoids
+// it.
+func (u *Unrolled) ExcludedGradients() int64 { return u.count.excluded.Load() }
 
 var unrolls atomic.Uint64
 
 // Unroll adds T iterations of the differentiable cross-entropy method to g, eqs. (1) to (5). The objective is built T
 // times; gradients flow through all of it into the objective's own parameters, MuNode and SigmaNode, by gorgonia.Grad
 // or package autodiff.
+//
+// The last sigma has no consumer. A LispMachine, which wants every root of its graph to be a scalar, is given
+// g.SubgraphRoots(loss) instead of g.
 func Unroll(g *G.ExprGraph, objective Objective, c Config) (*Unrolled, error) {
 	const fn = "Unroll"
 	c, err := c.withDefaults(fn)
@@ -65,7 +75,7 @@ func Unroll(g *G.ExprGraph, objective Objective, c Config) (*Unrolled, error) {
 	if g == nil || objective == nil {
 		return nil, fmt.Errorf("dcem: %s: the graph and the objective must not be nil", fn)
 	}
-	if err := c.checkNodes(fn); err != nil {
+	if err := c.checkNodes(fn, g); err != nil {
 		return nil, err
 	}
 	u := &Unrolled{Config: c, Run: c.Run, Mu0: c.MuNode, Sigma0: c.SigmaNode}
@@ -91,7 +101,7 @@ func Unroll(g *G.ExprGraph, objective Objective, c Config) (*Unrolled, error) {
 		}
 		it, err := u.iterate(t, mu, sigma, objective)
 		if err != nil {
-			return nil, fmt.Errorf("iteration %d: %w", t, err)
+			return nil, fmt.Errorf("dcem: %s: iteration %d: %w", fn, t, err)
 		}
 		u.Iterates = append(u.Iterates, it)
 		mu, sigma = it.Mu, it.Sigma
@@ -122,7 +132,7 @@ func (u *Unrolled) iterate(t int, mu, sigma *G.Node, objective Objective) (it It
 			return it, err
 		}
 	}
-	if it.F, err = gated(it.X, objective, &u.lost); err != nil {
+	if it.F, err = gated(it.X, objective, &u.count); err != nil {
 		return it, err
 	}
 	if it.I, err = weigh(it.F, c); err != nil {
@@ -145,36 +155,44 @@ func weigh(f *G.Node, c Config) (*G.Node, error) {
 }
 
 // checkNodes checks the fields that are graph nodes.
-func (c Config) checkNodes(fn string) error {
-	nodes := []struct {
-		name string
-		node *G.Node
-	}{{"MuNode", c.MuNode}, {"SigmaNode", c.SigmaNode}}
-	for _, n := range nodes {
-		if n.node == nil {
-			continue
-		}
-		if err := wantShape(fn, n.name, n.node, c.Batch, c.Dim); err != nil {
-			return err
-		}
-		if n.node.Dtype() != c.Dtype {
-			return fmt.Errorf("dcem: %s: %s has element type %v, want %v", fn, n.name, n.node.Dtype(), c.Dtype)
-		}
+func (c Config) checkNodes(fn string, g *G.ExprGraph) error {
+	if err := c.checkNode(fn, "MuNode", c.MuNode, g, c.Batch, c.Dim); err != nil {
+		return err
 	}
-	if c.Noise == nil {
-		return nil
+	if err := c.checkNode(fn, "SigmaNode", c.SigmaNode, g, c.Batch, c.Dim); err != nil {
+		return err
 	}
-	if len(c.Noise) != c.Iterations {
+	if c.Run != nil && (c.Run.Dtype() != tensor.Int64 || !c.Run.Shape().IsScalar() || c.Run.Graph() != g) {
+		return fmt.Errorf("dcem: %s: Run = %v, want an int64 scalar node of the same graph (see RunNode)", fn, c.Run)
+	}
+	if c.Noise != nil && len(c.Noise) != c.Iterations {
 		return fmt.Errorf("dcem: %s: Noise has %d nodes, want one per iteration = %d", fn, len(c.Noise), c.Iterations)
 	}
 	for t, n := range c.Noise {
 		name := fmt.Sprintf("Noise[%d]", t)
-		if err := wantShape(fn, name, n, c.Batch, c.Samples, c.Dim); err != nil {
+		if n == nil {
+			return fmt.Errorf("dcem: %s: %s is nil", fn, name)
+		}
+		if err := c.checkNode(fn, name, n, g, c.Batch, c.Samples, c.Dim); err != nil {
 			return err
 		}
-		if n.Dtype() != c.Dtype {
-			return fmt.Errorf("dcem: %s: %s has element type %v, want %v", fn, name, n.Dtype(), c.Dtype)
-		}
+	}
+	return nil
+}
+
+// checkNode checks the shape, element type and graph of a node that may be nil.
+func (c Config) checkNode(fn, name string, n *G.Node, g *G.ExprGraph, shape ...int) error {
+	if n == nil {
+		return nil
+	}
+	if err := wantShape(fn, name, n, shape...); err != nil {
+		return err
+	}
+	if n.Dtype() != c.Dtype {
+		return fmt.Errorf("dcem: %s: %s has element type %v, want %v", fn, name, n.Dtype(), c.Dtype)
+	}
+	if n.Graph() != g {
+		return fmt.Errorf("dcem: %s: %s = %v is not a node of the graph", fn, name, n)
 	}
 	return nil
 }

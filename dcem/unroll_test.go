@@ -333,6 +333,43 @@ func TestNonFiniteCosts(t *testing.T) {
 	}
 }
 
+// An excluded sample sends a gradient of exactly 0 into the objective, whose own Jacobian may make NaN of it: that
+// must show in the count, and the update rule must refuse the step.
+func TestExcludedGradientsAreCounted(t *testing.T) {
+	g := G.NewGraph()
+	c := G.NewMatrix(g, tensor.Float64, G.WithShape(1, 1), G.WithName("c"), G.WithValue(dense(tensor.Float64, []float64{2}, 1, 1)))
+	objective := func(x *G.Node) (*G.Node, error) { // -c log x + x^2, NaN left of 0
+		f := G.Must(autodiff.Reshape(x, 1, 100))
+		weight := G.Must(autodiff.Reshape(G.Must(Expand(c, 100)), 1, 100))
+		return G.Sub(G.Must(G.Square(f)), G.Must(G.HadamardProd(weight, G.Must(G.Log(f)))))
+	}
+	u, err := Unroll(g, objective, Config{Dim: 1, Mu: []float64{0.5}, Dtype: tensor.Float64})
+	if err != nil {
+		t.Fatal(err)
+	}
+	grads, err := autodiff.Gradients(G.Must(G.Sum(u.Answer)), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	vm := G.NewTapeMachine(g)
+	defer vm.Close()
+	if err := vm.RunAll(); err != nil {
+		t.Fatal(err)
+	}
+	d := floats(t, grads[0].Value())
+	if !math.IsNaN(d[0]) {
+		t.Errorf("the gradient of c is %v: this objective no longer shows what is counted", d[0])
+	}
+	if u.ExcludedGradients() == 0 {
+		t.Error("no excluded sample counted")
+	}
+	param := []float64{2}
+	var state kernels.OptimizerState[float64]
+	if info := kernels.OptimizerStep(kernels.Optimizer{}, &state, [][]float64{param}, [][]float64{d}); !info.Skipped || param[0] != 2 {
+		t.Errorf("the update was not skipped: %+v, parameter %v", info, param)
+	}
+}
+
 func TestRunNumberMakesTheNoise(t *testing.T) {
 	g := G.NewGraph()
 	u, err := Unroll(g, func(x *G.Node) (*G.Node, error) { return G.Sum(G.Must(G.Square(x)), 2) }, Config{Dim: 3, Iterations: 2})
@@ -413,6 +450,7 @@ func TestProject(t *testing.T) {
 func TestUnrollErrors(t *testing.T) {
 	g := G.NewGraph()
 	wrong := G.NewMatrix(g, tensor.Float64, G.WithShape(2, 3), G.WithName("wrong"))
+	elsewhere := G.NewMatrix(G.NewGraph(), tensor.Float64, G.WithShape(2, 3), G.WithName("elsewhere"))
 	nan := math.NaN()
 	ok := func(x *G.Node) (*G.Node, error) { return G.Sum(G.Must(G.Square(x)), 2) }
 	for _, c := range []struct {
@@ -433,6 +471,11 @@ func TestUnrollErrors(t *testing.T) {
 		{Config{Dim: 3, Batch: 2, Mu: make([]float64, 4)}, ok, "dcem: Unroll: Mu has 4 values, want 1, Dim = 3 or Batch*Dim = 6"},
 		{Config{Dim: 1, Mu: []float64{nan}}, ok, "dcem: Unroll: Mu[0] = NaN, want a finite number"},
 		{Config{Dim: 1, Sigma: []float64{-1}}, ok, "dcem: Unroll: Sigma[0] = -1, want at least 0"},
+		{Config{Dim: math.MaxInt / 2}, ok, "is beyond the range of int"},
+		{Config{Dim: 4, Samples: 1 << 62}, ok, "dcem: Unroll: Batch*Samples*Dim = 1*4611686018427387904*4 is beyond"},
+		{Config{Dim: 3, Batch: 2, Dtype: tensor.Float64, MuNode: elsewhere}, ok, "dcem: Unroll: MuNode = elsewhere"},
+		{Config{Dim: 1, Run: RunNode(G.NewGraph(), "other")}, ok, "want an int64 scalar node of the same graph"},
+		{Config{Dim: 2}, func(*G.Node) (*G.Node, error) { return elsewhere, nil }, "a node of another graph"},
 		{Config{Dim: 2, Sigma: []float64{1, -1}}, ok, "dcem: Unroll: Sigma[1] = -1, want at least 0"},
 		{Config{Dim: 1, Mu: []float64{1e39}}, ok, "dcem: Unroll: Mu = 1e+39 is beyond the range of float32"},
 		{Config{Dim: 1, Lower: []float64{1e39}}, ok, "dcem: Unroll: Lower = 1e+39 is beyond the range of float32"},
@@ -448,7 +491,7 @@ func TestUnrollErrors(t *testing.T) {
 		{Config{Dim: 1}, nil, "dcem: Unroll: the graph and the objective must not be nil"},
 		{Config{Dim: 2}, func(x *G.Node) (*G.Node, error) { return x, nil }, "the objective returned float32 of shape (1, 100, 2), want float32 of shape (1, 100)"},
 		{Config{Dim: 2}, func(x *G.Node) (*G.Node, error) { return nil, nil }, "the objective returned no node"},
-		{Config{Dim: 2}, func(x *G.Node) (*G.Node, error) { return nil, fmt.Errorf("no net") }, "iteration 0: dcem: the objective: no net"},
+		{Config{Dim: 2}, func(x *G.Node) (*G.Node, error) { return nil, fmt.Errorf("no net") }, "dcem: Unroll: iteration 0: the objective: no net"},
 	} {
 		_, err := Unroll(g, c.f, c.c)
 		if err == nil || !strings.Contains(err.Error(), c.want) {
