@@ -10,36 +10,30 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// An objective with a parameter, its minimum found by DCEM, and the parameter learnt through the solve: gradient
-// descent on where the minimum should be.
+func check(err error) {
+	if err != nil {
+		log.Fatal(err)
+	}
+}
+
+// An objective with a parameter, its minimum found by DCEM, and the parameter learnt through the solve: gradient descent
+// on where the minimum should be.
 func Example() {
-	g := G.NewGraph()
-	centre := []float64{-1, 2}
+	g, centre := G.NewGraph(), []float64{-1, 2}
 	c := G.NewMatrix(g, tensor.Float64, G.WithName("c"), G.WithShape(1, 2),
 		G.WithValue(tensor.New(tensor.WithShape(1, 2), tensor.WithBacking(centre))))
-	bowl := func(x *G.Node) (*G.Node, error) { // |x - c|^2: (1, N, 2) -> (1, N)
+	solve, err := dcem.Unroll(g, func(x *G.Node) (*G.Node, error) { // |x - c|^2: (1, N, 2) -> (1, N)
 		d := G.Must(G.Sub(x, G.Must(dcem.Expand(c, 100))))
-		return G.Sum(G.Must(G.HadamardProd(d, d)), 2)
-	}
-	solve, err := dcem.Unroll(g, bowl, dcem.Config{Dim: 2, Dtype: tensor.Float64})
-	if err != nil {
-		log.Fatal(err)
-	}
+		return G.Sum(G.Must(G.Square(d)), 2)
+	}, dcem.Config{Dim: 2, Dtype: tensor.Float64})
+	check(err)
 	off := G.Must(G.Sub(solve.Answer, G.NewConstant(0.5))) // the minimum should be at (0.5, 0.5)
-	loss := G.Must(G.Sum(G.Must(G.HadamardProd(off, off))))
-	grads, err := autodiff.Gradients(loss, c)
-	if err != nil {
-		log.Fatal(err)
-	}
+	grads, err := autodiff.Gradients(G.Must(G.Sum(G.Must(G.Square(off)))), c)
+	check(err)
 	vm := G.NewTapeMachine(g)
-	defer vm.Close()
 	for step := range 60 {
-		if err := G.Let(solve.Run, int64(step)); err != nil { // fresh noise
-			log.Fatal(err)
-		}
-		if err := vm.RunAll(); err != nil {
-			log.Fatal(err)
-		}
+		check(G.Let(solve.Run, int64(step))) // fresh noise
+		check(vm.RunAll())
 		for i, d := range grads[0].Value().Data().([]float64) {
 			centre[i] -= 0.1 * d
 		}

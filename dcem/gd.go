@@ -32,7 +32,7 @@ type UnrolledGD struct {
 	Costs  G.Nodes // the objective at y_0 ... y_{T-1}, each (B, 1)
 }
 
-// UnrollGD adds the baseline to g: T steps of gradient descent on the same kind of objective, y <- y - a dE/dy, whose
+// UnrollGD adds the baseline, doc/equations.md (6), to g: T steps of gradient descent on the same kind of objective, y <- y - a dE/dy, whose
 // gradients are nodes of the graph, so that the descent itself can be differentiated (second order). The objective
 // sees y as candidates of shape (B, 1, D).
 func UnrollGD(g *G.ExprGraph, objective Objective, c GDConfig) (*UnrolledGD, error) {

@@ -78,7 +78,7 @@ type SoftTopKOptions struct {
 	Scale float64
 }
 
-// LML is the limited multi-label projection, eq. (3): argmin_y -x'y - H_b(y) with 0 < y < 1 and sum y = k, over the
+// LML is the limited multi-label projection, doc/equations.md (3): argmin_y -x'y - H_b(y) with 0 < y < 1 and sum y = k, over the
 // last axis of x. Its solution is y = sigmoid(x + nu). Entries of -Inf get weight and gradient 0; a row with NaN or
 // +Inf, or with fewer than k entries above -Inf, comes out all 0 with gradient 0.
 func LML(x *G.Node, k int) (*G.Node, error) { return softTopKNode("LML", x, k, SoftTopKOptions{}) }

@@ -23,7 +23,7 @@ it for its minimum. Then DCEM learns: every update searches the minimum with fre
 noise, compares the answer with the target, and moves the 9 parameters by the gradient
 through the whole search (RMSProp), until the minimum lies at the target.
 
-Without flags it is the demonstration of the method's paper: 50 updates, in which the
+Without flags it is the method's usual demonstration: 50 updates, in which the
 loss, the mean squared distance of the answer from (0, 1.25), falls below 0.05 for
 about five seeds in six. It takes some seconds, most of them for the animation.`,
 		Example: `  godcem bumps

@@ -10,7 +10,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Config is the configuration of the program. [Default] is the demonstration that belongs to the method's paper.
+// Config is the configuration of the program. [Default] is the method's usual demonstration.
 type Config struct {
 	Seed    uint64 `json:"seed" help:"seed of all noise: the same seed gives the same run, bit for bit"`
 	Updates int    `json:"updates" help:"updates of the objective's parameters" resume:"free"`
