@@ -63,8 +63,8 @@ func TestLMLSteps(t *testing.T) {
 					return
 				}
 				_, d, steps, ok := lmlSolve(slices.Clone(x), k, last, lmlStepLimit)
-				if !ok || math.IsNaN(d) || steps > 5 {
-					t.Errorf("%d steps, want at most 5; d = %v", steps, d)
+				if !ok || math.IsNaN(d) || steps > 4 {
+					t.Errorf("%d steps, want at most 4; d = %v", steps, d)
 				}
 				most = max(most, steps)
 			})
@@ -83,8 +83,8 @@ func TestLMLSteps(t *testing.T) {
 							x[k+1+i] = -far
 						}
 						_, _, steps2, ok2 := lmlSolve(x, k, last, lmlStepLimit)
-						if !ok || !ok2 || steps > 5 || steps2 > 5 {
-							t.Errorf("n %d k %d far %g: %d and %d steps, want at most 5", n, k, far, steps, steps2)
+						if !ok || !ok2 || steps > 4 || steps2 > 4 {
+							t.Errorf("n %d k %d far %g: %d and %d steps, want at most 4", n, k, far, steps, steps2)
 						}
 						most = max(most, steps, steps2)
 					}
