@@ -57,7 +57,7 @@ type Validator interface {
 
 // Options of Train.
 type Options struct {
-	Steps           int    // updates in all, those of earlier parts of the run included
+	Steps           int    // updates in all, those of earlier parts of the run included; not below Resume's checkpoint
 	CheckpointEvery int    // updates between checkpoints; 0: 100
 	ValidateEvery   int    // updates between validations, which also happen after the last step; 0: never. Needs a Validator.
 	LogEvery        int    // updates between rows of metrics.csv; validations and the last step have a row anyhow; 0: 1
@@ -240,6 +240,9 @@ func (t *trainer) resume(columns []string) (found bool, err error) {
 	if err != nil {
 		return true, err
 	}
+	if err := c.within(t.o.Steps); err != nil {
+		return true, err
+	}
 	if t.o.Config != nil && c.Config != nil {
 		if err := SameConfig(c, t.o.Config); err != nil {
 			return true, err
@@ -269,6 +272,29 @@ func (t *trainer) resume(columns []string) (found bool, err error) {
 		t.earlier = last[len(last)-1]
 	}
 	return true, nil
+}
+
+// CheckResume returns an error if the folder out holds a checkpoint that Train could not resume up to that many steps:
+// a damaged one, one of another kind, or one beyond them. A folder without one is fine. Train checks this by itself;
+// it is for programs that write something of their own first.
+func CheckResume(out, kind string, steps int) error {
+	path := filepath.Join(out, CheckpointFile)
+	if _, err := os.Lstat(path); os.IsNotExist(err) {
+		return nil
+	}
+	c, err := Load(path, kind)
+	if err != nil {
+		return err
+	}
+	return c.within(steps)
+}
+
+// within returns an error if the checkpoint's state is beyond that many steps: nothing takes it back.
+func (c *Checkpoint) within(steps int) error {
+	if c.Step > steps {
+		return fmt.Errorf("%s: is at step %d, beyond the %d updates asked for", c.path, c.Step, steps)
+	}
+	return nil
 }
 
 func (t *trainer) saveConfig() error {

@@ -179,6 +179,23 @@ func TestTrainErrors(t *testing.T) {
 	fail("size", newWalk(walkConfig{Size: 10}), o, path+`: does not fit this program: array "w" has shape [9], want [10]`)
 	fail("kind", otherKind{task()}, o, path+`: checkpoint of another program: kind "walk", want "other"`)
 	fail("columns", otherColumns{task()}, o, filepath.Join(dir, MetricsFile)+": header is")
+	fewer := o
+	fewer.Steps, fewer.Config = 7, walkConfig{Size: 9, Steps: 7}
+	before, err := os.ReadFile(filepath.Join(dir, ConfigFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	fail("fewer steps", task(), fewer, path+": is at step 8, beyond the 7 updates asked for")
+	if after, err := os.ReadFile(filepath.Join(dir, ConfigFile)); err != nil || !bytes.Equal(after, before) {
+		t.Errorf("a refused resume wrote the configuration: %q, %v", after, err)
+	}
+	says(t, "CheckResume", CheckResume(dir, "walk", 7), path+": is at step 8, beyond the 7 updates asked for")
+	says(t, "CheckResume of another kind", CheckResume(dir, "other", 8), path, "another program")
+	for _, fine := range []error{CheckResume(dir, "walk", 8), CheckResume(t.TempDir(), "walk", 0)} {
+		if fine != nil {
+			t.Errorf("CheckResume: %v", fine)
+		}
+	}
 	fail("negative", task(), Options{Steps: -1}, "steps is -1")
 	fail("nowhere", task(), Options{Steps: 1, Resume: true}, "resume needs an out folder")
 	if err := os.WriteFile(path, []byte("PK\x03\x04"), 0o644); err != nil {

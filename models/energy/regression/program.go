@@ -108,6 +108,11 @@ var sides = []string{DCEM, GD}
 // runBoth trains through both methods at the same time: each has graphs and parameters of its own, and on two cores
 // neither alone keeps both busy. If one fails the other is stopped, with its state saved.
 func runBoth(ctx context.Context, c Config, o run.Options) ([]*study, error) {
+	for _, method := range sides {
+		if err := run.CheckResume(filepath.Join(o.Out, method), Kind, c.Updates); o.Resume && err != nil {
+			return nil, err
+		}
+	}
 	if err := run.SaveConfig(filepath.Join(o.Out, run.ConfigFile), &c); err != nil {
 		return nil, err
 	}
