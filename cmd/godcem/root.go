@@ -3,8 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
-	"strings"
 
+	"github.com/godcem/godcem/internal/run"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -49,7 +49,7 @@ which --resume continues bit for bit. Ctrl-C saves and leaves.`,
 // noArguments refuses arguments that are no flags.
 func noArguments(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return fmt.Errorf("%s takes flags alone, got %q", cmd.CommandPath(), args[0])
+		return fmt.Errorf("%s takes flags alone, got %q", cmd.Name(), args[0])
 	}
 	return nil
 }
@@ -59,27 +59,36 @@ func unknownCommand(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	cmd.SuggestionsMinimumDistance = 3
-	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		return fmt.Errorf("unknown command %q, did you mean %q?", args[0], near[0])
+	var names []string
+	for _, c := range cmd.Commands() {
+		if c.IsAvailableCommand() {
+			names = append(names, c.Name())
+		}
+	}
+	if near := run.Suggest(args[0], names); near != "" {
+		return fmt.Errorf("unknown command %q, did you mean %q?", args[0], near)
 	}
 	return fmt.Errorf("unknown command %q, see godcem --help", args[0])
 }
 
-// flagError adds the closest flag to an unknown one's error.
+// flagError names the flag and what it wants, once, and adds the closest flag to an unknown one's error.
 func flagError(cmd *cobra.Command, err error) error {
+	var invalid *pflag.InvalidValueError
+	if errors.As(err, &invalid) {
+		flag := invalid.GetFlag()
+		if flag.Value.Type() == "bool" { // pflag's own: the cause speaks of a Go function
+			return fmt.Errorf("--%s: got %q, want true or false", flag.Name, invalid.GetValue())
+		}
+		return fmt.Errorf("--%s: %w", flag.Name, invalid.Unwrap())
+	}
 	var missing *pflag.NotExistError
 	if !errors.As(err, &missing) {
 		return err
 	}
-	name := missing.GetSpecifiedName()
-	// cobra knows how to find a misspelt command: lend it the flags as such.
-	flags := &cobra.Command{Use: "flags", SuggestionsMinimumDistance: 3}
-	cmd.Flags().VisitAll(func(f *pflag.Flag) {
-		flags.AddCommand(&cobra.Command{Use: f.Name, Run: func(*cobra.Command, []string) {}})
-	})
-	if near := flags.SuggestionsFor(name); len(name) > 1 && len(near) > 0 {
-		return fmt.Errorf("%s, did you mean --%s?", strings.TrimSuffix(err.Error(), "."), near[0])
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	if near := run.Suggest(missing.GetSpecifiedName(), names); near != "" {
+		return fmt.Errorf("%s, did you mean --%s?", err, near)
 	}
 	return fmt.Errorf("%s, see %s --help", err, cmd.CommandPath())
 }

@@ -228,6 +228,24 @@ func keyPrefix(path string) string {
 	return path + ": "
 }
 
+// Suggest returns the name that a misspelt one most likely stands for: one that starts with it, or else the closest
+// one within two letters. It is "" if there is none; a name of up to three letters is too short to tell.
+func Suggest(misspelt string, names []string) string {
+	if len(misspelt) <= 3 {
+		return ""
+	}
+	misspelt = strings.ToLower(misspelt)
+	for _, n := range names {
+		if strings.HasPrefix(strings.ToLower(n), misspelt) {
+			return n
+		}
+	}
+	if n := closest(misspelt, names); n != "" && editDistance(misspelt, strings.ToLower(n)) <= 2 {
+		return n
+	}
+	return ""
+}
+
 // closest returns the name with the smallest edit distance to key.
 func closest(key string, names []string) string {
 	best, at := -1, ""

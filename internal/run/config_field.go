@@ -233,7 +233,10 @@ func parseLeaf(v reflect.Value, text string) error {
 	case isText(typ):
 		fresh := reflect.New(typ) // an UnmarshalText that fails may leave half a value
 		if err := fresh.Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(text)); err != nil {
-			return fmt.Errorf("got %s: %w", shorten(strconv.Quote(text)), oneLine(err))
+			if err = oneLine(err); strings.Contains(err.Error(), strconv.Quote(text)) {
+				return err
+			}
+			return fmt.Errorf("got %s: %w", shorten(strconv.Quote(text)), err)
 		}
 		v.Set(fresh.Elem())
 		return nil

@@ -352,3 +352,18 @@ func FuzzConfig(f *testing.F) {
 		}
 	})
 }
+
+func TestSuggest(t *testing.T) {
+	names := []string{"out", "samples", "sigma", "cem-sigma", "method", "rate"}
+	for misspelt, want := range map[string]string{
+		"sampels": "samples", "Samples": "samples", "mehtod": "method", "samp": "samples", "cem-sigm": "cem-sigma", "simga": "sigma",
+		"nope": "", "xylophone": "", "oot": "", "ou": "", "": "", "rates": "rate",
+	} {
+		if got := Suggest(misspelt, names); got != want {
+			t.Errorf("%q: suggests %q, want %q", misspelt, got, want)
+		}
+	}
+	if got := Suggest("method", nil); got != "" {
+		t.Errorf("suggests %q of nothing", got)
+	}
+}
