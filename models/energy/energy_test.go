@@ -252,3 +252,25 @@ func TestErrors(t *testing.T) {
 		}
 	}
 }
+
+// A model that cannot be made is nil, not one whose parts are.
+func TestNoModelBesideAnError(t *testing.T) {
+	bad := energy.Config{InputDim: 2, OutputDim: 1, Hidden: []int{0}}
+	mlp, err1 := energy.NewMLP(G.NewGraph(), bad)
+	feedForward, err2 := energy.NewFeedForward(G.NewGraph(), bad)
+	icnn, err3 := energy.NewICNN(G.NewGraph(), bad)
+	if mlp != nil || feedForward != nil || icnn != nil || err1 == nil || err2 == nil || err3 == nil {
+		t.Errorf("got %v, %v, %v beside %v, %v, %v", mlp, feedForward, icnn, err1, err2, err3)
+	}
+	for name, build := range builders {
+		g := G.NewGraph()
+		m, err := build(g, energy.Config{InputDim: 2, OutputDim: 1, Hidden: []int{3}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		// Its own graph has nodes of the parameters' names.
+		if s, err := m.Share(g); s != nil || err == nil {
+			t.Errorf("%s: Share gave %v, %v, want nil and an error", name, s, err)
+		}
+	}
+}

@@ -20,7 +20,10 @@ func NewFeedForward(g *G.ExprGraph, c Config) (*FeedForward, error) {
 		return nil, err
 	}
 	net, err := nn.NewMLP(g, c.mlp(c.Name, c.InputDim, c.OutputDim))
-	return &FeedForward{c, net}, err
+	if err != nil {
+		return nil, err
+	}
+	return &FeedForward{c, net}, nil
 }
 
 // Params implements [Model].
@@ -29,7 +32,10 @@ func (m *FeedForward) Params() nn.Params { return m.net.Params() }
 // Share implements [Model].
 func (m *FeedForward) Share(g *G.ExprGraph) (Model, error) {
 	net, err := m.net.Share(g)
-	return &FeedForward{m.config, net}, err
+	if err != nil {
+		return nil, err
+	}
+	return &FeedForward{m.config, net}, nil
 }
 
 // Predict adds f(x) to the graph: (B, dx) -> (B, dy).

@@ -20,7 +20,10 @@ func NewMLP(g *G.ExprGraph, c Config) (*MLP, error) {
 		return nil, err
 	}
 	net, err := nn.NewMLP(g, c.mlp(c.Name, c.InputDim+c.OutputDim, 1))
-	return &MLP{c, net}, err
+	if err != nil {
+		return nil, err
+	}
+	return &MLP{c, net}, nil
 }
 
 // Params implements [Model].
@@ -29,7 +32,10 @@ func (m *MLP) Params() nn.Params { return m.net.Params() }
 // Share implements [Model].
 func (m *MLP) Share(g *G.ExprGraph) (Model, error) {
 	net, err := m.net.Share(g)
-	return &MLP{m.config, net}, err
+	if err != nil {
+		return nil, err
+	}
+	return &MLP{m.config, net}, nil
 }
 
 // Energy implements [Model].
