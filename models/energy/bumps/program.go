@@ -17,7 +17,7 @@ type result struct {
 	least      [2]float64 // the least minimum of the first objective
 	cem        Trace      // vanilla CEM's search for it
 	minimum    [2]float64 // the minimum of the last objective at DCEM's answer
-	lost       int64      // gradients of excluded samples that were not finite
+	lost       int64      // gradients of excluded samples that were not finite, over all parts of the run
 }
 
 // Run is the program: it lets vanilla CEM find the objective's minimum, trains, writes result.json and draws the
@@ -96,7 +96,7 @@ func (r *result) after(t *Task) (err error) {
 		return err
 	}
 	r.minimum[0], r.minimum[1] = Minimum(t.params, r.end.X, r.end.Y)
-	r.lost = t.lost()
+	r.lost = t.lostGradients()
 	return nil
 }
 

@@ -33,7 +33,8 @@ type Task struct {
 	run        *G.Node
 	vm         G.VM
 	loss, grad G.Value
-	lost       func() int64
+	counter    func() int64 // gradients lost by this graph
+	lost       int64        // gradients lost before the state was loaded
 
 	validation *Solves
 }
@@ -77,7 +78,7 @@ func (t *Task) build() error {
 	}
 	G.Read(loss, &t.loss)
 	G.Read(grads[0], &t.grad)
-	t.run, t.lost = u.Run, u.LostGradients
+	t.run, t.counter = u.Run, u.LostGradients
 	t.vm = G.NewTapeMachine(g)
 	return nil
 }
@@ -89,6 +90,9 @@ func (t *Task) Close() error { return t.vm.Close() }
 func (t *Task) Params(step int) []float64 {
 	return slices.Clone(t.history[step*NumParams : (step+1)*NumParams])
 }
+
+// lostGradients counts gradients of excluded samples that were not finite, over all parts of the run.
+func (t *Task) lostGradients() int64 { return t.lost + t.counter() }
 
 // Kind implements run.Task.
 func (t *Task) Kind() string { return Kind }
@@ -147,13 +151,15 @@ func (t *Task) Validate(int) (score float64, values map[string]float64, err erro
 func (t *Task) Save(c *run.Checkpoint) error {
 	run.PutArray(c, "params", t.params)
 	run.PutArray(c, "history", t.history, len(t.history)/NumParams, NumParams)
-	return c.Put("optimizer", t.state)
+	return errors.Join(c.Put("optimizer", t.state), c.Put("lost_gradients", t.lostGradients()))
 }
 
 // Load implements run.Task.
 func (t *Task) Load(c *run.Checkpoint) error {
+	var lost int64
 	t.state = kernels.OptimizerState[float64]{}
-	if err := errors.Join(run.GetArray(c, "params", t.params), c.Get("optimizer", &t.state)); err != nil {
+	err := errors.Join(run.GetArray(c, "params", t.params), c.Get("optimizer", &t.state), c.Get("lost_gradients", &lost))
+	if err != nil {
 		return err
 	}
 	history, shape, err := run.ArrayOf[float64](c, "history")
@@ -169,6 +175,6 @@ func (t *Task) Load(c *run.Checkpoint) error {
 			return fmt.Errorf("state %q: %s does not fit %d parameters", "optimizer", name, NumParams)
 		}
 	}
-	t.history = slices.Clone(history)
+	t.history, t.lost = slices.Clone(history), lost-t.counter()
 	return nil
 }

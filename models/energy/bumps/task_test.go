@@ -168,6 +168,46 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// A resumed run reports the lost gradients of all its parts. A bump so far away that its squared distance overflows
+// loses every sample's.
+func TestLostGradients(t *testing.T) {
+	c := Default()
+	c.Samples, c.Elites, c.Iterations, c.Updates, c.ValidateEvery, c.CheckpointEvery = 20, 5, 4, 9, 4, 2
+	c.Params[1] = 1e200
+	train := func(dir string, at int, resume bool) int64 {
+		task, err := NewTask(c) // Validate refuses such parameters; training may come by them
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer task.Close()
+		_, err = run.Train(context.Background(), &cut{Task: task, at: at}, run.Options{
+			Steps: c.Updates, ValidateEvery: c.ValidateEvery, CheckpointEvery: c.CheckpointEvery,
+			Out: dir, Resume: resume, Config: c, Progress: run.ProgressOptions{Silent: true},
+		})
+		if at > 0 && !errors.Is(err, errCut) || at == 0 && err != nil {
+			t.Fatal(err)
+		}
+		r := &result{}
+		if err := r.after(task); err != nil {
+			t.Fatal(err)
+		}
+		return r.lost
+	}
+	want, dir := t.TempDir(), t.TempDir()
+	whole := train(want, 0, false)
+	if whole != int64(c.Updates*(c.Iterations-1)*c.Samples) { // the first iteration's samples depend on no parameter
+		t.Fatalf("%d lost gradients, want all in %d updates", whole, c.Updates)
+	}
+	train(dir, 4, false) // after the checkpoint of update 2: the count of update 3 is not kept
+	train(dir, 7, true)
+	if got := train(dir, 0, true); got != whole {
+		t.Errorf("%d lost gradients after two cuts, want %d", got, whole)
+	}
+	if !bytes.Equal(contents(t, dir, run.CheckpointFile), contents(t, want, run.CheckpointFile)) {
+		t.Error("the checkpoint differs from that of the run left alone")
+	}
+}
+
 // contents is a file of a run, metrics.csv without its seconds.
 func contents(t *testing.T, dir, name string) []byte {
 	t.Helper()
@@ -207,6 +247,9 @@ func TestLoadErrors(t *testing.T) {
 	run.PutArray(other, "params", make([]float64, NumParams))
 	run.PutArray(other, "history", make([]float64, NumParams), 1, NumParams)
 	if err := other.Put("optimizer", map[string]any{"steps": 1, "v": [][]float64{{1, 2}}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := other.Put("lost_gradients", 0); err != nil {
 		t.Fatal(err)
 	}
 	for want, c := range map[string]*run.Checkpoint{
