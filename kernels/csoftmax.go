@@ -39,12 +39,11 @@ func csoftmaxSolve(a []float64, k int, _ bool) (p, delta float64, ok bool) {
 	}
 	expTile(rest, rest)
 	var sum compensated
-	sum.add(blockSum(rest))
+	sum = sum.plus(blockSum(rest))
 	free := 0.0 // k - m
 	for _, v := range top {
 		e := math.Exp(v - p)
-		next := sum
-		next.add(e)
+		next := sum.plus(e)
 		if !((free+1)*e <= next.value()) { // this one and all above it are capped (e may be +Inf)
 			break
 		}

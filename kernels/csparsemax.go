@@ -49,7 +49,7 @@ func csparsemaxSolve(a []float64, k int, _ bool) (pivot, delta float64, ok bool)
 	c, s := 0, 0
 	var sum compensated // of a[c:s] - p
 	for s < m && a[s] >= p {
-		sum.add(a[s] - p)
+		sum = sum.plus(a[s] - p)
 		s++
 	}
 	for c < k {
@@ -61,15 +61,15 @@ func csparsemaxSolve(a []float64, k int, _ bool) (pivot, delta float64, ok bool)
 			var above compensated
 			pivot = a[s-1]
 			for _, v := range a[c:s] {
-				above.add(v - pivot)
+				above = above.plus(v - pivot)
 			}
 			return pivot, (float64(k-c) - above.value()) / float64(s-c), true
 		}
 		if enters < caps {
-			sum.add(a[s] - p)
+			sum = sum.plus(a[s] - p)
 			s++
 		} else {
-			sum.add(p - a[c])
+			sum = sum.plus(p - a[c])
 			c++
 		}
 	}

@@ -55,16 +55,3 @@ func expEnd(x float64) float64 {
 	}
 	return x
 }
-
-// compensated is a sum with the rounding error of every addition beside it (Knuth's two-sum): good to the last bit of
-// the total for any length and any order, where a plain sum of 1e5 equal terms is off by 1e-12.
-type compensated struct{ hi, lo float64 }
-
-func (c *compensated) add(v float64) {
-	s := c.hi + v
-	b := s - c.hi
-	c.lo += (c.hi - (s - b)) + (v - b)
-	c.hi = s
-}
-
-func (c *compensated) value() float64 { return c.hi + c.lo }

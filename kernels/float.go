@@ -11,3 +11,12 @@ import "github.com/godcem/godcem/internal/vec"
 
 // Float is an element type of the kernels' arrays.
 type Float = vec.Float
+
+// isSingle reports whether T is float32.
+func isSingle[T Float]() bool {
+	_, ok := any(T(0)).(float32)
+	return ok
+}
+
+// isFinite reports whether v is neither NaN nor infinite.
+func isFinite[T Float](v T) bool { return v-v == 0 }

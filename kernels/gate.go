@@ -19,17 +19,13 @@ func GateBackward[T Float](dx, g, f []T, b, n, d int) (nonFinite int) {
 	needLen("GateBackward", "dx", len(dx), b*n*d, "b*n*d")
 	needLen("GateBackward", "g", len(g), b*n*d, "b*n*d")
 	needLen("GateBackward", "f", len(f), b*n, "b*n")
-	pool := poolOf[T](&gateJobs)
-	j, _ := pool.Get().(*gateJob[T])
-	if j == nil {
-		j = new(gateJob[T])
-	}
+	j := fromPool[T, gateJob[T]](&gateJobs)
 	j.dx, j.g, j.f, j.d = dx, g, f, d
 	j.stopped.Store(0)
 	vec.Parallel(b*n, 1+32768/max(1, d), j)
 	nonFinite = int(j.stopped.Load())
 	j.dx, j.g, j.f = nil, nil, nil
-	pool.Put(j)
+	poolOf[T](&gateJobs).Put(j)
 	return nonFinite
 }
 
@@ -45,12 +41,12 @@ func (j *gateJob[T]) Run(lo, hi int) {
 	stopped := 0
 	for i := lo; i < hi; i++ {
 		dx, g := j.dx[i*j.d:(i+1)*j.d], j.g[i*j.d:(i+1)*j.d]
-		if finiteCost(j.f[i]) {
+		if isFinite(j.f[i]) {
 			copy(dx, g)
 			continue
 		}
 		for _, v := range g {
-			if !finiteCost(v) {
+			if !isFinite(v) {
 				stopped++
 				break
 			}

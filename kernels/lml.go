@@ -198,28 +198,9 @@ func lmlSums(g []float64, u float64) lmlTerms {
 			h0 += sh
 			c0 += sh * s
 		}
-		v.add(v0 + v1)
+		v = v.plus(v0 + v1)
 		h += h0 + h1
 		c += c0 + c1
 	}
 	return lmlTerms{v.value(), h, h - 2*c}
-}
-
-// blockSum is the sum of g, in blocks as in lmlSums.
-func blockSum(g []float64) float64 {
-	var total compensated
-	for len(g) > 0 {
-		b := g[:min(len(g), 64)]
-		g = g[len(b):]
-		var s0, s1 float64
-		for ; len(b) >= 2; b = b[2:] {
-			s0 += b[0]
-			s1 += b[1]
-		}
-		if len(b) == 1 {
-			s0 += b[0]
-		}
-		total.add(s0 + s1)
-	}
-	return total.value()
 }

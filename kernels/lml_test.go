@@ -233,7 +233,7 @@ func TestCompensated(t *testing.T) {
 	var sum compensated
 	plain := 0.0
 	for range 100_000 {
-		sum.add(0.1)
+		sum = sum.plus(0.1)
 		plain += 0.1
 	}
 	if exact := 10000.000000000000555; sum.value() != exact || plain == exact {

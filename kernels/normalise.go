@@ -1,12 +1,6 @@
 package kernels
 
-import (
-	"fmt"
-	"math"
-	"sync"
-
-	"github.com/godcem/godcem/internal/vec"
-)
+import "math"
 
 // Normalised costs. Over the m finite costs of a problem, with D = f - mean f, S = sqrt(sum D^2/(m-1)) and q = S +
 // 1e-6,
@@ -60,9 +54,7 @@ func normaliseBackwardReference(df, f, g []float64) {
 // type and however small their spread beside their mean.
 func NormaliseForward[T Float](out []T, excluded []int32, f []T, passThrough bool, b, n int) {
 	checkNormalise("NormaliseForward", "out", len(out), len(f), b, n)
-	if excluded != nil && len(excluded) != b {
-		panic(fmt.Sprintf("kernels: NormaliseForward: len(excluded) = %d, want nil or b = %d", len(excluded), b))
-	}
+	needOptional("NormaliseForward", "excluded", excluded, b, "b")
 	normalise(normaliseJob[T]{out: out, excluded: excluded, f: f, passThrough: passThrough, n: n}, b)
 }
 
@@ -103,15 +95,7 @@ type normaliseJob[T Float] struct {
 var normaliseJobs poolPair
 
 func normalise[T Float](args normaliseJob[T], b int) {
-	pool := poolOf[T](&normaliseJobs)
-	j, _ := pool.Get().(*normaliseJob[T])
-	if j == nil {
-		j = new(normaliseJob[T])
-	}
-	*j = args
-	vec.Parallel(b, 1+8192/max(1, args.n), j)
-	*j = normaliseJob[T]{}
-	pool.Put(j)
+	runPooled[T](&normaliseJobs, args, b, 1+8192/max(1, args.n))
 }
 
 func (j *normaliseJob[T]) Run(lo, hi int) {
@@ -131,9 +115,6 @@ func (j *normaliseJob[T]) Run(lo, hi int) {
 		}
 	}
 }
-
-// finiteCost reports whether v is neither NaN nor infinite.
-func finiteCost[T Float](v T) bool { return v-v == 0 }
 
 // centred says how to subtract from an entry the mean over the problem's finite costs without losing digits or
 // overflowing.
@@ -161,7 +142,7 @@ func (c *centred) std() (s, inverse float64) {
 func centre[T Float](x, f []T) (c centred) {
 	var pivot, largest float64
 	for i, cost := range f {
-		if !finiteCost(cost) {
+		if !isFinite(cost) {
 			continue
 		}
 		v := float64(x[i])
@@ -184,14 +165,14 @@ func centre[T Float](x, f []T) (c centred) {
 	pivot = float64(pivot * c.scale)
 	sum, count := 0.0, float64(c.count)
 	for i, cost := range f {
-		if finiteCost(cost) {
+		if isFinite(cost) {
 			sum += float64(float64(x[i])*c.scale) - pivot
 		}
 	}
 	c.mean = pivot + sum/count
 	sum, squares := 0.0, 0.0
 	for i, cost := range f {
-		if finiteCost(cost) {
+		if isFinite(cost) {
 			v := float64(float64(x[i])*c.scale) - c.mean
 			sum += v
 			squares += float64(v * v)
@@ -214,7 +195,7 @@ func normaliseForward[T Float](out, f []T, passThrough bool) (excluded int) {
 	}
 	for i, v := range f {
 		switch {
-		case !finiteCost(v):
+		case !isFinite(v):
 			excluded++
 			out[i] = T(math.Inf(1))
 		case passThrough:
@@ -230,7 +211,7 @@ func normaliseForward[T Float](out, f []T, passThrough bool) (excluded int) {
 func normaliseBackward[T Float](df, f, g []T, passThrough bool) {
 	if passThrough {
 		for i, v := range f {
-			if finiteCost(v) {
+			if isFinite(v) {
 				df[i] = g[i]
 			} else {
 				df[i] = 0
@@ -248,14 +229,14 @@ func normaliseBackward[T Float](df, f, g []T, passThrough bool) {
 	q := s + float64(NormaliseEps*cf.scale)
 	along := 0.0 // <e, g>
 	for i, v := range f {
-		if finiteCost(v) {
+		if isFinite(v) {
 			along += float64(cf.of(float64(v)) * inverse * cg.of(float64(g[i])))
 		}
 	}
 	along *= s / q / float64(cf.count-1)
 	factor := cf.scale / q / cg.scale
 	for i, v := range f {
-		if finiteCost(v) {
+		if isFinite(v) {
 			df[i] = T((cg.of(float64(g[i])) - float64(cf.of(float64(v))*inverse*along)) * factor)
 		} else {
 			df[i] = 0
@@ -284,7 +265,7 @@ func normaliseBackward2[T Float](df, f, g, v []T, passThrough bool) {
 	q := s + float64(NormaliseEps*cf.scale)
 	var ac, ea, ec float64
 	for i, cost := range f {
-		if finiteCost(cost) {
+		if isFinite(cost) {
 			a, c := cg.of(float64(g[i])), cv.of(float64(v[i]))
 			e := cf.of(float64(cost)) * inverse
 			ac += float64(a * c)
@@ -296,34 +277,12 @@ func normaliseBackward2[T Float](df, f, g, v []T, passThrough bool) {
 	along := float64(ea*ec*(1+2*(s/q))/m1) - ac
 	byG, byV := cf.scale/q/cg.scale, cf.scale/q/cv.scale/m1
 	for i, cost := range f {
-		if finiteCost(cost) {
+		if isFinite(cost) {
 			e := cf.of(float64(cost)) * inverse
 			u := float64(e*along) - float64(ec*cg.of(float64(g[i]))) - float64(ea*cv.of(float64(v[i])))
 			df[i] = T(u * byG * byV)
 		} else {
 			df[i] = 0
 		}
-	}
-}
-
-// poolPair keeps used jobs or scratch of both element types, so that kernels allocate nothing in the steady state.
-type poolPair struct{ of32, of64 sync.Pool }
-
-func poolOf[T Float](p *poolPair) *sync.Pool {
-	if _, ok := any(T(0)).(float32); ok {
-		return &p.of32
-	}
-	return &p.of64
-}
-
-func needSize(kernel, name string, got int) {
-	if got < 0 {
-		panic(fmt.Sprintf("kernels: %s: %s = %d, want >= 0", kernel, name, got))
-	}
-}
-
-func needLen(kernel, name string, got, want int, shape string) {
-	if got != want {
-		panic(fmt.Sprintf("kernels: %s: len(%s) = %d, want %s = %d", kernel, name, got, shape, want))
 	}
 }

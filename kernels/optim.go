@@ -163,11 +163,7 @@ func OptimizerStep[T Float](o Optimizer, s *OptimizerState[T], params, grads [][
 	makeMoments(&s.Buf, params, needsBuf)
 	s.Steps++
 
-	pool := poolOf[T](&updateJobs)
-	j, _ := pool.Get().(*updateJob[T])
-	if j == nil {
-		j = new(updateJob[T])
-	}
+	j := fromPool[T, updateJob[T]](&updateJobs)
 	for i, p := range params {
 		j.configure(o, s.Steps, factor)
 		j.p, j.g = p, grads[i]
@@ -183,7 +179,7 @@ func OptimizerStep[T Float](o Optimizer, s *OptimizerState[T], params, grads [][
 		vec.Parallel(len(p), 4096, j)
 	}
 	*j = updateJob[T]{}
-	pool.Put(j)
+	poolOf[T](&updateJobs).Put(j)
 	return info
 }
 

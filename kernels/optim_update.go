@@ -126,11 +126,7 @@ var normJobs poolPair
 
 // gradNorm returns sqrt(sum g^2) over all tensors, in float64 whatever T.
 func gradNorm[T Float](grads [][]T) float64 {
-	pool := poolOf[T](&normJobs)
-	j, _ := pool.Get().(*normJob[T])
-	if j == nil {
-		j = new(normJob[T])
-	}
+	j := fromPool[T, normJob[T]](&normJobs)
 	scale := 1.0
 	sum := j.squares(grads, scale)
 	// Squares of float64 may overflow or vanish where the norm does neither.
@@ -148,7 +144,7 @@ func gradNorm[T Float](grads [][]T) float64 {
 		}
 	}
 	j.g = nil
-	pool.Put(j)
+	poolOf[T](&normJobs).Put(j)
 	return math.Sqrt(sum) / scale
 }
 

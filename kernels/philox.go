@@ -3,10 +3,7 @@ package kernels
 import (
 	"fmt"
 	"math"
-	"sync"
 	"unsafe"
-
-	"github.com/godcem/godcem/internal/vec"
 )
 
 // Philox4x32-10 of Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011): two
@@ -126,10 +123,7 @@ type drawJob[T Float] struct {
 	normal bool
 }
 
-var (
-	drawJobs32 = sync.Pool{New: func() any { return new(drawJob[float32]) }}
-	drawJobs64 = sync.Pool{New: func() any { return new(drawJob[float64]) }}
-)
+var drawJobs poolPair
 
 // drawLanes returns the number of elements in a block: a block is 16 bytes in either type.
 func drawLanes[T Float]() int {
@@ -141,16 +135,9 @@ func fillDraw[T Float](name string, dst []T, seed, draw, run uint64, first int, 
 	if first < 0 || first > math.MaxInt-len(dst)-drawTile {
 		panic(fmt.Sprintf("kernels: %s: first = %d, want 0 <= first, and first+len(dst) an int (len(dst) = %d)", name, first, len(dst)))
 	}
-	pool := &drawJobs32
 	per := drawLanes[T]()
-	if per == 2 {
-		pool = &drawJobs64
-	}
-	j := pool.Get().(*drawJob[T])
-	*j = drawJob[T]{dst: dst, key: Key(seed, draw), run: run, block: uint64(first / per), skip: first % per, normal: normal}
-	vec.Parallel((j.skip+len(dst)+per-1)/per, 1024, j)
-	j.dst = nil
-	pool.Put(j)
+	job := drawJob[T]{dst: dst, key: Key(seed, draw), run: run, block: uint64(first / per), skip: first % per, normal: normal}
+	runPooled[T](&drawJobs, job, (job.skip+len(dst)+per-1)/per, 1024)
 }
 
 // Run implements vec.Job. The tiles that dst covers whole are written in place, those at its ends through a buffer.

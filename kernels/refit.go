@@ -3,8 +3,6 @@ package kernels
 import (
 	"fmt"
 	"math"
-
-	"github.com/godcem/godcem/internal/vec"
 )
 
 // Refitted moments. Samples x (b,n,d) with weights w (b,n), which sum to about k per problem, give
@@ -41,10 +39,10 @@ func refitReference(mu, sigma, x, w []float64, sigmaMin, k float64) {
 // (x-mu)^2 must not overflow. A sample that is not finite and has a weight makes its dimension not finite.
 func RefitForward[T Float](mu, sigma, x, w, prevMu, prevSigma []T, sigmaMin float64, k, b, n, d int) {
 	checkRefit("RefitForward", x, w, sigmaMin, k, b, n, d)
-	needOptional("RefitForward", "mu", mu, b, d)
-	needOptional("RefitForward", "sigma", sigma, b, d)
-	needOptional("RefitForward", "prevMu", prevMu, b, d)
-	needOptional("RefitForward", "prevSigma", prevSigma, b, d)
+	needOptional("RefitForward", "mu", mu, b*d, "b*d")
+	needOptional("RefitForward", "sigma", sigma, b*d, "b*d")
+	needOptional("RefitForward", "prevMu", prevMu, b*d, "b*d")
+	needOptional("RefitForward", "prevSigma", prevSigma, b*d, "b*d")
 	refit(refitJob[T]{mu: mu, sigma: sigma, x: x, w: w, prevMu: prevMu, prevSigma: prevSigma}, sigmaMin, k, b, n, d)
 }
 
@@ -53,27 +51,19 @@ func SigmaForward[T Float](sigma, x, w, mu, prevSigma []T, sigmaMin float64, k, 
 	checkRefit("SigmaForward", x, w, sigmaMin, k, b, n, d)
 	needLen("SigmaForward", "sigma", len(sigma), b*d, "b*d")
 	needLen("SigmaForward", "mu", len(mu), b*d, "b*d")
-	needOptional("SigmaForward", "prevSigma", prevSigma, b, d)
+	needOptional("SigmaForward", "prevSigma", prevSigma, b*d, "b*d")
 	refit(refitJob[T]{op: refitSigma, mu: mu, sigma: sigma, x: x, w: w, prevSigma: prevSigma}, sigmaMin, k, b, n, d)
 }
 
 func checkRefit[T Float](kernel string, x, w []T, sigmaMin float64, k, b, n, d int) {
 	needSize(kernel, "b", b)
 	needSize(kernel, "d", d)
-	if k < 1 || k > n {
-		panic(fmt.Sprintf("kernels: %s: k = %d, want 1 <= k <= n = %d", kernel, k, n))
-	}
+	needElites(kernel, k, n)
 	if !(sigmaMin >= 0 && sigmaMin <= math.MaxFloat64) {
 		panic(fmt.Sprintf("kernels: %s: sigmaMin = %v, want a finite number >= 0", kernel, sigmaMin))
 	}
 	needLen(kernel, "x", len(x), b*n*d, "b*n*d")
 	needLen(kernel, "w", len(w), b*n, "b*n")
-}
-
-func needOptional[T Float](kernel, name string, s []T, b, d int) {
-	if s != nil && len(s) != b*d {
-		panic(fmt.Sprintf("kernels: %s: len(%s) = %d, want nil or b*d = %d", kernel, name, len(s), b*d))
-	}
 }
 
 type refitOp uint8
@@ -96,36 +86,25 @@ type refitJob[T Float] struct {
 var refitJobs poolPair
 
 func refit[T Float](args refitJob[T], sigmaMin float64, k, b, n, d int) {
-	pool := poolOf[T](&refitJobs)
-	j, _ := pool.Get().(*refitJob[T])
-	if j == nil {
-		j = new(refitJob[T])
-	}
-	*j = args
-	j.sigmaMin, j.k, j.n, j.d = sigmaMin, float64(k), n, d
-	vec.Parallel(b, 1+8192/max(1, n*d), j)
-	*j = refitJob[T]{}
-	pool.Put(j)
+	args.sigmaMin, args.k, args.n, args.d = sigmaMin, float64(k), n, d
+	runPooled[T](&refitJobs, args, b, 1+8192/max(1, n*d))
 }
 
 // refitScratch holds one problem's sums over the samples.
 type refitScratch[T Float] struct {
-	sum, rest []float64 // (d)
-	mu        []T       // (d)
+	sums    []compensated // (d)
+	c, byMu []float64     // (d)
+	mu      []T           // (d)
 }
 
 var refitScratches poolPair
 
 func (j *refitJob[T]) Run(lo, hi int) {
-	pool := poolOf[T](&refitScratches)
-	s, _ := pool.Get().(*refitScratch[T])
-	if s == nil {
-		s = new(refitScratch[T])
+	s := fromPool[T, refitScratch[T]](&refitScratches)
+	if cap(s.mu) < j.d {
+		s.sums, s.c, s.byMu, s.mu = make([]compensated, j.d), make([]float64, j.d), make([]float64, j.d), make([]T, j.d)
 	}
-	if cap(s.sum) < j.d {
-		s.sum, s.rest, s.mu = make([]float64, j.d), make([]float64, j.d), make([]T, j.d)
-	}
-	s.sum, s.rest, s.mu = s.sum[:j.d], s.rest[:j.d], s.mu[:j.d]
+	s.sums, s.c, s.byMu, s.mu = s.sums[:j.d], s.c[:j.d], s.byMu[:j.d], s.mu[:j.d]
 	for b := lo; b < hi; b++ {
 		switch j.op {
 		case refitForward, refitSigma:
@@ -136,7 +115,7 @@ func (j *refitJob[T]) Run(lo, hi int) {
 			j.sigmaBackward(s, b)
 		}
 	}
-	pool.Put(s)
+	poolOf[T](&refitScratches).Put(s)
 }
 
 // problem returns one problem's samples and weights, and whether any weight is not 0.
@@ -179,7 +158,7 @@ func (j *refitJob[T]) forward(s *refitScratch[T], b int) {
 		return
 	}
 	refitVariance(s, mu, x, w, j.k)
-	for i, v := range s.sum {
+	for i, v := range s.c {
 		v = math.Sqrt(v)
 		if v < j.sigmaMin { // false for NaN, which stays
 			v = j.sigmaMin
@@ -188,69 +167,51 @@ func (j *refitJob[T]) forward(s *refitScratch[T], b int) {
 	}
 }
 
-// refitAdd adds v to the sum s + e, s being its rounded value and e what was lost (Knuth). Unlike Kahan's its steps
-// wait for only one addition of the step before.
-func refitAdd(s, e, v float64) (float64, float64) {
-	t := s + v
-	z := t - s
-	return t, e + ((s - (t - z)) + (v - z))
-}
-
-// refitTotal returns s + e; where s is infinite, e is NaN and is left out.
-func refitTotal(s, e float64) float64 {
-	if e != e {
-		return s
-	}
-	return s + e
-}
-
 // refitMean writes mu = sum w x / k. Samples are the outer loop: memory is read once, in order, and the
 // dimensions' sums do not wait for each other.
 func refitMean[T Float](mu []T, scratch *refitScratch[T], x, w []T, k float64) {
 	if len(mu) == 1 {
-		var s, e float64
+		var s compensated
 		for i, wi := range w {
 			if wi != 0 {
-				s, e = refitAdd(s, e, float64(float64(wi)*float64(x[i])))
+				s = s.plus(float64(float64(wi) * float64(x[i])))
 			}
 		}
-		mu[0] = T(refitTotal(s, e) / k)
+		mu[0] = T(s.total() / k)
 		return
 	}
 	d := len(mu)
-	sum, rest := scratch.sum[:d], scratch.rest[:d]
-	clear(sum)
-	clear(rest)
+	sums := scratch.sums[:d]
+	clear(sums)
 	for i, wi := range w {
 		if wi == 0 {
 			continue
 		}
 		wi, xi := float64(wi), x[i*d:][:d]
 		for j, v := range xi {
-			sum[j], rest[j] = refitAdd(sum[j], rest[j], float64(wi*float64(v)))
+			sums[j] = sums[j].plus(float64(wi * float64(v)))
 		}
 	}
 	for j := range mu {
-		mu[j] = T(refitTotal(sum[j], rest[j]) / k)
+		mu[j] = T(sums[j].total() / k)
 	}
 }
 
-// refitVariance leaves sum w (x-mu)^2 / k in scratch.sum.
+// refitVariance leaves sum w (x-mu)^2 / k in scratch.c.
 func refitVariance[T Float](scratch *refitScratch[T], mu, x, w []T, k float64) {
 	d := len(mu)
-	sum, rest := scratch.sum[:d], scratch.rest[:d]
-	clear(sum)
-	clear(rest)
+	sums := scratch.sums[:d]
+	clear(sums)
 	if d == 1 {
-		var s, e float64
+		var s compensated
 		m := float64(mu[0])
 		for i, wi := range w {
 			if wi != 0 {
 				t := float64(x[i]) - m
-				s, e = refitAdd(s, e, float64(float64(wi)*float64(t*t)))
+				s = s.plus(float64(float64(wi) * float64(t*t)))
 			}
 		}
-		sum[0], rest[0] = s, e
+		sums[0] = s
 	} else {
 		for i, wi := range w {
 			if wi == 0 {
@@ -259,11 +220,11 @@ func refitVariance[T Float](scratch *refitScratch[T], mu, x, w []T, k float64) {
 			wi, xi := float64(wi), x[i*d:][:d]
 			for j, v := range xi {
 				t := float64(v) - float64(mu[j])
-				sum[j], rest[j] = refitAdd(sum[j], rest[j], float64(wi*float64(t*t)))
+				sums[j] = sums[j].plus(float64(wi * float64(t*t)))
 			}
 		}
 	}
-	for j, s := range sum {
-		sum[j] = refitTotal(s, rest[j]) / k
+	for j, s := range sums {
+		scratch.c[j] = s.total() / k
 	}
 }

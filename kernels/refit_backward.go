@@ -9,7 +9,7 @@ import "math"
 func RefitMuBackward[T Float](dx, dw, dprev, g, x, w []T, k, b, n, d int) {
 	checkRefit("RefitMuBackward", x, w, 0, k, b, n, d)
 	needLen("RefitMuBackward", "g", len(g), b*d, "b*d")
-	needOptional("RefitMuBackward", "dprev", dprev, b, d)
+	needOptional("RefitMuBackward", "dprev", dprev, b*d, "b*d")
 	checkRefitGradients("RefitMuBackward", dx, dw, b, n, d)
 	refit(refitJob[T]{op: refitMuBackward, dx: dx, dw: dw, dprev: dprev, g: g, x: x, w: w}, 0, k, b, n, d)
 }
@@ -23,20 +23,16 @@ func RefitSigmaBackward[T Float](dx, dw, dmu, dprev, g, x, w, mu []T, sigmaMin f
 	checkRefit("RefitSigmaBackward", x, w, sigmaMin, k, b, n, d)
 	needLen("RefitSigmaBackward", "g", len(g), b*d, "b*d")
 	needLen("RefitSigmaBackward", "mu", len(mu), b*d, "b*d")
-	needOptional("RefitSigmaBackward", "dmu", dmu, b, d)
-	needOptional("RefitSigmaBackward", "dprev", dprev, b, d)
+	needOptional("RefitSigmaBackward", "dmu", dmu, b*d, "b*d")
+	needOptional("RefitSigmaBackward", "dprev", dprev, b*d, "b*d")
 	checkRefitGradients("RefitSigmaBackward", dx, dw, b, n, d)
 	refit(refitJob[T]{op: refitSigmaBackward, dx: dx, dw: dw, dmu: dmu, dprev: dprev, g: g, x: x, w: w, mu: mu},
 		sigmaMin, k, b, n, d)
 }
 
 func checkRefitGradients[T Float](kernel string, dx, dw []T, b, n, d int) {
-	if dx != nil {
-		needLen(kernel, "dx", len(dx), b*n*d, "nil or b*n*d")
-	}
-	if dw != nil {
-		needLen(kernel, "dw", len(dw), b*n, "nil or b*n")
-	}
+	needOptional(kernel, "dx", dx, b*n*d, "b*n*d")
+	needOptional(kernel, "dw", dw, b*n, "b*n")
 }
 
 // refitMuBackwardReference is the definition, for one problem with a weight that is not 0.
@@ -93,7 +89,7 @@ func (j *refitJob[T]) muBackward(s *refitScratch[T], b int) {
 		return
 	}
 	dx, dw := refitRow(j.dx, b, j.n*j.d), refitRow(j.dw, b, j.n)
-	c := s.sum
+	c := s.c
 	for i, g := range refitRow(j.g, b, j.d) {
 		c[i] = float64(g) / j.k
 	}
@@ -105,7 +101,7 @@ func (j *refitJob[T]) muBackward(s *refitScratch[T], b int) {
 		if dw != nil {
 			sum := 0.0
 			for a, v := range x[from:to] {
-				if wi != 0 || finiteCost(v) {
+				if wi != 0 || isFinite(v) {
 					sum += float64(c[a] * float64(v))
 				}
 			}
@@ -133,7 +129,7 @@ func (j *refitJob[T]) sigmaBackward(s *refitScratch[T], b int) {
 	dx, dw, dmu := refitRow(j.dx, b, j.n*j.d), refitRow(j.dw, b, j.n), refitRow(j.dmu, b, j.d)
 	mu := refitRow(j.mu, b, j.d)
 	refitVariance(s, mu, x, w, j.k)
-	c := s.sum
+	c := s.c
 	for i, g := range refitRow(j.g, b, j.d) {
 		if sigma := math.Sqrt(c[i]); sigma <= j.sigmaMin { // sigmaMin >= 0: variance 0 is here too; NaN is not
 			c[i] = 0
@@ -141,7 +137,7 @@ func (j *refitJob[T]) sigmaBackward(s *refitScratch[T], b int) {
 			c[i] = float64(g) / (j.k * sigma)
 		}
 	}
-	byMu := s.rest
+	byMu := s.byMu
 	clear(byMu)
 	for i, wi := range w {
 		xi, dst, sum := x[i*j.d:(i+1)*j.d], s.mu, 0.0 // s.mu: where nobody looks
@@ -153,7 +149,7 @@ func (j *refitJob[T]) sigmaBackward(s *refitScratch[T], b int) {
 		} else {
 			clear(dst)
 			for a, v := range xi {
-				if t := float64(v) - float64(mu[a]); finiteCost(v) {
+				if t := float64(v) - float64(mu[a]); isFinite(v) {
 					sum += float64(c[a] * t * t)
 				}
 			}

@@ -3,9 +3,6 @@ package kernels
 import (
 	"fmt"
 	"math"
-	"sync"
-
-	"github.com/godcem/godcem/internal/vec"
 )
 
 // Sampling, step 1 of the method: for each problem p, sample i and dimension j
@@ -54,16 +51,12 @@ func sampleBackwardReference(g, mu, sigma, eps, lower, upper []float64, b, n, d 
 func SampleForward[T Float](x, mu, sigma, eps, lower, upper []T, b, n, d int) {
 	const name = "SampleForward"
 	checkSample(name, mu, sigma, eps, lower, upper, b, n, d)
-	checkSampleLen(name, "x", len(x), "b*n*d", b*n*d)
+	needLen(name, "x", len(x), b*n*d, "b*n*d")
 	if len(x) == 0 {
 		return
 	}
-	pool := samplePool[T]()
-	j := pool.Get().(*sampleJob[T])
-	*j = sampleJob[T]{x: x, mu: mu, sigma: sigma, eps: eps, lower: lower, upper: upper, n: n, d: d}
-	vec.Parallel(b*n, sampleGrain/d, j)
-	*j = sampleJob[T]{}
-	pool.Put(j)
+	job := sampleJob[T]{x: x, mu: mu, sigma: sigma, eps: eps, lower: lower, upper: upper, n: n, d: d}
+	runPooled[T](&sampleJobs, job, b*n, sampleGrain/d)
 }
 
 // SampleBackward writes the gradients of <g, x> for x = SampleForward(mu, sigma, eps, lower, upper), with g (b,n,d):
@@ -76,29 +69,19 @@ func SampleForward[T Float](x, mu, sigma, eps, lower, upper []T, b, n, d int) {
 func SampleBackward[T Float](dmu, dsigma, deps, g, mu, sigma, eps, lower, upper []T, b, n, d int) {
 	const name = "SampleBackward"
 	checkSample(name, mu, sigma, eps, lower, upper, b, n, d)
-	checkSampleLen(name, "g", len(g), "b*n*d", b*n*d)
-	if dmu != nil {
-		checkSampleLen(name, "dmu", len(dmu), "b*d", b*d)
-	}
-	if dsigma != nil {
-		checkSampleLen(name, "dsigma", len(dsigma), "b*d", b*d)
-	}
-	if deps != nil {
-		checkSampleLen(name, "deps", len(deps), "b*n*d", b*n*d)
-	}
+	needLen(name, "g", len(g), b*n*d, "b*n*d")
+	needOptional(name, "dmu", dmu, b*d, "b*d")
+	needOptional(name, "dsigma", dsigma, b*d, "b*d")
+	needOptional(name, "deps", deps, b*n*d, "b*n*d")
 	if b*d == 0 {
 		return
 	}
-	pool := samplePool[T]()
-	j := pool.Get().(*sampleJob[T])
-	*j = sampleJob[T]{
+	job := sampleJob[T]{
 		backward: true, dmu: dmu, dsigma: dsigma, x: deps, g: g,
 		mu: mu, sigma: sigma, eps: eps, lower: lower, upper: upper, n: n, d: d,
 	}
 	tiles := (d + sampleTile - 1) / sampleTile
-	vec.Parallel(b*tiles, sampleGrain/(1+n*min(d, sampleTile)), j)
-	*j = sampleJob[T]{}
-	pool.Put(j)
+	runPooled[T](&sampleJobs, job, b*tiles, sampleGrain/(1+n*min(d, sampleTile)))
 }
 
 const (
@@ -115,17 +98,7 @@ type sampleJob[T Float] struct {
 	n, d                            int
 }
 
-var (
-	sampleJobs32 = sync.Pool{New: func() any { return new(sampleJob[float32]) }}
-	sampleJobs64 = sync.Pool{New: func() any { return new(sampleJob[float64]) }}
-)
-
-func samplePool[T Float]() *sync.Pool {
-	if drawLanes[T]() == 4 {
-		return &sampleJobs32
-	}
-	return &sampleJobs64
-}
+var sampleJobs poolPair
 
 // Run implements vec.Job.
 func (j *sampleJob[T]) Run(lo, hi int) {
@@ -387,18 +360,14 @@ func sampleFold[T Float](out []T, sum []float64) {
 
 // checkSample panics unless the inputs have their lengths and the bounds are in order.
 func checkSample[T Float](name string, mu, sigma, eps, lower, upper []T, b, n, d int) {
-	if b < 0 || n < 0 || d < 0 {
-		panic(fmt.Sprintf("kernels: %s: b, n, d = %d, %d, %d, want none negative", name, b, n, d))
-	}
-	checkSampleLen(name, "mu", len(mu), "b*d", b*d)
-	checkSampleLen(name, "sigma", len(sigma), "b*d", b*d)
-	checkSampleLen(name, "eps", len(eps), "b*n*d", b*n*d)
-	if lower != nil {
-		checkSampleLen(name, "lower", len(lower), "d", d)
-	}
-	if upper != nil {
-		checkSampleLen(name, "upper", len(upper), "d", d)
-	}
+	needSize(name, "b", b)
+	needSize(name, "n", n)
+	needSize(name, "d", d)
+	needLen(name, "mu", len(mu), b*d, "b*d")
+	needLen(name, "sigma", len(sigma), b*d, "b*d")
+	needLen(name, "eps", len(eps), b*n*d, "b*n*d")
+	needOptional(name, "lower", lower, d, "d")
+	needOptional(name, "upper", upper, d, "d")
 	for i := range d {
 		lo, hi := math.Inf(-1), math.Inf(1)
 		if lower != nil {
@@ -410,11 +379,5 @@ func checkSample[T Float](name string, mu, sigma, eps, lower, upper []T, b, n, d
 		if !(lo <= hi) {
 			panic(fmt.Sprintf("kernels: %s: lower[%d], upper[%d] = %v, %v, want lower <= upper", name, i, i, lo, hi))
 		}
-	}
-}
-
-func checkSampleLen(name, arg string, got int, what string, want int) {
-	if got != want {
-		panic(fmt.Sprintf("kernels: %s: len(%s) = %d, want %s = %d", name, arg, got, what, want))
 	}
 }

@@ -284,21 +284,21 @@ func TestSamplePanics(t *testing.T) {
 	mustPanic(t, "kernels: SampleForward: len(mu) = 5, want b*d = 6", forward(s(24), s(5), s(6), s(24), nil, nil))
 	mustPanic(t, "kernels: SampleForward: len(sigma) = 7, want b*d = 6", forward(s(24), s(6), s(7), s(24), nil, nil))
 	mustPanic(t, "kernels: SampleForward: len(eps) = 0, want b*n*d = 24", forward(s(24), s(6), s(6), nil, nil, nil))
-	mustPanic(t, "kernels: SampleForward: len(lower) = 2, want d = 3", forward(s(24), s(6), s(6), s(24), s(2), nil))
-	mustPanic(t, "kernels: SampleForward: len(upper) = 4, want d = 3", forward(s(24), s(6), s(6), s(24), nil, s(4)))
+	mustPanic(t, "kernels: SampleForward: len(lower) = 2, want nil or d = 3", forward(s(24), s(6), s(6), s(24), s(2), nil))
+	mustPanic(t, "kernels: SampleForward: len(upper) = 4, want nil or d = 3", forward(s(24), s(6), s(6), s(24), nil, s(4)))
 	mustPanic(t, "kernels: SampleForward: lower[2], upper[2] = 1, 0, want lower <= upper",
 		forward(s(24), s(6), s(6), s(24), []float32{0, 0, 1}, s(3)))
 	mustPanic(t, "kernels: SampleForward: lower[1], upper[1] = NaN, +Inf, want", forward(s(24), s(6), s(6), s(24), nan, nil))
 	mustPanic(t, "kernels: SampleForward: lower[1], upper[1] = -Inf, NaN, want", forward(s(24), s(6), s(6), s(24), nil, nan))
-	mustPanic(t, "kernels: SampleForward: b, n, d = -1, 1, 1", func() { SampleForward[float32](nil, nil, nil, nil, nil, nil, -1, 1, 1) })
+	mustPanic(t, "kernels: SampleForward: b = -1, want >= 0", func() { SampleForward[float32](nil, nil, nil, nil, nil, nil, -1, 1, 1) })
 
 	backward := func(dmu, dsigma, deps, g []float32) func() {
 		return func() { SampleBackward(dmu, dsigma, deps, g, s(6), s(6), s(24), nil, nil, 2, 4, 3) }
 	}
 	mustPanic(t, "kernels: SampleBackward: len(g) = 1, want b*n*d = 24", backward(nil, nil, nil, s(1)))
-	mustPanic(t, "kernels: SampleBackward: len(dmu) = 1, want b*d = 6", backward(s(1), nil, nil, s(24)))
-	mustPanic(t, "kernels: SampleBackward: len(dsigma) = 1, want b*d = 6", backward(nil, s(1), nil, s(24)))
-	mustPanic(t, "kernels: SampleBackward: len(deps) = 1, want b*n*d = 24", backward(nil, nil, s(1), s(24)))
+	mustPanic(t, "kernels: SampleBackward: len(dmu) = 1, want nil or b*d = 6", backward(s(1), nil, nil, s(24)))
+	mustPanic(t, "kernels: SampleBackward: len(dsigma) = 1, want nil or b*d = 6", backward(nil, s(1), nil, s(24)))
+	mustPanic(t, "kernels: SampleBackward: len(deps) = 1, want nil or b*n*d = 24", backward(nil, nil, s(1), s(24)))
 }
 
 func TestSampleAllocates(t *testing.T) {

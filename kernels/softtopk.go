@@ -5,8 +5,6 @@ import (
 	"math"
 	"strings"
 	"sync"
-
-	"github.com/godcem/godcem/internal/vec"
 )
 
 // Relaxation is a soft top-k: the weights y of a row of scores x, the unique
@@ -103,11 +101,9 @@ func (s RowStatus) String() string {
 // selection, one exponential and two or three logistic functions per entry.
 func SoftTopKSolve[T Float](thresh []float64, status []RowStatus, x []T, r Relaxation, scale float64, rows, n, k int) {
 	softCheck("SoftTopKSolve", r, scale, rows, n, k)
-	softLen("SoftTopKSolve", "thresh", len(thresh), rows, 2, "2")
-	softLen("SoftTopKSolve", "x", len(x), rows, n, "n")
-	if status != nil {
-		softLen("SoftTopKSolve", "status", len(status), rows, 1, "1")
-	}
+	needLen("SoftTopKSolve", "thresh", len(thresh), 2*rows, "2*rows")
+	needLen("SoftTopKSolve", "x", len(x), rows*n, "rows*n")
+	needOptional("SoftTopKSolve", "status", status, rows, "rows")
 	runSoft(softJob[T]{op: softSolve, x: x, thresh: thresh, status: status, r: r, scale: scale, n: n, k: k}, rows)
 }
 
@@ -115,9 +111,9 @@ func SoftTopKSolve[T Float](thresh []float64, status []RowStatus, x []T, r Relax
 // 0. The sum of a row is k to the rounding of y: within 5e-7 k in float32, 1e-15 k in float64. y may be x.
 func SoftTopKForward[T Float](y, x []T, thresh []float64, r Relaxation, scale float64, rows, n, k int) {
 	softCheck("SoftTopKForward", r, scale, rows, n, k)
-	softLen("SoftTopKForward", "y", len(y), rows, n, "n")
-	softLen("SoftTopKForward", "x", len(x), rows, n, "n")
-	softLen("SoftTopKForward", "thresh", len(thresh), rows, 2, "2")
+	needLen("SoftTopKForward", "y", len(y), rows*n, "rows*n")
+	needLen("SoftTopKForward", "x", len(x), rows*n, "rows*n")
+	needLen("SoftTopKForward", "thresh", len(thresh), 2*rows, "2*rows")
 	runSoft(softJob[T]{op: softForward, out: y, x: x, thresh: thresh, r: r, scale: scale, n: n, k: k}, rows)
 }
 
@@ -125,8 +121,8 @@ func SoftTopKForward[T Float](y, x []T, thresh []float64, r Relaxation, scale fl
 // NaN.
 func SoftTopKResidual[T Float](resid []float64, y []T, rows, n, k int) {
 	softCheck("SoftTopKResidual", LML, 1, rows, n, k)
-	softLen("SoftTopKResidual", "resid", len(resid), rows, 1, "1")
-	softLen("SoftTopKResidual", "y", len(y), rows, n, "n")
+	needLen("SoftTopKResidual", "resid", len(resid), rows, "rows")
+	needLen("SoftTopKResidual", "y", len(y), rows*n, "rows*n")
 	runSoft(softJob[T]{op: softResidual, x: y, thresh: resid, n: n, k: k}, rows)
 }
 
@@ -158,26 +154,12 @@ type softScratch struct {
 }
 
 var (
-	softJobs32, softJobs64 sync.Pool
-	softScratches          = sync.Pool{New: func() any { return new(softScratch) }}
+	softJobs      poolPair
+	softScratches = sync.Pool{New: func() any { return new(softScratch) }}
 )
 
-func softJobs[T Float]() *sync.Pool {
-	if isSingle[T]() {
-		return &softJobs32
-	}
-	return &softJobs64
-}
-
 func runSoft[T Float](job softJob[T], rows int) {
-	j, _ := softJobs[T]().Get().(*softJob[T])
-	if j == nil {
-		j = new(softJob[T])
-	}
-	*j = job
-	vec.Parallel(rows, 1+4096/job.n, j)
-	*j = softJob[T]{}
-	softJobs[T]().Put(j)
+	runPooled[T](&softJobs, job, rows, 1+4096/job.n)
 }
 
 // Run implements vec.Job.
@@ -263,7 +245,7 @@ func (j *softJob[T]) forward(s *softScratch, row int) {
 		}
 		if !isSingle[T]() {
 			for _, v := range y {
-				sum.add(v)
+				sum = sum.plus(v)
 				spread += v - v*v
 			}
 		}
@@ -271,7 +253,7 @@ func (j *softJob[T]) forward(s *softScratch, row int) {
 	// In float64 the last bit of delta and of z shows in the sum: with all entries equal and n/k = 1e5, delta is -11.5
 	// and half its last bit makes 9e-16 k. What is left is spread in proportion to y(1-y), which moves no 0 or 1 and
 	// keeps the order. It is rounding that goes away here, never a wrong threshold.
-	left := (sum.hi - float64(j.k)) + sum.lo
+	left := sum.less(float64(j.k))
 	if c := left / spread; math.Abs(left) > 0x1p-52*float64(j.k) && math.Abs(c) < 0x1p-40 && !isSingle[T]() {
 		for i, v := range out {
 			out[i] = v - T(c)*(v-v*v)
@@ -282,9 +264,9 @@ func (j *softJob[T]) forward(s *softScratch, row int) {
 func (j *softJob[T]) residual(row int) {
 	var sum compensated
 	for _, v := range j.row(j.x, row) {
-		sum.add(float64(v))
+		sum = sum.plus(float64(v))
 	}
-	j.thresh[row] = math.Abs((sum.hi - float64(j.k)) + sum.lo)
+	j.thresh[row] = math.Abs(sum.less(float64(j.k)))
 }
 
 // shiftTile sets z = (scale*x - p) + delta; -Inf stays -Inf.
@@ -294,26 +276,13 @@ func shiftTile[T Float](z []float64, x []T, scale, p, delta float64) {
 	}
 }
 
-func isSingle[T Float]() bool {
-	_, ok := any(T(0)).(float32)
-	return ok
-}
-
 func softCheck(kernel string, r Relaxation, scale float64, rows, n, k int) {
 	switch {
 	case int(r) >= len(softLinks):
 		panic(fmt.Sprintf("kernels: %s: r = %v, want LML, ConstrainedSoftmax or ConstrainedSparsemax", kernel, r))
 	case !(math.Abs(scale) <= math.MaxFloat64):
 		panic(fmt.Sprintf("kernels: %s: scale = %v, want a finite number", kernel, scale))
-	case rows < 0:
-		panic(fmt.Sprintf("kernels: %s: rows = %d, want at least 0", kernel, rows))
-	case k < 1 || k > n:
-		panic(fmt.Sprintf("kernels: %s: k = %d, want 1 <= k <= n = %d", kernel, k, n))
 	}
-}
-
-func softLen(kernel, name string, got, rows, n int, dim string) {
-	if got != rows*n {
-		panic(fmt.Sprintf("kernels: %s: len(%s) = %d, want rows * %s = %d", kernel, name, got, dim, rows*n))
-	}
+	needSize(kernel, "rows", rows)
+	needElites(kernel, k, n)
 }

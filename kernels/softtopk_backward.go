@@ -13,10 +13,10 @@ import "math"
 // makes its row's gradient NaN. dx may be x or g.
 func SoftTopKBackward[T Float](dx, x []T, thresh []float64, g []T, r Relaxation, scale float64, rows, n, k int) {
 	softCheck("SoftTopKBackward", r, scale, rows, n, k)
-	softLen("SoftTopKBackward", "dx", len(dx), rows, n, "n")
-	softLen("SoftTopKBackward", "x", len(x), rows, n, "n")
-	softLen("SoftTopKBackward", "thresh", len(thresh), rows, 2, "2")
-	softLen("SoftTopKBackward", "g", len(g), rows, n, "n")
+	needLen("SoftTopKBackward", "dx", len(dx), rows*n, "rows*n")
+	needLen("SoftTopKBackward", "x", len(x), rows*n, "rows*n")
+	needLen("SoftTopKBackward", "thresh", len(thresh), 2*rows, "2*rows")
+	needLen("SoftTopKBackward", "g", len(g), rows*n, "rows*n")
 	runSoft(softJob[T]{op: softBackward, out: dx, x: x, g: g, thresh: thresh, r: r, scale: scale, n: n, k: k}, rows)
 }
 
@@ -29,11 +29,11 @@ func SoftTopKBackward[T Float](dx, x []T, thresh []float64, g []T, r Relaxation,
 // symmetric). Finite, zero and NaN as SoftTopKBackward. dx may be any of the inputs.
 func SoftTopKBackward2[T Float](dx, x []T, thresh []float64, g, v []T, r Relaxation, scale float64, rows, n, k int) {
 	softCheck("SoftTopKBackward2", r, scale, rows, n, k)
-	softLen("SoftTopKBackward2", "dx", len(dx), rows, n, "n")
-	softLen("SoftTopKBackward2", "x", len(x), rows, n, "n")
-	softLen("SoftTopKBackward2", "thresh", len(thresh), rows, 2, "2")
-	softLen("SoftTopKBackward2", "g", len(g), rows, n, "n")
-	softLen("SoftTopKBackward2", "v", len(v), rows, n, "n")
+	needLen("SoftTopKBackward2", "dx", len(dx), rows*n, "rows*n")
+	needLen("SoftTopKBackward2", "x", len(x), rows*n, "rows*n")
+	needLen("SoftTopKBackward2", "thresh", len(thresh), 2*rows, "2*rows")
+	needLen("SoftTopKBackward2", "g", len(g), rows*n, "rows*n")
+	needLen("SoftTopKBackward2", "v", len(v), rows*n, "rows*n")
 	runSoft(softJob[T]{op: softBackward2, out: dx, x: x, g: g, v: v, thresh: thresh, r: r, scale: scale, n: n, k: k}, rows)
 }
 

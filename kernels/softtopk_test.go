@@ -347,22 +347,22 @@ func TestSoftTopKAllocatesNothing(t *testing.T) {
 func TestSoftTopKPanics(t *testing.T) {
 	x, y, thresh := make([]float32, 10), make([]float32, 10), make([]float64, 4)
 	for want, f := range map[string]func(){
-		"kernels: SoftTopKSolve: k = 6, want 1 <= k <= n = 5":          func() { SoftTopKSolve(thresh, nil, x, LML, 1, 2, 5, 6) },
-		"kernels: SoftTopKSolve: k = 0, want 1 <= k <= n = 5":          func() { SoftTopKSolve(thresh, nil, x, LML, 1, 2, 5, 0) },
-		"kernels: SoftTopKSolve: rows = -1, want at least 0":           func() { SoftTopKSolve(thresh, nil, x, LML, 1, -1, 5, 2) },
-		"kernels: SoftTopKSolve: len(x) = 9, want rows * n = 10":       func() { SoftTopKSolve(thresh, nil, x[1:], LML, 1, 2, 5, 2) },
-		"kernels: SoftTopKSolve: len(thresh) = 3, want rows * 2 = 4":   func() { SoftTopKSolve(thresh[1:], nil, x, LML, 1, 2, 5, 2) },
-		"kernels: SoftTopKSolve: len(status) = 1, want rows * 1 = 2":   func() { SoftTopKSolve(thresh, make([]RowStatus, 1), x, LML, 1, 2, 5, 2) },
-		"kernels: SoftTopKSolve: r = Relaxation(3), want LML":          func() { SoftTopKSolve(thresh, nil, x, 3, 1, 2, 5, 2) },
-		"kernels: SoftTopKSolve: scale = NaN, want a finite number":    func() { SoftTopKSolve(thresh, nil, x, LML, math.NaN(), 2, 5, 2) },
-		"kernels: SoftTopKForward: scale = -Inf, want a finite number": func() { SoftTopKForward(y, x, thresh, LML, math.Inf(-1), 2, 5, 2) },
-		"kernels: SoftTopKForward: len(y) = 9, want rows * n = 10":     func() { SoftTopKForward(y[1:], x, thresh, LML, 1, 2, 5, 2) },
-		"kernels: SoftTopKBackward: len(g) = 0, want rows * n = 10":    func() { SoftTopKBackward(y, x, thresh, nil, LML, 1, 2, 5, 2) },
-		"kernels: SoftTopKBackward2: len(v) = 0, want rows * n = 10":   func() { SoftTopKBackward2(y, x, thresh, x, nil, LML, 1, 2, 5, 2) },
-		"kernels: SoftTopKResidual: len(resid) = 4, want rows * 1 = 2": func() { SoftTopKResidual(thresh, y, 2, 5, 2) },
-		"kernels: TopK: k = 6, want 1 <= k <= n = 5":                   func() { TopK(y, nil, nil, x, 2, 5, 6) },
-		"kernels: TopK: len(index) = 5, want rows * k = 4":             func() { TopK(nil, make([]int32, 5), nil, x, 2, 5, 2) },
-		"kernels: TopK: len(mask) = 8, want rows * n = 10":             func() { TopK(y[2:], nil, nil, x, 2, 5, 2) },
+		"kernels: SoftTopKSolve: k = 6, want 1 <= k <= n = 5":           func() { SoftTopKSolve(thresh, nil, x, LML, 1, 2, 5, 6) },
+		"kernels: SoftTopKSolve: k = 0, want 1 <= k <= n = 5":           func() { SoftTopKSolve(thresh, nil, x, LML, 1, 2, 5, 0) },
+		"kernels: SoftTopKSolve: rows = -1, want >= 0":                  func() { SoftTopKSolve(thresh, nil, x, LML, 1, -1, 5, 2) },
+		"kernels: SoftTopKSolve: len(x) = 9, want rows*n = 10":          func() { SoftTopKSolve(thresh, nil, x[1:], LML, 1, 2, 5, 2) },
+		"kernels: SoftTopKSolve: len(thresh) = 3, want 2*rows = 4":      func() { SoftTopKSolve(thresh[1:], nil, x, LML, 1, 2, 5, 2) },
+		"kernels: SoftTopKSolve: len(status) = 1, want nil or rows = 2": func() { SoftTopKSolve(thresh, make([]RowStatus, 1), x, LML, 1, 2, 5, 2) },
+		"kernels: SoftTopKSolve: r = Relaxation(3), want LML":           func() { SoftTopKSolve(thresh, nil, x, 3, 1, 2, 5, 2) },
+		"kernels: SoftTopKSolve: scale = NaN, want a finite number":     func() { SoftTopKSolve(thresh, nil, x, LML, math.NaN(), 2, 5, 2) },
+		"kernels: SoftTopKForward: scale = -Inf, want a finite number":  func() { SoftTopKForward(y, x, thresh, LML, math.Inf(-1), 2, 5, 2) },
+		"kernels: SoftTopKForward: len(y) = 9, want rows*n = 10":        func() { SoftTopKForward(y[1:], x, thresh, LML, 1, 2, 5, 2) },
+		"kernels: SoftTopKBackward: len(g) = 0, want rows*n = 10":       func() { SoftTopKBackward(y, x, thresh, nil, LML, 1, 2, 5, 2) },
+		"kernels: SoftTopKBackward2: len(v) = 0, want rows*n = 10":      func() { SoftTopKBackward2(y, x, thresh, x, nil, LML, 1, 2, 5, 2) },
+		"kernels: SoftTopKResidual: len(resid) = 4, want rows = 2":      func() { SoftTopKResidual(thresh, y, 2, 5, 2) },
+		"kernels: TopK: k = 6, want 1 <= k <= n = 5":                    func() { TopK(y, nil, nil, x, 2, 5, 6) },
+		"kernels: TopK: len(index) = 5, want nil or rows*k = 4":         func() { TopK(nil, make([]int32, 5), nil, x, 2, 5, 2) },
+		"kernels: TopK: len(mask) = 8, want nil or rows*n = 10":         func() { TopK(y[2:], nil, nil, x, 2, 5, 2) },
 	} {
 		func() {
 			defer func() {

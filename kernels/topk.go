@@ -5,8 +5,6 @@ import (
 	"math"
 	"slices"
 	"sync"
-
-	"github.com/godcem/godcem/internal/vec"
 )
 
 // TopK finds the k smallest finite values of each row of f (rows,n), 1 <= k <= n; of equal values the lowest indices
@@ -15,30 +13,16 @@ import (
 // index -1. Any output may be nil. NaN and infinities never win. -0 equals +0. Cost: a selection in O(n), and the sort
 // of k winners if index is asked for.
 func TopK[T Float](mask []T, index []int32, status []RowStatus, f []T, rows, n, k int) {
-	switch {
-	case rows < 0:
-		panic(fmt.Sprintf("kernels: TopK: rows = %d, want at least 0", rows))
-	case k < 1 || k > n || n > math.MaxInt32:
-		panic(fmt.Sprintf("kernels: TopK: k = %d, want 1 <= k <= n = %d < 2^31", k, n))
+	needSize("TopK", "rows", rows)
+	needElites("TopK", k, n)
+	if n > math.MaxInt32 {
+		panic(fmt.Sprintf("kernels: TopK: n = %d, want n < 2^31", n))
 	}
-	softLen("TopK", "f", len(f), rows, n, "n")
-	if mask != nil {
-		softLen("TopK", "mask", len(mask), rows, n, "n")
-	}
-	if index != nil {
-		softLen("TopK", "index", len(index), rows, k, "k")
-	}
-	if status != nil {
-		softLen("TopK", "status", len(status), rows, 1, "1")
-	}
-	j, _ := topkJobs[T]().Get().(*topkJob[T])
-	if j == nil {
-		j = new(topkJob[T])
-	}
-	*j = topkJob[T]{mask, index, status, f, n, k}
-	vec.Parallel(rows, 1+4096/n, j)
-	*j = topkJob[T]{}
-	topkJobs[T]().Put(j)
+	needLen("TopK", "f", len(f), rows*n, "rows*n")
+	needOptional("TopK", "mask", mask, rows*n, "rows*n")
+	needOptional("TopK", "index", index, rows*k, "rows*k")
+	needOptional("TopK", "status", status, rows, "rows")
+	runPooled[T](&topkJobs, topkJob[T]{mask, index, status, f, n, k}, rows, 1+4096/n)
 }
 
 // topkReference is the specification: k times the smallest value not yet taken.
@@ -79,16 +63,9 @@ type ranked struct {
 }
 
 var (
-	topkJobs32, topkJobs64 sync.Pool
-	topkScratches          = sync.Pool{New: func() any { return new(topkScratch) }}
+	topkJobs      poolPair
+	topkScratches = sync.Pool{New: func() any { return new(topkScratch) }}
 )
-
-func topkJobs[T Float]() *sync.Pool {
-	if isSingle[T]() {
-		return &topkJobs32
-	}
-	return &topkJobs64
-}
 
 // Run implements vec.Job.
 func (j *topkJob[T]) Run(lo, hi int) {
