@@ -2,9 +2,7 @@ package kernels
 
 import (
 	"fmt"
-	"sync"
-
-	"github.com/godcem/godcem/internal/vec"
+	"slices"
 )
 
 // A Pattern says over which of the axes problem (b), sample (n), dimension (d) an array extends.
@@ -62,74 +60,169 @@ func Contract[T Float](out []T, outPattern Pattern, operands [][]T, patterns []P
 			panic(fmt.Sprintf("kernels: Contract: operand %d has %d elements, want %v = %d", i, len(o), patterns[i], want))
 		}
 	}
-	j := newContractJob[T]()
-	*j = contractJob[T]{out, outPattern, operands, patterns, scale, n, d}
-	vec.Parallel(b, 1+8192/max(1, n*d), j)
-	*j = contractJob[T]{}
-	putContractJob(j)
+	// Leading factors that are constant along d times one that is not: no product needs to be kept.
+	last := len(patterns) - 1
+	direct := patterns[last] != BN && !slices.ContainsFunc(patterns[:last], func(p Pattern) bool { return p != BN })
+	job := contractJob[T]{out, outPattern, operands, patterns, scale, direct, n, d}
+	if outPattern == BD {
+		tiles := (d + contractTile - 1) / contractTile
+		runPooled[T](&contractJobs, job, b*tiles, 1+contractGrain/max(1, n*min(d, contractTile)))
+		return
+	}
+	runPooled[T](&contractJobs, job, b*n, 1+contractGrain/max(1, d))
 }
 
+const (
+	contractTile  = 256  // dimensions handled at a time, so that their products stay in the first-level cache
+	contractGrain = 8192 // products worth a thread
+)
+
+// contractJob is one call. Its items are samples of all problems, or tiles of a problem's dimensions where the samples
+// are summed.
 type contractJob[T Float] struct {
 	out        []T
 	outPattern Pattern
 	operands   [][]T
 	patterns   []Pattern
 	scale      float64
+	direct     bool
 	n, d       int
 }
 
-var contractJobs32, contractJobs64 sync.Pool
+var contractJobs poolPair
 
-func newContractJob[T Float]() *contractJob[T] {
-	if j, ok := contractPool[T]().Get().(*contractJob[T]); ok {
-		return j
-	}
-	return new(contractJob[T])
-}
-
-func putContractJob[T Float](j *contractJob[T]) { contractPool[T]().Put(j) }
-
-func contractPool[T Float]() *sync.Pool {
-	if _, ok := any(T(0)).(float32); ok {
-		return &contractJobs32
-	}
-	return &contractJobs64
-}
-
+// Run implements vec.Job.
 func (j *contractJob[T]) Run(lo, hi int) {
-	at := func(b, n, d int) float64 {
-		v := j.scale
-		for i, o := range j.operands {
-			s := j.patterns[i].strides(j.n, j.d)
-			v *= float64(o[b*s.b+n*s.n+d*s.d])
-		}
-		return v
+	switch j.outPattern {
+	case BD:
+		j.sumSamples(lo, hi)
+	case BN:
+		j.sumDimensions(lo, hi)
+	case BND:
+		j.products(lo, hi)
 	}
-	s := j.outPattern.strides(j.n, j.d)
-	for b := lo; b < hi; b++ {
-		switch j.outPattern {
-		case BND:
-			for n := range j.n {
-				for d := range j.d {
-					j.out[b*s.b+n*s.n+d] = T(at(b, n, d))
+}
+
+// vector returns operand i, one that extends over d, for a sample (counted over all problems) and w dimensions.
+func (j *contractJob[T]) vector(i, problem, row, from, w int) []T {
+	if j.patterns[i] == BD {
+		row = problem
+	}
+	return j.operands[i][row*j.d+from:][:w]
+}
+
+// factors returns, where the job is direct, the product of scale and the leading factors, and the last one.
+func (j *contractJob[T]) factors(problem, row, from, w int) (c float64, v []T) {
+	last := len(j.operands) - 1
+	c = j.scale
+	for _, o := range j.operands[:last] {
+		c *= float64(o[row])
+	}
+	return c, j.vector(last, problem, row, from, w)
+}
+
+// product writes the product of scale and all operands, from left to right.
+func (j *contractJob[T]) product(dst []float64, problem, row, from int) {
+	c, filled := j.scale, false
+	for i, o := range j.operands {
+		switch {
+		case j.patterns[i] != BN && filled:
+			for k, x := range j.vector(i, problem, row, from, len(dst)) {
+				dst[k] *= float64(x)
+			}
+		case j.patterns[i] != BN:
+			for k, x := range j.vector(i, problem, row, from, len(dst)) {
+				dst[k] = c * float64(x)
+			}
+			filled = true
+		case filled:
+			x := float64(o[row])
+			for k := range dst {
+				dst[k] *= x
+			}
+		default:
+			c *= float64(o[row])
+		}
+	}
+	if !filled {
+		for k := range dst {
+			dst[k] = c
+		}
+	}
+}
+
+// products writes rows of a (b,n,d) output.
+func (j *contractJob[T]) products(lo, hi int) {
+	var buf [contractTile]float64
+	for row := lo; row < hi; row++ {
+		problem, out := row/j.n, j.out[row*j.d:][:j.d]
+		if j.direct {
+			if c, v := j.factors(problem, row, 0, j.d); c == 1 {
+				copy(out, v)
+			} else {
+				for k, x := range v {
+					out[k] = T(c * float64(x))
 				}
 			}
-		case BN:
-			for n := range j.n {
-				sum := 0.0
-				for d := range j.d {
-					sum += float64(at(b, n, d)) // no fused multiply-add
-				}
-				j.out[b*s.b+n] = T(sum)
+			continue
+		}
+		for from := 0; from < j.d; from += contractTile {
+			p := buf[:min(contractTile, j.d-from)]
+			j.product(p, problem, row, from)
+			for k, x := range p {
+				out[from+k] = T(x)
 			}
-		case BD:
-			for d := range j.d {
-				sum := 0.0
-				for n := range j.n {
-					sum += float64(at(b, n, d)) // no fused multiply-add
-				}
-				j.out[b*s.b+d] = T(sum)
+		}
+	}
+}
+
+// sumDimensions writes entries of a (b,n) output.
+func (j *contractJob[T]) sumDimensions(lo, hi int) {
+	var buf [contractTile]float64
+	for row := lo; row < hi; row++ {
+		problem, sum := row/j.n, 0.0
+		if j.direct {
+			c, v := j.factors(problem, row, 0, j.d)
+			for _, x := range v {
+				sum += float64(c * float64(x)) // no fused multiply-add
 			}
+		} else {
+			for from := 0; from < j.d; from += contractTile {
+				p := buf[:min(contractTile, j.d-from)]
+				j.product(p, problem, row, from)
+				for _, x := range p {
+					sum += x
+				}
+			}
+		}
+		j.out[row] = T(sum)
+	}
+}
+
+// sumSamples writes tiles of the rows of a (b,d) output.
+func (j *contractJob[T]) sumSamples(lo, hi int) {
+	var buf, sums [contractTile]float64
+	tiles := (j.d + contractTile - 1) / contractTile
+	for ; lo < hi; lo++ {
+		problem, from := lo/tiles, lo%tiles*contractTile
+		w := min(contractTile, j.d-from)
+		sum, p := sums[:w], buf[:w]
+		clear(sum)
+		for row := problem * j.n; row < (problem+1)*j.n; row++ {
+			if j.direct {
+				c, v := j.factors(problem, row, from, w)
+				for k, x := range v {
+					sum[k] += float64(c * float64(x)) // no fused multiply-add
+				}
+				continue
+			}
+			j.product(p, problem, row, from)
+			for k, x := range p {
+				sum[k] += x
+			}
+		}
+		for k, x := range sum {
+			j.out[problem*j.d+from+k] = T(x)
 		}
 	}
 }

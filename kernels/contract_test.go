@@ -3,6 +3,7 @@ package kernels
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -45,7 +46,7 @@ func TestContract(t *testing.T) {
 			lists = append(lists, []Pattern{p, q}, []Pattern{p, q, BND})
 		}
 	}
-	for _, size := range [][3]int{{1, 1, 1}, {3, 4, 2}, {2, 1, 5}, {2, 7, 1}, {40, 30, 9}, {0, 3, 2}} {
+	for _, size := range [][3]int{{1, 1, 1}, {3, 4, 2}, {2, 1, 5}, {2, 7, 1}, {40, 30, 9}, {2, 3, contractTile + 5}, {0, 3, 2}, {2, 0, 3}} {
 		b, n, d := size[0], size[1], size[2]
 		for _, out := range all {
 			for _, patterns := range lists {
@@ -68,7 +69,7 @@ func TestContract(t *testing.T) {
 					got32, verify32 := check.Guarded[float32](t, "out32", len(want))
 					Contract(got32, out, operands32, patterns, 0.3, b, n, d)
 					verify32()
-					if b > 0 { // else that nothing is written is what the guards have checked
+					if len(want) > 0 { // else that nothing is written is what the guards have checked
 						check.Close(t, "float64", got, want, 1e-13) // sums of up to 270 terms, in another order
 						check.Close(t, "float32", check.Copy[float64](got32), want, 1e-6)
 					}
@@ -80,23 +81,35 @@ func TestContract(t *testing.T) {
 
 func TestContractBitsDoNotDependOnThreads(t *testing.T) {
 	const b, n, d = 50, 100, 7
-	w, x := make([]float32, b*n), make([]float32, b*n*d)
+	m, w, x := make([]float32, b*d), make([]float32, b*n), make([]float32, b*n*d)
 	r := rand.New(rand.NewPCG(3, 4))
-	for i := range w {
-		w[i] = r.Float32()
+	for _, v := range [][]float32{m, w, x} {
+		for i := range v {
+			v[i] = r.Float32() - 0.5
+		}
 	}
-	for i := range x {
-		x[i] = r.Float32() - 0.5
-	}
-	run := func(threads int) []float32 {
-		defer vec.SetThreads(vec.SetThreads(threads))
-		out := make([]float32, b*d)
-		Contract(out, BD, [][]float32{w, x}, []Pattern{BN, BND}, 0.1, b, n, d)
-		return out
-	}
-	want := run(1)
-	for _, threads := range []int{2, 8} {
-		check.Close(t, fmt.Sprint(threads, " threads"), run(threads), want, 0)
+	operands := map[Pattern][]float32{BD: m, BN: w, BND: x}
+	for _, out := range []Pattern{BD, BN, BND} {
+		for _, patterns := range [][]Pattern{{BN, BND}, {BND, BD, BN}} { // direct and by products in a tile
+			var in [][]float32
+			for _, p := range patterns {
+				in = append(in, operands[p])
+			}
+			got := make([]float32, out.Size(b, n, d))
+			contract := func() { Contract(got, out, in, patterns, 0.1, b, n, d) }
+			var want []float32
+			for _, threads := range []int{1, 2, 8} {
+				func() {
+					defer vec.SetThreads(vec.SetThreads(threads))
+					contract()
+				}()
+				if threads == 1 {
+					want = slices.Clone(got)
+				}
+				check.Close(t, fmt.Sprint(patterns, "->", out, ", ", threads, " threads"), got, want, 0)
+			}
+			allocatesNothing(t, contract)
+		}
 	}
 }
 
@@ -114,5 +127,25 @@ func TestContractPanics(t *testing.T) {
 			}()
 			f()
 		}()
+	}
+}
+
+func BenchmarkContract(b *testing.B) {
+	const problems, n, d = 100, 100, 128
+	for _, c := range []struct {
+		out Pattern
+		in  []Pattern
+	}{{BND, []Pattern{BD}}, {BND, []Pattern{BD, BND}}, {BD, []Pattern{BND}}, {BD, []Pattern{BN, BND, BND}}, {BN, []Pattern{BD, BND}}} {
+		b.Run(fmt.Sprint(c.in, "->", c.out), func(b *testing.B) {
+			var operands [][]float32
+			for i, p := range c.in {
+				operands = append(operands, normals[float32](uint64(i), p.Size(problems, n, d)))
+			}
+			out := make([]float32, c.out.Size(problems, n, d))
+			b.SetBytes(4 * problems * n * d)
+			for b.Loop() {
+				Contract(out, c.out, operands, c.in, 1, problems, n, d)
+			}
+		})
 	}
 }
