@@ -1,20 +1,11 @@
 package main
 
 import (
-	"bytes"
-	"errors"
-	"math/rand/v2"
-	"os"
 	"path/filepath"
-	"runtime"
-	"strconv"
 	"strings"
-	"syscall"
 	"testing"
-	"time"
 
 	"github.com/godcem/godcem/internal/run"
-	"github.com/godcem/godcem/models/energy/regression"
 )
 
 // small are flags of a training of a fraction of a second.
@@ -99,97 +90,6 @@ func TestRegressionWrongInput(t *testing.T) {
 				}
 			}
 		})
-	}
-}
-
-// A run killed with SIGKILL at a random moment, some of them twice, and resumed ends in the same parameters and
-// metrics as one that was left alone; so does one that Ctrl-C ended, with exit code 130. GODCEM_KILLS sets how many
-// kills.
-func TestRegressionKilled(t *testing.T) {
-	if runtime.GOOS == "windows" {
-		t.Skip("Windows has no signals to send")
-	}
-	kills := 3
-	if s := os.Getenv("GODCEM_KILLS"); s != "" {
-		var err error
-		if kills, err = strconv.Atoi(s); err != nil {
-			t.Fatalf("GODCEM_KILLS: %v", err)
-		}
-	}
-	flags := func(dir string, more ...string) []string {
-		return smallRun(dir, append(more, "--method", "both", "--updates", "300")...)
-	}
-	want := t.TempDir()
-	began := time.Now()
-	if code, _, stderr := outcome(t, flags(want)...); code != 0 {
-		t.Fatal(stderr)
-	}
-	whole := time.Since(began)
-	for done, tries := 0, 0; done < kills; tries++ {
-		if tries > 20*kills+20 {
-			t.Fatalf("only %d of %d kills hit a running program", done, kills)
-		}
-		sig := syscall.SIGKILL
-		if tries%4 == 1 {
-			sig = syscall.SIGINT
-		}
-		dir, hits := t.TempDir(), 0
-		for range 1 + rand.IntN(2) {
-			var more []string
-			if hits > 0 {
-				more = []string{"--resume"}
-			}
-			cmd := command(t, flags(dir, more...)...)
-			var stderr bytes.Buffer
-			cmd.Stderr = &stderr
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			time.Sleep(time.Duration(rand.Int64N(int64(whole))))
-			if err := cmd.Process.Signal(sig); err != nil && !errors.Is(err, os.ErrProcessDone) {
-				t.Fatal(err)
-			}
-			if cmd.Wait() == nil {
-				break // it was faster
-			}
-			hits++
-			// A signal before the program listens just ends it.
-			if code := cmd.ProcessState.ExitCode(); sig == syscall.SIGINT && code != run.ExitInterrupted && code != -1 {
-				t.Fatalf("Ctrl-C: exit code %d, stderr %q", code, &stderr)
-			}
-		}
-		if hits == 0 {
-			continue
-		}
-		if sig == syscall.SIGKILL {
-			done += hits
-		}
-		if code, _, stderr := outcome(t, flags(dir, "--resume")...); code != 0 {
-			t.Fatalf("resume after %v: %s", sig, stderr)
-		}
-		for _, side := range []string{"dcem", "gd"} {
-			for _, name := range []string{run.CheckpointFile, run.BestFile, regression.ParamsFile} {
-				if !bytes.Equal(read(t, filepath.Join(dir, side), name), read(t, filepath.Join(want, side), name)) {
-					t.Errorf("%v: %s/%s differs from that of the run left alone", sig, side, name)
-				}
-			}
-		}
-		got, err := run.ReadResult(dir)
-		if err != nil {
-			t.Fatal(err)
-		}
-		alone, err := run.ReadResult(want)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if len(got.Metrics) != len(alone.Metrics) || got.Status != run.StatusDone {
-			t.Errorf("%v: result %+v", sig, got)
-		}
-		for name, v := range alone.Metrics {
-			if got.Metrics[name] != v {
-				t.Errorf("%v: %s is %v, want %v", sig, name, got.Metrics[name], v)
-			}
-		}
 	}
 }
 

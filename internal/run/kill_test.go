@@ -82,8 +82,8 @@ func TestKill(t *testing.T) {
 	kills := 3
 	if s := os.Getenv("GODCEM_KILLS"); s != "" {
 		var err error
-		if kills, err = strconv.Atoi(s); err != nil {
-			t.Fatalf("GODCEM_KILLS: %v", err)
+		if kills, err = strconv.Atoi(s); err != nil || kills < 1 {
+			t.Fatalf("GODCEM_KILLS is %q, want a number from 1", s)
 		}
 	}
 	want := t.TempDir()
