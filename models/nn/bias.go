@@ -12,7 +12,7 @@ import (
 // AddRow adds the vector b, shape (n), to every row of the matrix z, shape (rows, n).
 //
 // It is one node, whose gradient with respect to b is summed in float64. Gorgonia's BroadcastAdd and the product of a
-// column of ones with b take as long (BenchmarkMLP), but three nodes, and they sum in the element type.
+// column of ones with b make a net no faster (BenchmarkMLP), take three nodes, and sum in the element type.
 func AddRow(z, b *G.Node) (*G.Node, error) {
 	if err := checkTensor("AddRow", "z", z); err != nil {
 		return nil, err

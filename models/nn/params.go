@@ -146,8 +146,12 @@ func (p Params) Set(name string, values []float64) error {
 }
 
 // Share adds the parameters to another graph. The new nodes hold the same memory: an update of the one is an update of
-// the other. (Two machines that share parameters must not run at the same time: Gorgonia's matrix product transposes
-// its operands in place for a moment.)
+// the other.
+//
+// Machines that share parameters may run at the same time, since nets only read them (see [MatMul]), but none may run
+// while something writes there: an update through [Values], Params.Set or [LoadNPZ]. Gorgonia's own Mul writes too: its
+// gradient transposes the operands in place for a moment. So a graph that multiplies a parameter by Mul takes turns
+// with the others.
 func (p Params) Share(g *G.ExprGraph) (Params, error) {
 	shared := make(Params, len(p))
 	for i := range p {

@@ -4,6 +4,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/godcem/godcem/autodiff"
@@ -107,6 +108,63 @@ func TestUpdateInPlace(t *testing.T) {
 	if Values[float64](m.Params())[0][0] != 42 {
 		t.Error("the memory is not shared")
 	}
+}
+
+// Machines that share parameters run at the same time, gradients included, and each gives the bits that it gives alone.
+// The race detector (make race) sees a write to the parameters.
+func TestSharedMachinesRunTogether(t *testing.T) {
+	_, m := newNet(t, MLPConfig{Name: "f", Sizes: []int{2, 33, 17, 1}, Activation: Softplus, Seed: 3})
+	type machine struct {
+		vm   G.VM
+		read []G.Value
+		want [][]float64
+	}
+	machines := make([]*machine, 4)
+	for i := range machines {
+		g := G.NewGraph()
+		shared, err := m.Share(g)
+		if err != nil {
+			t.Fatal(err)
+		}
+		rows := 5 + i
+		y := G.Must(shared.Forward(input(g, tensor.Float32, "x", tensor.Shape{rows, 2}, points(2*rows))))
+		grads, err := autodiff.Gradients(G.Must(G.Sum(G.Must(G.Square(y)))), shared.Params().Nodes()...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		nodes := append(G.Nodes{y}, grads...)
+		k := &machine{read: make([]G.Value, len(nodes))}
+		for j, n := range nodes {
+			G.Read(n, &k.read[j])
+		}
+		k.vm = G.NewTapeMachine(g)
+		defer k.vm.Close()
+		if err := k.vm.RunAll(); err != nil {
+			t.Fatal(err)
+		}
+		k.want = floats(t, k.read)
+		k.vm.Reset()
+		machines[i] = k
+	}
+	var wg sync.WaitGroup
+	for i, k := range machines {
+		wg.Go(func() {
+			for range 50 {
+				if err := k.vm.RunAll(); err != nil {
+					t.Error(err)
+					return
+				}
+				for j, got := range floats(t, k.read) {
+					if !slices.Equal(got, k.want[j]) {
+						t.Errorf("machine %d: value %d differs from that of the machine alone", i, j)
+						return
+					}
+				}
+				k.vm.Reset()
+			}
+		})
+	}
+	wg.Wait()
 }
 
 func TestSlice(t *testing.T) {
