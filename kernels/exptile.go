@@ -20,7 +20,7 @@ var pow2 = [32]float64{
 
 // expTile sets dst[i] = e^src[i] to within 1.3 units in the last place: 0 below -708, +Inf above 708, NaN for NaN. One
 // loop without calls or division, so that neighbouring elements overlap: x = n ln2/32 + r, e^x = 2^(n/32) e^r, |r| <=
-// ln2/64. dst may be src.
+// ln2/64. No multiply-add is fused, so the bits are the same everywhere. dst may be src.
 func expTile(dst, src []float64) {
 	const (
 		perLn2 = 32 * 1.44269504088896338700e+00
@@ -40,8 +40,10 @@ func expTile(dst, src []float64) {
 		s := math.Float64frombits(math.Float64bits(pow2[bits%32]) + bits>>5<<52)
 		r := (x - float64(n*ln2hi)) - float64(n*ln2lo)
 		r2 := r * r
-		p := r + r2*((1./2+r*(1./6))+r2*((1./24+r*(1./120))+r2*(1./720)))
-		dst[i] = s + s*p
+		low := 1./2 + float64(r*(1./6))
+		high := 1./24 + float64(r*(1./120)) + float64(r2*(1./720))
+		p := r + float64(r2*(low+float64(r2*high)))
+		dst[i] = s + float64(s*p)
 	}
 }
 

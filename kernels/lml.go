@@ -124,7 +124,7 @@ func lmlSolve(a []float64, k int, lastStep float64, limit int) (p, d float64, st
 	}
 	expTile(a, a)
 
-	half := p/2 - q/2 // p - q may overflow where its half does not
+	half := float64(p/2) - float64(q/2) // p - q may overflow where its half does not
 	narrow := math.Exp(-half)
 	d = lmlStart(half, narrow, blockSum(top)/float64(k), blockSum(rest)/float64(len(rest)), float64(k), float64(len(rest)))
 	if min(d, 2*half-d) > 40 {
@@ -137,7 +137,7 @@ func lmlSolve(a []float64, k int, lastStep float64, limit int) (p, d float64, st
 		// First and second derivatives of log A and -log B.
 		da, db := sa.h/sa.v, sb.h/sb.v
 		f1 := da + db
-		f2 := sa.c/sa.v - da*da - (sb.c/sb.v - db*db)
+		f2 := sa.c/sa.v - float64(da*da) - (sb.c/sb.v - float64(db*db))
 		var step float64
 		switch size := math.Abs(f); {
 		case size < 1:
@@ -159,11 +159,11 @@ func lmlSolve(a []float64, k int, lastStep float64, limit int) (p, d float64, st
 // half is (p-q)/2, narrow e^-half. With w = e^d the balance is quadratic in w: w = r (sqrt(c^2+1) - c),
 // r = e^half sqrt(k top/(m rest)), c = (m-k) sqrt(top rest)/(2 sqrt(m k) e^half).
 func lmlStart(half, narrow, top, rest, k, m float64) (d float64) {
-	c := (m - k) / (2 * math.Sqrt(m*k)) * math.Sqrt(top*rest) * narrow
+	c := float64((m - k) / (2 * math.Sqrt(m*k)) * math.Sqrt(top*rest) * narrow)
 	if c > 0 {
-		c = 1 / (math.Sqrt(c*c+1) + c)
+		c = 1 / (math.Sqrt(float64(c*c)+1) + c)
 	} else {
-		c = math.Sqrt(c*c+1) - c
+		c = math.Sqrt(float64(c*c)+1) - c
 	}
 	return half + math.Log(c*math.Sqrt(k*top/(m*rest)))
 }
@@ -180,27 +180,27 @@ func lmlSums(g []float64, u float64) lmlTerms {
 		g = g[len(b):]
 		var v0, v1, h0, h1, c0, c1 float64
 		for ; len(b) >= 2; b = b[2:] {
-			e, f := b[0]*u, b[1]*u
+			e, f := float64(b[0]*u), float64(b[1]*u)
 			s, t := e/(1+e), f/(1+f)
-			sh, th := s-s*s, t-t*t
+			sh, th := s-float64(s*s), t-float64(t*t)
 			v0 += s
 			v1 += t
 			h0 += sh
 			h1 += th
-			c0 += sh * s
-			c1 += th * t
+			c0 += float64(sh * s)
+			c1 += float64(th * t)
 		}
 		if len(b) == 1 {
-			e := b[0] * u
+			e := float64(b[0] * u)
 			s := e / (1 + e)
-			sh := s - s*s
+			sh := s - float64(s*s)
 			v0 += s
 			h0 += sh
-			c0 += sh * s
+			c0 += float64(sh * s)
 		}
 		v = v.plus(v0 + v1)
 		h += h0 + h1
 		c += c0 + c1
 	}
-	return lmlTerms{v.value(), h, h - 2*c}
+	return lmlTerms{v.value(), h, h - float64(2*c)}
 }

@@ -6,10 +6,6 @@ import (
 	"hash/fnv"
 	"math"
 	"math/big"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"regexp"
 	"testing"
 
 	"gonum.org/v1/gonum/stat/distuv"
@@ -310,65 +306,6 @@ func testNormalDistribution[T Float](t *testing.T) {
 				t.Errorf("%v values %s %v sigma, want %.1f +- %.1f", got, side, limit, want, 5*math.Sqrt(want))
 			}
 		}
-	}
-}
-
-// A fused multiply-add, and a plain product, in the assembly listing of a build; the first group is the file.
-var (
-	fusedLine = regexp.MustCompile(`\((?:[^()\n]*[/\\])?(\w+\.go):\d+\)\t(FN?M(?:ADD|SUB)[SD]|VFN?M(?:ADD|SUB)\w+)\t`)
-	mulLine   = regexp.MustCompile(`\((?:[^()\n]*[/\\])?(\w+\.go):\d+\)\t(FMUL[SD]|V?MULS[SD])\t`)
-)
-
-// Where bits are promised no compiler may fuse a product with a sum. The assembly of the package for two kinds of
-// machine on which Go does is searched; a small module with a product in a sum shows first that the search would find
-// one.
-func TestNoFusedMultiplyAdd(t *testing.T) {
-	tool, err := exec.LookPath("go")
-	if err != nil {
-		t.Skip("the go tool is not there to compile with: ", err)
-	}
-	for _, machine := range []struct{ name, arch, level string }{{"arm64", "arm64", "v1"}, {"amd64-v3", "amd64", "v3"}} {
-		t.Run(machine.name, func(t *testing.T) {
-			listing := func(dir string) []byte {
-				cmd := exec.Command(tool, "build", "-gcflags=-S", ".")
-				cmd.Dir = dir
-				cmd.Env = append(os.Environ(), "GOOS=linux", "GOARCH="+machine.arch, "GOAMD64="+machine.level, "CGO_ENABLED=0", "GOFLAGS=", "GOWORK=off")
-				out, err := cmd.CombinedOutput()
-				if err != nil {
-					t.Fatalf("go build in %s: %v\n%s", dir, err, out)
-				}
-				return out
-			}
-			control := t.TempDir()
-			for name, text := range map[string]string{
-				"go.mod":     "module control\n\ngo 1.26\n",
-				"control.go": "package control\n\nfunc F(x, y, z float64) float64 { return x*y + z }\n\nfunc G(x, y, z float32) float32 { return x*y + z }\n",
-			} {
-				if err := os.WriteFile(filepath.Join(control, name), []byte(text), 0o666); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if found := fusedLine.FindAllSubmatch(listing(control), -1); len(found) == 0 {
-				t.Fatalf("no fused instruction found in the control")
-			}
-			text := listing(".")
-			products := map[string]int{}
-			for _, m := range mulLine.FindAllSubmatch(text, -1) {
-				products[string(m[1])]++
-			}
-			// The coefficients alone make so many products; the generic loops of sample.go count twice.
-			for file, least := range map[string]int{"normal.go": 47, "sample.go": 6} {
-				if products[file] < least {
-					t.Errorf("%s: only %d products in the listing, want at least %d: not all of it was compiled", file, products[file], least)
-				}
-			}
-			for _, m := range fusedLine.FindAllSubmatch(text, -1) {
-				switch file := string(m[1]); file {
-				case "philox.go", "normal.go", "sample.go":
-					t.Errorf("fused: %s", m[0])
-				}
-			}
-		})
 	}
 }
 

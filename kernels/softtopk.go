@@ -99,6 +99,9 @@ func (s RowStatus) String() string {
 // left out and have weight 0; NaN or +Inf spoils the row, and so do fewer than k entries that are left. Exactly k left
 // all have weight 1: delta = +Inf. A spoilt row gets NaN thresholds and its status. status (rows) may be nil. Cost: a
 // selection, one exponential and two or three logistic functions per entry.
+//
+// The thresholds of ConstrainedSparsemax have the same bits on every machine. Those of the others also rest on a few
+// values of math.Exp and math.Log, whose last bit is the machine's; SoftTopKForward is the same everywhere given thresh.
 func SoftTopKSolve[T Float](thresh []float64, status []RowStatus, x []T, r Relaxation, scale float64, rows, n, k int) {
 	softCheck("SoftTopKSolve", r, scale, rows, n, k)
 	needLen("SoftTopKSolve", "thresh", len(thresh), 2*rows, "2*rows")
@@ -246,7 +249,7 @@ func (j *softJob[T]) forward(s *softScratch, row int) {
 		if !isSingle[T]() {
 			for _, v := range y {
 				sum = sum.plus(v)
-				spread += v - v*v
+				spread += v - float64(v*v)
 			}
 		}
 	}
@@ -256,7 +259,7 @@ func (j *softJob[T]) forward(s *softScratch, row int) {
 	left := sum.less(float64(j.k))
 	if c := left / spread; math.Abs(left) > 0x1p-52*float64(j.k) && math.Abs(c) < 0x1p-40 && !isSingle[T]() {
 		for i, v := range out {
-			out[i] = v - T(c)*(v-v*v)
+			out[i] = v - T(T(c)*(v-T(v*v)))
 		}
 	}
 }

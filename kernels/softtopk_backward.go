@@ -90,8 +90,8 @@ func softMean[T Float](h []float64, total float64, g []T) (mean, down float64) {
 		sum, largest := 0.0, 0.0
 		for i, w := range h[:len(g)] {
 			if w > 0 {
-				v := float64(g[i]) * down
-				sum += w * v
+				v := float64(float64(g[i]) * down)
+				sum += float64(w * v)
 				if v = math.Abs(v); v > largest {
 					largest = v
 				}
@@ -130,7 +130,7 @@ func (j *softJob[T]) backward(s *softScratch, row int) {
 	for i, w := range h {
 		u := 0.0
 		if w > 0 {
-			u = w * (float64(g[i])*down - mean) * unshift * unshift * j.scale / down
+			u = w * (float64(float64(g[i])*down) - mean) * unshift * unshift * j.scale / down
 		}
 		out[i] = saturate[T](u)
 	}
@@ -155,7 +155,7 @@ func (j *softJob[T]) backward2(s *softScratch, row int) {
 			i := lo + t
 			u[i] = 0
 			if h[i] > 0 {
-				u[i] = h[i] * c * (float64(g[i])*downG - cg) * (float64(v[i])*downV - cv)
+				u[i] = float64(h[i] * c * (float64(float64(g[i])*downG) - cg) * (float64(float64(v[i])*downV) - cv))
 				sum += u[i]
 			}
 		}
@@ -165,7 +165,7 @@ func (j *softJob[T]) backward2(s *softScratch, row int) {
 		d := 0.0
 		if w > 0 {
 			// Factor by factor: scale^2 may be infinite, and must not meet a 0.
-			d = (u[i] - sum*(w/total)) * unshift * unshift * j.scale * j.scale / downG / downV
+			d = (u[i] - float64(sum*(w/total))) * unshift * unshift * j.scale * j.scale / downG / downV
 		}
 		out[i] = saturate[T](d)
 	}
