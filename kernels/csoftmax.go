@@ -5,10 +5,10 @@ import (
 	"slices"
 )
 
-// The constrained softmax (Martins and Kreutzer, "Learning what's easy", 2017): y = min(1, e^(x + nu)). With the scores
-// sorted, the m largest capped and S_m the sum of e^x over the others, e^nu = (k-m)/S_m; m is the smallest with (k-m)
-// e^(x_(m+1)) <= S_m, and as that stays true from there on, m is found from its end, k-1, downwards: sums only ever
-// grow, and only the upper k need sorting.
+// The constrained softmax, doc/equations.md (3s) (Martins and Kreutzer, "Learning what's easy", 2017): y = min(1, e^(x
+// + nu)). With the scores sorted, the m largest capped and S_m the sum of e^x over the others, e^nu = (k-m)/S_m; m is
+// the smallest with (k-m) e^(x_(m+1)) <= S_m, and as that stays true from there on, m is found from its end, k-1,
+// downwards: sums only ever grow, and only the upper k need sorting.
 
 // csoftmaxReference is the specification: the active set from the top, one cap at a time. x finite, 1 <= k < len(x).
 func csoftmaxReference(y, x []float64, k int) {

@@ -2,11 +2,11 @@ package kernels
 
 import "slices"
 
-// The constrained sparsemax (Malaviya, Ferreira and Martins, "Sparse and constrained attention", 2018) is the
-// Euclidean projection of x onto {0 <= y <= 1, sum y = k}: y = clip(x + nu, 0, 1). Relative to p = x_(k), z = (x - p)
-// + d with 0 < d <= 1: at d = 0 the k-th and all below it are 0, at d = 1 the upper k are 1. So scores at p+1 or more
-// are capped, scores at p-1 or less are 0, and the sum of the others is piecewise linear in d, its pieces given by
-// how many are capped (c) and how many are above 0 (s) in sorted order.
+// The constrained sparsemax, doc/equations.md (3p) (Malaviya, Ferreira and Martins, "Sparse and constrained
+// attention", 2018) is the Euclidean projection of x onto {0 <= y <= 1, sum y = k}: y = clip(x + nu, 0, 1). Relative
+// to p = x_(k), z = (x - p) + d with 0 < d <= 1: at d = 0 the k-th and all below it are 0, at d = 1 the upper k are 1.
+// So scores at p+1 or more are capped, scores at p-1 or less are 0, and the sum of the others is piecewise linear in
+// d, its pieces given by how many are capped (c) and how many are above 0 (s) in sorted order.
 
 // csparsemaxReference is the specification: bisection on the shift from the k-th largest. x finite, 1 <= k < len(x).
 func csparsemaxReference(y, x []float64, k int) {

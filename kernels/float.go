@@ -1,6 +1,7 @@
 // Package kernels holds the numerical kernels of the cross-entropy method: counter-based sampling, soft and hard
 // top-k, cost normalisation, weighted moments and the optimisers' update rules. Each kernel states its equation, its
-// naive float64 reference loop and a good CPU loop, forward and backward, over a batch of independent problems.
+// naive float64 reference loop and a good CPU loop, forward and backward, over a batch of independent problems. Numbers
+// of equations are those of doc/equations.md.
 //
 // Arrays are row-major slices owned by the caller; b counts problems, n samples, d dimensions and k elites. Kernels
 // allocate nothing and give the same bits for any number of threads. A caller's mistake panics before any work

@@ -2,9 +2,9 @@ package kernels
 
 import "math"
 
-// The LML relaxation (Amos, Koltun and Kolter, "The limited multi-label projection layer", 2019): argmin -x'y - H_b(y)
-// over 0 < y < 1, sum y = k, with H_b the binary entropy. Its solution is y = s(x + nu), s the logistic function, nu
-// the root of sum s(x + nu) = k.
+// The LML relaxation, doc/equations.md (3) (Amos, Koltun and Kolter, "The limited multi-label projection layer",
+// 2019): argmin -x'y - H_b(y) over 0 < y < 1, sum y = k, with H_b the binary entropy. Its solution is y = s(x + nu), s
+// the logistic function, nu the root of sum s(x + nu) = k.
 //
 // The root is sought relative to the pair p = x_(k), q = x_(k+1) (k-th and k+1-st largest), with z = (x - p) + d and
 // nu = d - p, as the balance of what the upper k entries lack and what the others have:

@@ -2,8 +2,8 @@ package kernels
 
 import "math"
 
-// Normal fills dst with standard normals: dst[i] is element first+i of the draw, an element being addressed as in
-// Uniform.
+// Normal fills dst with standard normals, doc/equations.md (11): dst[i] is element first+i of the draw, an element
+// being addressed as in Uniform.
 //
 // The numbers are part of the interface. normals32 and normals64 are the specification: one sequence of integer
 // operations and IEEE 754 +, -, *, / and sqrt, each rounded to nearest in the element's own type, with no fused

@@ -47,28 +47,28 @@ func normaliseBackwardReference(df, f, g []float64) {
 	}
 }
 
-// NormaliseForward writes (f - mean)/(std + 1e-6) over the finite costs of each of b problems with n samples; std has
-// the divisor m-1, m being the number of finite costs (m = 1: std is 0). With passThrough finite costs come out as they
-// are. A cost that is NaN or infinite, of whatever sign, comes out as +Inf, so that it never wins, and is counted in
-// excluded[problem]. f, out: (b,n), out may be f; excluded: (b) or nil. Any finite costs do, up to the largest of their
-// type and however small their spread beside their mean.
+// NormaliseForward writes doc/equations.md (2), (f - mean)/(std + 1e-6) over the finite costs of each of b problems
+// with n samples; std has the divisor m-1, m being the number of finite costs (m = 1: std is 0). With passThrough
+// finite costs come out as they are. A cost that is NaN or infinite, of whatever sign, comes out as +Inf, so that it
+// never wins, and is counted in excluded[problem]. f, out: (b,n), out may be f; excluded: (b) or nil. Any finite costs
+// do, up to the largest of their type and however small their spread beside their mean.
 func NormaliseForward[T Float](out []T, excluded []int32, f []T, passThrough bool, b, n int) {
 	checkNormalise("NormaliseForward", "out", len(out), len(f), b, n)
 	needOptional("NormaliseForward", "excluded", excluded, b, "b")
 	normalise(normaliseJob[T]{out: out, excluded: excluded, f: f, passThrough: passThrough, n: n}, b)
 }
 
-// NormaliseBackward writes df, the gradient with respect to f of <g, NormaliseForward(f)>: 0 at a cost that is not
-// finite, whatever g holds there. f, g, df: (b,n); df may be f or g.
+// NormaliseBackward writes df, the gradient of doc/equations.md (2) with respect to f, of <g, NormaliseForward(f)>: 0
+// at a cost that is not finite, whatever g holds there. f, g, df: (b,n); df may be f or g.
 func NormaliseBackward[T Float](df, f, g []T, passThrough bool, b, n int) {
 	checkNormalise("NormaliseBackward", "df", len(df), len(f), b, n)
 	needLen("NormaliseBackward", "g", len(g), b*n, "b*n")
 	normalise(normaliseJob[T]{order: 1, out: df, f: f, g: g, passThrough: passThrough, n: n}, b)
 }
 
-// NormaliseBackward2 writes df, the gradient with respect to f of <v, NormaliseBackward(f, g)>: 0 at a cost that is not
-// finite and in problems whose costs are all equal; entries of g and v at costs that are not finite are ignored.
-// f, g, v, df: (b,n); df may be any of the others.
+// NormaliseBackward2 writes df, the second derivative of doc/equations.md (2): the gradient with respect to f of <v,
+// NormaliseBackward(f, g)>, 0 at a cost that is not finite and in problems whose costs are all equal; entries of g and
+// v at costs that are not finite are ignored. f, g, v, df: (b,n); df may be any of the others.
 func NormaliseBackward2[T Float](df, f, g, v []T, passThrough bool, b, n int) {
 	checkNormalise("NormaliseBackward2", "df", len(df), len(f), b, n)
 	needLen("NormaliseBackward2", "g", len(g), b*n, "b*n")

@@ -53,7 +53,7 @@ func (m *Method) UnmarshalText(text []byte) (err error) {
 }
 
 // An Optimizer is the configuration of an update rule. The zero value is Adam as in PyTorch. In the equations g is the
-// gradient after clipping, with WeightDecay*p added to it.
+// gradient after clipping, with WeightDecay*p added to it; Adam is doc/equations.md (12).
 //
 //	Adam:     m = b1 m + (1-b1) g;  v = b2 v + (1-b2) g^2;  p -= Rate/(1-b1^t) m / (sqrt(v)/sqrt(1-b2^t) + Epsilon)
 //	RMSProp:  v = Decay v + (1-Decay) g^2;  buf = Momentum buf + g/(sqrt(v) + Epsilon);  p -= Rate buf
@@ -126,10 +126,10 @@ type StepInfo struct {
 }
 
 // OptimizerStep moves the parameters by one step of o. grads[i] belongs to params[i] and is only read. The factor of
-// clipping is min(1, ClipNorm/(GradNorm + 1e-6)), as in torch.nn.utils.clip_grad_norm_. The norm is taken in float64
-// and is infinite only if it exceeds float64's range; the update is computed in T in PyTorch's order of operations,
-// every operation rounded. A state that took steps must hold the arrays that o needs: one of another rule or of other
-// parameters panics, as do an invalid o and lengths that differ.
+// clipping is min(1, ClipNorm/(GradNorm + 1e-6)), doc/equations.md (13), as in torch.nn.utils.clip_grad_norm_. The
+// norm is taken in float64 and is infinite only if it exceeds float64's range; the update is computed in T in
+// PyTorch's order of operations, every operation rounded. A state that took steps must hold the arrays that o needs:
+// one of another rule or of other parameters panics, as do an invalid o and lengths that differ.
 func OptimizerStep[T Float](o Optimizer, s *OptimizerState[T], params, grads [][]T) StepInfo {
 	if err := o.Validate(); err != nil {
 		panic(err.Error())

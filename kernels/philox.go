@@ -16,7 +16,8 @@ const (
 )
 
 // Philox4x32 returns the four random words that Philox4x32-10 assigns to a counter and a key, in the word order of
-// Random123. It is the meaning of every random number here: Uniform and Normal are functions of these words.
+// Random123. It is the meaning of every random number here: Uniform and Normal are functions of these words,
+// doc/equations.md (11).
 func Philox4x32(ctr [4]uint32, key [2]uint32) [4]uint32 {
 	for range 10 {
 		p, q := uint64(ctr[0])*philoxM0, uint64(ctr[2])*philoxM1
@@ -27,8 +28,9 @@ func Philox4x32(ctr [4]uint32, key [2]uint32) [4]uint32 {
 	return ctr
 }
 
-// Key returns the Philox key of a draw: mix(mix(seed + 0x9E3779B97F4A7C15) + draw), low word first, where mix is the
-// finaliser of splitmix64. Each place of a program that draws numbers has its own draw id, so no two share a stream.
+// Key returns the Philox key of a draw, doc/equations.md (11): mix(mix(seed + 0x9E3779B97F4A7C15) + draw), low word
+// first, where mix is the finaliser of splitmix64. Each place of a program that draws numbers has its own draw id, so
+// no two share a stream.
 func Key(seed, draw uint64) [2]uint32 {
 	k := mix64(mix64(seed+0x9E3779B97F4A7C15) + draw)
 	return [2]uint32{uint32(k), uint32(k >> 32)}
@@ -40,7 +42,7 @@ func mix64(z uint64) uint64 {
 	return z ^ z>>31
 }
 
-// Uniform fills dst with uniform numbers in [0, 1): dst[i] is element first+i of the draw.
+// Uniform fills dst with uniform numbers in [0, 1), doc/equations.md (11): dst[i] is element first+i of the draw.
 //
 // Element e of a draw is a function of (seed, draw, run, e) alone. The counter {run low, run high, block low, block
 // high} gives four words w. A float32 takes one of them, block e/4 and w = w[e%4], and is (w >> 8) * 2^-24. A float64

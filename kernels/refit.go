@@ -31,12 +31,12 @@ func refitReference(mu, sigma, x, w []float64, sigmaMin, k float64) {
 	}
 }
 
-// RefitForward writes the moments of b problems with n samples of d dimensions each, of which about k count.
-// x: (b,n,d); w: (b,n), not negative; mu, sigma, prevMu, prevSigma: (b,d); sigmaMin >= 0; 1 <= k <= n. mu or sigma may
-// be nil: then it is not wanted. A problem whose weights are all 0 gets prevMu and prevSigma as they are; where that is
-// nil it gets what the formulas give, 0 and sigmaMin. mu may be prevMu, and sigma prevSigma. The sums are compensated,
-// so what is lost is lost in the products and in rounding mu, however large |mu| beside sigma; in float64
-// (x-mu)^2 must not overflow. A sample that is not finite and has a weight makes its dimension not finite.
+// RefitForward writes the moments of doc/equations.md (4) of b problems with n samples of d dimensions each, of which
+// about k count. x: (b,n,d); w: (b,n), not negative; mu, sigma, prevMu, prevSigma: (b,d); sigmaMin >= 0; 1 <= k <= n.
+// mu or sigma may be nil: then it is not wanted. A problem whose weights are all 0 gets prevMu and prevSigma as they
+// are; where that is nil it gets what the formulas give, 0 and sigmaMin. mu may be prevMu, and sigma prevSigma. The
+// sums are compensated, so what is lost is lost in the products and in rounding mu, however large |mu| beside sigma;
+// in float64 (x-mu)^2 must not overflow. A sample that is not finite and has a weight makes its dimension not finite.
 func RefitForward[T Float](mu, sigma, x, w, prevMu, prevSigma []T, sigmaMin float64, k, b, n, d int) {
 	checkRefit("RefitForward", x, w, sigmaMin, k, b, n, d)
 	needOptional("RefitForward", "mu", mu, b*d, "b*d")
@@ -46,7 +46,7 @@ func RefitForward[T Float](mu, sigma, x, w, prevMu, prevSigma []T, sigmaMin floa
 	refit(refitJob[T]{mu: mu, sigma: sigma, x: x, w: w, prevMu: prevMu, prevSigma: prevSigma}, sigmaMin, k, b, n, d)
 }
 
-// SigmaForward writes sigma for the mu that it is given; shapes and rules as in RefitForward.
+// SigmaForward writes sigma of doc/equations.md (4) for the mu that it is given; shapes and rules as in RefitForward.
 func SigmaForward[T Float](sigma, x, w, mu, prevSigma []T, sigmaMin float64, k, b, n, d int) {
 	checkRefit("SigmaForward", x, w, sigmaMin, k, b, n, d)
 	needLen("SigmaForward", "sigma", len(sigma), b*d, "b*d")

@@ -2,10 +2,10 @@ package kernels
 
 import "math"
 
-// RefitMuBackward writes the gradients of <g, mu>: dx = g w/k (b,n,d), dw = <g, x>/k (b,n), and dprev (b,d), which is
-// g in the problems that kept the previous mu (all weights 0; there dx = dw = 0) and 0 in the others. Outputs that
-// are nil are skipped; none may overlap an input. g: (b,d). At a sample of weight 0 dx is exactly 0, and an infinite
-// or NaN entry of x adds nothing to dw.
+// RefitMuBackward writes the gradients of mu in doc/equations.md (4), of <g, mu>: dx = g w/k (b,n,d), dw = <g, x>/k
+// (b,n), and dprev (b,d), which is g in the problems that kept the previous mu (all weights 0; there dx = dw = 0) and
+// 0 in the others. Outputs that are nil are skipped; none may overlap an input. g: (b,d). At a sample of weight 0 dx
+// is exactly 0, and an infinite or NaN entry of x adds nothing to dw.
 func RefitMuBackward[T Float](dx, dw, dprev, g, x, w []T, k, b, n, d int) {
 	checkRefit("RefitMuBackward", x, w, 0, k, b, n, d)
 	needLen("RefitMuBackward", "g", len(g), b*d, "b*d")
@@ -14,11 +14,11 @@ func RefitMuBackward[T Float](dx, dw, dprev, g, x, w []T, k, b, n, d int) {
 	refit(refitJob[T]{op: refitMuBackward, dx: dx, dw: dw, dprev: dprev, g: g, x: x, w: w}, 0, k, b, n, d)
 }
 
-// RefitSigmaBackward writes the gradients of <g, sigma(x, w, mu)>, sigma = max(sqrt(sum w (x-mu)^2/k), sigmaMin),
-// with mu a variable of its own: with c = g/(k sigma), dx = c w (x-mu) (b,n,d), dw = sum_d c (x-mu)^2/2 (b,n), dmu =
-// -sum_n c w (x-mu) (b,d); c = 0 where the variance is 0 or sigma at its floor. dprev (b,d) is g in the problems that
-// kept the previous sigma (all weights 0; there the others are 0) and 0 elsewhere. nil outputs, overlap and samples
-// of weight 0 as in RefitMuBackward. g, mu: (b,d).
+// RefitSigmaBackward writes the gradients of sigma in doc/equations.md (4), of <g, sigma(x, w, mu)>, sigma =
+// max(sqrt(sum w (x-mu)^2/k), sigmaMin), with mu a variable of its own: with c = g/(k sigma), dx = c w (x-mu) (b,n,d),
+// dw = sum_d c (x-mu)^2/2 (b,n), dmu = -sum_n c w (x-mu) (b,d); c = 0 where the variance is 0 or sigma at its floor.
+// dprev (b,d) is g in the problems that kept the previous sigma (all weights 0; there the others are 0) and 0
+// elsewhere. nil outputs, overlap and samples of weight 0 as in RefitMuBackward. g, mu: (b,d).
 func RefitSigmaBackward[T Float](dx, dw, dmu, dprev, g, x, w, mu []T, sigmaMin float64, k, b, n, d int) {
 	checkRefit("RefitSigmaBackward", x, w, sigmaMin, k, b, n, d)
 	needLen("RefitSigmaBackward", "g", len(g), b*d, "b*d")

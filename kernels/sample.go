@@ -45,9 +45,9 @@ func sampleBackwardReference(g, mu, sigma, eps, lower, upper []float64, b, n, d 
 	return dmu, dsigma, deps
 }
 
-// SampleForward writes x = clamp(mu + sigma*eps, lower, upper). x and eps are (b,n,d), mu and sigma (b,d); lower and
-// upper are nil (no bound) or (d) with lower <= upper, infinities allowed. A NaN in mu, sigma or eps gives NaN, which
-// no bound hides. x may be the same slice as eps.
+// SampleForward writes x = clamp(mu + sigma*eps, lower, upper), doc/equations.md (1). x and eps are (b,n,d), mu and
+// sigma (b,d); lower and upper are nil (no bound) or (d) with lower <= upper, infinities allowed. A NaN in mu, sigma
+// or eps gives NaN, which no bound hides. x may be the same slice as eps.
 func SampleForward[T Float](x, mu, sigma, eps, lower, upper []T, b, n, d int) {
 	const name = "SampleForward"
 	checkSample(name, mu, sigma, eps, lower, upper, b, n, d)
@@ -59,7 +59,8 @@ func SampleForward[T Float](x, mu, sigma, eps, lower, upper []T, b, n, d int) {
 	runPooled[T](&sampleJobs, job, b*n, sampleGrain/d)
 }
 
-// SampleBackward writes the gradients of <g, x> for x = SampleForward(mu, sigma, eps, lower, upper), with g (b,n,d):
+// SampleBackward writes the gradients of doc/equations.md (1), of <g, x> for x = SampleForward(mu, sigma, eps, lower,
+// upper), with g (b,n,d):
 //
 //	dmu[p,j] = sum_i m g    dsigma[p,j] = sum_i m g eps    deps[p,i,j] = m g sigma
 //

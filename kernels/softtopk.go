@@ -22,12 +22,13 @@ type Relaxation uint8
 
 // The relaxations.
 const (
-	// LML: H = binary entropy, phi = logistic function s, 0 < y < 1 (lml.go).
+	// LML: H = binary entropy, phi = logistic function s, 0 < y < 1 (lml.go); doc/equations.md (3).
 	LML Relaxation = iota
-	// ConstrainedSoftmax: H = -sum y log y, phi = min(1, e^z), 0 < y <= 1; k = 1 is the softmax (csoftmax.go).
+	// ConstrainedSoftmax: H = -sum y log y, phi = min(1, e^z), 0 < y <= 1; k = 1 is the softmax (csoftmax.go);
+	// doc/equations.md (3s).
 	ConstrainedSoftmax
 	// ConstrainedSparsemax: H = -|y|^2/2, phi = clip(z, 0, 1), exact zeros and ones: the projection of scale*x
-	// (csparsemax.go).
+	// (csparsemax.go); doc/equations.md (3p).
 	ConstrainedSparsemax
 )
 
@@ -94,11 +95,11 @@ func (s RowStatus) String() string {
 	return fmt.Sprintf("RowStatus(%d)", uint8(s))
 }
 
-// SoftTopKSolve finds the threshold of each row of x (rows,n), 1 <= k <= n: thresh (rows,2) gets p and delta. What
-// counts is the product scale*x in float64: entries where it is -Inf (by x, by the scale's sign or by overflow) are
-// left out and have weight 0; NaN or +Inf spoils the row, and so do fewer than k entries that are left. Exactly k left
-// all have weight 1: delta = +Inf. A spoilt row gets NaN thresholds and its status. status (rows) may be nil. Cost: a
-// selection, one exponential and two or three logistic functions per entry.
+// SoftTopKSolve finds the threshold in doc/equations.md (3), (3s) or (3p) of each row of x (rows,n), 1 <= k <= n:
+// thresh (rows,2) gets p and delta. What counts is the product scale*x in float64: entries where it is -Inf (by x, by
+// the scale's sign or by overflow) are left out and have weight 0; NaN or +Inf spoils the row, and so do fewer than k
+// entries that are left. Exactly k left all have weight 1: delta = +Inf. A spoilt row gets NaN thresholds and its
+// status. status (rows) may be nil. Cost: a selection, one exponential and two or three logistic functions per entry.
 //
 // The thresholds of ConstrainedSparsemax have the same bits on every machine. Those of the others also rest on a few
 // values of math.Exp and math.Log, whose last bit is the machine's; SoftTopKForward is the same everywhere given thresh.
@@ -110,8 +111,9 @@ func SoftTopKSolve[T Float](thresh []float64, status []RowStatus, x []T, r Relax
 	runSoft(softJob[T]{op: softSolve, x: x, thresh: thresh, status: status, r: r, scale: scale, n: n, k: k}, rows)
 }
 
-// SoftTopKForward computes y (rows,n) = phi(z) from x (rows,n) and SoftTopKSolve's thresh (rows,2). A spoilt row gets
-// 0. The sum of a row is k to the rounding of y: within 5e-7 k in float32, 1e-15 k in float64. y may be x.
+// SoftTopKForward computes y (rows,n) = phi(z), doc/equations.md (3), (3s) or (3p), from x (rows,n) and
+// SoftTopKSolve's thresh (rows,2). A spoilt row gets 0. The sum of a row is k to the rounding of y: within 5e-7 k in
+// float32, 1e-15 k in float64. y may be x.
 func SoftTopKForward[T Float](y, x []T, thresh []float64, r Relaxation, scale float64, rows, n, k int) {
 	softCheck("SoftTopKForward", r, scale, rows, n, k)
 	needLen("SoftTopKForward", "y", len(y), rows*n, "rows*n")

@@ -2,8 +2,8 @@ package kernels
 
 import "math"
 
-// SoftTopKBackward computes the gradient dx (rows,n) with respect to x (rows,n) from the gradient g (rows,n) with
-// respect to y. With h = phi'(z) and H = sum h,
+// SoftTopKBackward computes doc/equations.md (3'), the gradient dx (rows,n) with respect to x (rows,n) from the
+// gradient g (rows,n) with respect to y. With h = phi'(z) and H = sum h,
 //
 //	dx = scale * h * (g - sum h g / H)
 //
@@ -23,7 +23,7 @@ func SoftTopKBackward[T Float](dx, x []T, thresh []float64, g []T, r Relaxation,
 // SoftTopKBackward2 computes the gradient dx (rows,n) with respect to x of sum v * SoftTopKBackward(x, g), all
 // (rows,n). With c_g = sum h g / H, c_v = sum h v / H and
 //
-//	u = phi2(z) (g - c_g) (v - c_v),   dx = scale^2 (u - h sum u / H)
+//	u = phi2(z) (g - c_g) (v - c_v),   dx = scale^2 (u - h sum u / H)    doc/equations.md (3'')
 //
 // phi2 being the second derivative of phi (the gradient with respect to g is SoftTopKBackward of v: the Jacobian is
 // symmetric). Finite, zero and NaN as SoftTopKBackward. dx may be any of the inputs.

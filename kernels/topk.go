@@ -7,11 +7,11 @@ import (
 	"sync"
 )
 
-// TopK finds the k smallest finite values of each row of f (rows,n), 1 <= k <= n; of equal values the lowest indices
-// win. mask (rows,n) gets 1 for winners and 0 elsewhere; index (rows,k) their places in ascending order of value, equal
-// ones by place; status (rows) RowOK, or RowTooFew where fewer than k values are finite: that row's mask is 0 and its
-// index -1. Any output may be nil. NaN and infinities never win. -0 equals +0. Cost: a selection in O(n), and the sort
-// of k winners if index is asked for.
+// TopK finds the k smallest finite values, doc/equations.md (3h), of each row of f (rows,n), 1 <= k <= n; of equal
+// values the lowest indices win. mask (rows,n) gets 1 for winners and 0 elsewhere; index (rows,k) their places in
+// ascending order of value, equal ones by place; status (rows) RowOK, or RowTooFew where fewer than k values are
+// finite: that row's mask is 0 and its index -1. Any output may be nil. NaN and infinities never win. -0 equals +0.
+// Cost: a selection in O(n), and the sort of k winners if index is asked for.
 func TopK[T Float](mask []T, index []int32, status []RowStatus, f []T, rows, n, k int) {
 	needSize("TopK", "rows", rows)
 	needElites("TopK", k, n)
