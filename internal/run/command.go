@@ -27,7 +27,8 @@ func BindCommon(fs *pflag.FlagSet, out string) *Common {
 }
 
 // Resolve gives cfg its final values after fs was parsed: by Resolve, or, where --resume finds a checkpoint of that
-// kind, by ResolveResume.
+// kind, by ResolveResume. A run that was killed before its first checkpoint has left its configuration, which then
+// stands in the defaults' place: resuming it needs no flags either.
 func (c *Common) Resolve(fs *pflag.FlagSet, cfg any, kind string) error {
 	if c.Resume {
 		path := filepath.Join(c.Out, CheckpointFile)
@@ -37,6 +38,12 @@ func (c *Common) Resolve(fs *pflag.FlagSet, cfg any, kind string) error {
 				return err
 			}
 			return ResolveResume(fs, cfg, c.Config, from)
+		}
+		path = filepath.Join(c.Out, ConfigFile)
+		if _, err := os.Lstat(path); err == nil {
+			if err := LoadConfig(path, cfg); err != nil {
+				return err
+			}
 		}
 	}
 	return Resolve(fs, cfg, c.Config)

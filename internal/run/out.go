@@ -41,3 +41,14 @@ func PrepareOut(dir string) error {
 	}
 	return nil
 }
+
+// Forget removes files of an earlier run from dir, in the order given. What is not there is no error.
+func Forget(dir string, names ...string) error {
+	for _, name := range names {
+		path := filepath.Join(dir, name)
+		if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
+			return fmt.Errorf("%s: cannot remove: %w", path, atomicfile.Bare(err))
+		}
+	}
+	return nil
+}

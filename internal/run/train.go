@@ -11,8 +11,6 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
-
-	"github.com/godcem/godcem/internal/atomicfile"
 )
 
 // Task is what a program trains: a state and the update that moves it on. Everything that a later update depends on
@@ -218,10 +216,8 @@ func (t *trainer) prepare() (err error) {
 		}
 	}
 	// The checkpoint goes first: a start that is killed here must not be resumed from another run's.
-	for _, name := range []string{CheckpointFile, BestFile, ResultFile, MetricsFile} {
-		if err := os.Remove(t.path(name)); err != nil && !os.IsNotExist(err) {
-			return fmt.Errorf("%s: cannot remove: %w", t.path(name), atomicfile.Bare(err))
-		}
+	if err := Forget(t.o.Out, CheckpointFile, BestFile, ResultFile, MetricsFile); err != nil {
+		return err
 	}
 	if err := t.saveConfig(); err != nil {
 		return err

@@ -30,6 +30,12 @@ func Run(ctx context.Context, c Config, o run.Options, w io.Writer) error {
 	if err := run.PrepareOut(o.Out); err != nil {
 		return err
 	}
+	if !o.Resume {
+		err := run.Forget(o.Out, run.CheckpointFile, run.ConfigFile, reportFile, movieFigure, surfaceFigure, cemFigure, lossFigure)
+		if err != nil {
+			return err
+		}
+	}
 	task, err := NewTask(c)
 	if err != nil {
 		return err

@@ -55,7 +55,7 @@ func (p *pictures) draw(ctx context.Context) error {
 func (p *pictures) fit() viz.Plot {
 	x, y := Points(p.c.Points)
 	f := viz.Fit{
-		Axes:  viz.Axes{Title: "Predictions of the energy's minimiser", X: "x", Y: "y", PiX: true, Height: 460},
+		Axes:  viz.Axes{Title: "Predictions: where the search on the energy ends", X: "x", Y: "y", PiX: true, Height: 460},
 		Truth: viz.Series{Name: "y = x sin x", X: x, Y: y},
 	}
 	for _, s := range p.studies {
@@ -86,10 +86,18 @@ func (p *pictures) surfaces() viz.Plot {
 	if len(plots) == 1 {
 		return plots[0]
 	}
-	g := viz.SideBySide(fmt.Sprintf("Learnt energies E(x, y): DCEM learns where the minimum is, "+
-		"gradient descent only the way down from y = %g", p.c.Start), plots...)
+	g := viz.SideBySide(p.surfacesTitle(), plots...)
 	g.Width, g.Height = 1280, 600
 	return g
+}
+
+// surfacesTitle says what the two energies show, where their numbers bear it out.
+func (p *pictures) surfacesTitle() string {
+	title := "Learnt energies E(x, y)"
+	if p.studies[0].atMinimum() && p.studies[1].awayFromMinimum() {
+		title += fmt.Sprintf(": DCEM learns where the minimum is, gradient descent only the way down from y = %g", p.c.Start)
+	}
+	return title
 }
 
 // sampled says what the candidates of the search are.

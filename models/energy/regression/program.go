@@ -46,8 +46,9 @@ func Run(ctx context.Context, c Config, o run.Options, w io.Writer) error {
 		studies, err = runBoth(ctx, c, o)
 	} else {
 		var s *study
-		s, err = runOne(ctx, c, o, nil)
-		studies = []*study{s}
+		if s, err = runOne(ctx, c, o, nil); err == nil {
+			studies = []*study{s}
+		}
 	}
 	if err != nil {
 		return err
@@ -149,20 +150,23 @@ func runBoth(ctx context.Context, c Config, o run.Options) ([]*study, error) {
 	return studies, writeBoth(c, o.Out, run.StatusDone)
 }
 
-// forget removes, before a fresh start, what resuming it must not find of an earlier run in the folder: first the
-// configuration, which says whether that was one of Both.
+// forget removes, before a fresh start, all that an earlier run may have left in the folder, of one method or of Both:
+// its checkpoints first, since a start that is killed or fails here must not be resumed from another run's.
 func forget(c Config, dir string) error {
-	names := []string{run.ConfigFile}
-	if c.Method == Both {
-		names = append(names, run.CheckpointFile, run.BestFile, run.MetricsFile, run.ResultFile)
+	var names []string
+	for _, name := range []string{run.CheckpointFile, run.ConfigFile, run.BestFile, run.MetricsFile, run.ResultFile, ParamsFile,
+		fitFigure, surfaceFigure, lossFigure, reportFile} {
+		names = append(names, name)
 		for _, method := range sides {
-			names = append(names, filepath.Join(method, run.CheckpointFile))
+			names = append(names, filepath.Join(method, name))
 		}
 	}
-	for _, name := range names {
-		path := filepath.Join(dir, name)
-		if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-			return fmt.Errorf("%s: cannot remove: %w", path, errors.Unwrap(err))
+	if err := run.Forget(dir, names...); err != nil {
+		return err
+	}
+	if c.Method != Both {
+		for _, method := range sides {
+			os.Remove(filepath.Join(dir, method)) // stays if something else is in it
 		}
 	}
 	return nil
@@ -171,9 +175,19 @@ func forget(c Config, dir string) error {
 // Resolve gives c its final values after fs was parsed, as run.Common.Resolve does; a run of Both that is resumed has
 // its checkpoints, which know its configuration, in the folders of its two sides.
 func Resolve(fs *pflag.FlagSet, common *run.Common, c *Config) error {
-	was := Default()
-	err := run.LoadConfig(filepath.Join(common.Out, run.ConfigFile), &was)
-	if err != nil || !common.Resume || was.Method != Both {
+	if !common.Resume {
+		return common.Resolve(fs, c, Kind)
+	}
+	// config.yaml tells which of the two it was. Where it is gone, checkpoints in the sides' folders do.
+	was := Config{Method: Both}
+	path := filepath.Join(common.Out, run.ConfigFile)
+	if _, err := os.Lstat(path); err == nil {
+		was = Default()
+		if err := run.LoadConfig(path, &was); err != nil {
+			return err
+		}
+	}
+	if _, err := os.Lstat(filepath.Join(common.Out, run.CheckpointFile)); err == nil || was.Method != Both {
 		return common.Resolve(fs, c, Kind)
 	}
 	for _, method := range sides {

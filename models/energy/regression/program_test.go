@@ -219,7 +219,9 @@ func TestBothFails(t *testing.T) {
 	}
 	c := tiny(Both)
 	c.Updates = 100_000
-	err := Run(context.Background(), c, silent(dir), &bytes.Buffer{})
+	o := silent(dir)
+	o.Resume = true // else the file would be missed before the sides begin
+	err := Run(context.Background(), c, o, &bytes.Buffer{})
 	if err == nil || errors.Is(err, run.ErrInterrupted) ||
 		!strings.Contains(err.Error(), "gd: ") || !strings.Contains(err.Error(), "cannot remove") {
 		t.Errorf("error %v", err)
