@@ -37,6 +37,7 @@ func refitReference(mu, sigma, x, w []float64, sigmaMin, k float64) {
 // are; where that is nil it gets what the formulas give, 0 and sigmaMin. mu may be prevMu, and sigma prevSigma. The
 // sums are compensated, so what is lost is lost in the products and in rounding mu, however large |mu| beside sigma;
 // in float64 (x-mu)^2 must not overflow. A sample that is not finite and has a weight makes its dimension not finite.
+// Threads share the problems, here and in the other refits: a single problem runs on one.
 func RefitForward[T Float](mu, sigma, x, w, prevMu, prevSigma []T, sigmaMin float64, k, b, n, d int) {
 	checkRefit("RefitForward", x, w, sigmaMin, k, b, n, d)
 	needOptional("RefitForward", "mu", mu, b*d, "b*d")
