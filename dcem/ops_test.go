@@ -107,15 +107,18 @@ func opCases() []opCase {
 				var u Unrolled
 				return gated(in[0], func(x *G.Node) (*G.Node, error) { return G.Sum(G.Must(G.Cube(x)), 2) }, &u.count)
 			}},
+		{name: "Keep", shapes: []tensor.Shape{mat(3, 2)}, low: -1, high: 1,
+			build: func(_ *G.ExprGraph, in G.Nodes) (*G.Node, error) { return Keep(in[0]) }},
 	}
 }
 
-// run builds loss = sum cube(op(inputs)) and evaluates what want asks for: the loss, its gradient, <v, gradient>, or
+// run builds loss = sum cube(op(inputs)) and evaluates what want asks for: the loss, the op's output, the gradient, <v, gradient>, or
 // the gradient of that.
 type quantity int
 
 const (
 	lossValue quantity = iota
+	outValue
 	gradTape
 	gradLisp
 	gradAuto
@@ -142,6 +145,11 @@ func evaluate(t *testing.T, c opCase, dt tensor.Dtype, x []float64, want quantit
 	var vm G.VM
 	switch want {
 	case lossValue:
+		vm = G.NewTapeMachine(g)
+	case outValue:
+		if out, err = Keep(out); err != nil {
+			t.Fatal(err)
+		}
 		vm = G.NewTapeMachine(g)
 	case gradTape:
 		if _, err := G.Grad(loss, in...); err != nil {
@@ -183,6 +191,8 @@ func evaluate(t *testing.T, c opCase, dt tensor.Dtype, x []float64, want quantit
 	switch want {
 	case lossValue, directional:
 		return floats(t, loss.Value())
+	case outValue:
+		return floats(t, out.Value())
 	case gradTape, gradLisp:
 		for _, n := range in {
 			d, err := n.Grad()
@@ -325,7 +335,7 @@ func TestHashesHoldEveryAttribute(t *testing.T) {
 			must(Normalise(x, NormaliseOptions{})), must(Normalise(x, NormaliseOptions{PassThrough: true})),
 			must(LML(x, 2)), must(LML(x, 3)), must(SoftTopK(x, 2, SoftTopKOptions{Scale: 2})),
 			must(SoftTopK(x, 2, SoftTopKOptions{Relaxation: kernels.ConstrainedSoftmax})), must(SoftTopK(x, 2, SoftTopKOptions{Relaxation: kernels.ConstrainedSparsemax})),
-			must(TopK(x, 2)), must(TopK(x, 3)), sigma(2, 0), sigma(3, 0), sigma(2, 0.1), must(Expand(mu, 2)), must(Expand(mu, 3)), must(Detach(mu)),
+			must(TopK(x, 2)), must(TopK(x, 3)), sigma(2, 0), sigma(3, 0), sigma(2, 0.1), must(Expand(mu, 2)), must(Expand(mu, 3)), must(Detach(mu)), must(Keep(mu)),
 		}
 	}
 	first := build()
