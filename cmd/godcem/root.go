@@ -11,8 +11,9 @@ import (
 
 func newRoot() *cobra.Command {
 	root := &cobra.Command{
-		Use:   "godcem",
-		Short: "The differentiable cross-entropy method: an optimiser inside of a model, with gradients through it",
+		Use:     "godcem",
+		Version: run.Versions()["godcem"],
+		Short:   "The differentiable cross-entropy method: an optimiser inside of a model, with gradients through it",
 		Long: `godcem trains and shows models that have an optimiser inside: the differentiable
 cross-entropy method (DCEM), a search by sampling whose answer can be differentiated
 with respect to everything that the objective is made of.
