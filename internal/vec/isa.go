@@ -11,7 +11,7 @@ type isa int
 const (
 	isaGo     isa = iota // plain Go, on any machine
 	isaAVX2              // AVX2 and FMA
-	isaAVX512            // AVX-512 F, VL, BW and DQ
+	isaAVX512            // AVX-512 F, VL, BW and DQ, BMI2
 )
 
 var isaNames = [...]string{"go", "avx2", "avx512"}

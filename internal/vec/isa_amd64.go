@@ -10,7 +10,7 @@ func detect() isa {
 	switch {
 	case !x.HasAVX2 || !x.HasFMA:
 		return isaGo
-	case !x.HasAVX512F || !x.HasAVX512VL || !x.HasAVX512BW || !x.HasAVX512DQ:
+	case !x.HasAVX512F || !x.HasAVX512VL || !x.HasAVX512BW || !x.HasAVX512DQ || !x.HasBMI2:
 		return isaAVX2
 	}
 	return isaAVX512

@@ -24,6 +24,7 @@ var subjects = []struct {
 	{"pack", pack},
 	{"dot", dot},
 	{"sum", sum},
+	{"funcs", funcs},
 }
 
 func main() {

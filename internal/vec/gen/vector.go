@@ -35,6 +35,8 @@ type gen struct {
 	size    int
 	tabled  bool
 	lanesAt operand.Mem
+
+	constants map[string]operand.Mem
 }
 
 // lanes is the number of elements in a vector.
