@@ -25,8 +25,15 @@ var levels = [][]string{
 	{"models/nn"},
 	{"dcem"},
 	{"engine"},
+	{"engine/frontend"},
+	{"engine/backend/backendtest"},
+	{"engine/backend/cpu", "engine/backend/ref", "engine/backend/null"},
+	{"engine/backend"},
+	{"engine/plan"},
+	{"engine/pass"},
 	{"autodiff"},
 	{"internal/graphop"},
+	{"engine/ir"},
 	{"kernels"},
 	{"internal/run", "internal/viz"},
 	{"internal/vec", "internal/atomicfile"},
@@ -35,10 +42,10 @@ var levels = [][]string{
 }
 
 // gorgoniaFree packages must stay importable without Gorgonia.
-var gorgoniaFree = []string{"kernels", "internal/run", "internal/viz", "internal/vec", "internal/atomicfile", "internal/check", "internal/arch"}
+var gorgoniaFree = []string{"engine/ir", "engine/pass", "engine/plan", "engine/backend", "kernels", "internal/run", "internal/viz", "internal/vec", "internal/atomicfile", "internal/check", "internal/arch"}
 
 // standalone packages need nothing of this module but what is listed, so that they can be lifted out of it.
-var standalone = map[string][]string{"autodiff": {"internal/graphop"}}
+var standalone = map[string][]string{"autodiff": {"internal/graphop", "engine/ir"}}
 
 type listed struct {
 	ImportPath   string

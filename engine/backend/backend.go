@@ -1,0 +1,41 @@
+// Package backend says what a device must do to run a plan.Program.
+package backend
+
+import "github.com/godcem/godcem/engine/plan"
+
+// Info describes a device.
+type Info struct {
+	Name    string // as engine.Open takes it: "cpu", "ref", "null", "cuda:0"
+	Model   string // what it is, for people
+	Memory  int64  // bytes in all; 0: unknown
+	Threads int    // of a CPU
+	Detail  string // instruction set, compute capability
+}
+
+// A Device compiles programs. It may be used by several goroutines.
+type Device interface {
+	Info() Info
+	// Compile loads a program: it allocates the arena, writes the constants and zeroes the State buffers. The program
+	// must not be changed afterwards.
+	Compile(p *plan.Program) (Executable, error)
+	Close() error
+}
+
+// An Executable is a loaded program. It is used by one goroutine at a time. Every method reports what goes wrong as an
+// error: a panic of a kernel too, with the step's name; the executable remains usable.
+type Executable interface {
+	// Write copies a flat slice of the buffer's element type and length into a buffer. Read copies it out. Both may
+	// only name buffers that are not Temp. A Write between runs takes effect in the next.
+	Write(b plan.BufID, src any) error
+	Read(b plan.BufID, dst any) error
+	// Memory is the buffer itself as a slice of its element type where the host can address it, else nil. It is valid
+	// until Close and always the same slice.
+	Memory(b plan.BufID) any
+	// Run does all steps, in order. A non-nil watch is called after each step has finished and may stop the run by
+	// its error (used by traces and numerical checks; it is slower). In the steady state, without watch, Run allocates
+	// nothing.
+	Run(watch func(step int) error) error
+	// Sync waits for the last Run.
+	Sync() error
+	Close() error
+}
