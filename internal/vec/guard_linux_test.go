@@ -86,3 +86,21 @@ func testStaysInside[T Float](t *testing.T) {
 		}
 	}
 }
+
+func TestArithStaysInside(t *testing.T) {
+	both(t, testArithStaysInside[float32], testArithStaysInside[float64])
+}
+
+func testArithStaysInside[T Float](t *testing.T) {
+	for _, n := range []int{1, 3, 7, 15, 17, 33, 65, 130} {
+		for _, atEnd := range []bool{false, true} {
+			dst := fenced[T](t, n, atEnd)
+			x := [3][]T{fenced[T](t, n, atEnd), fenced[T](t, n, atEnd), fenced[T](t, n, atEnd)}
+			for _, c := range arithCases[T]() {
+				if fault := faults(func() { c.run(dst, x, 1) }); fault != nil {
+					t.Fatalf("%s of %d: %v", c.name, n, fault)
+				}
+			}
+		}
+	}
+}

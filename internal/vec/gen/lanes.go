@@ -191,6 +191,10 @@ const (
 	less      = 0x11
 	notBelow  = 0x15 // or NaN
 	unordered = 0x03
+	notEqual  = 0x04 // or NaN
+	atMost    = 0x12
+	atLeast   = 0x1d
+	above     = 0x1e
 )
 
 // compare selects the lanes where x and y stand so.
@@ -227,22 +231,6 @@ func (g *gen) unary(name, doc string, formula func(x vector) vector) {
 	g.MOVQ(g.param("n"), n)
 	x := g.vec()
 	full := operand.U8(g.lanes())
-	rest := func() selection {
-		if g.wide() {
-			k, t := g.K(), g.GP64()
-			g.MOVQ(operand.I32(-1), t)
-			g.BZHIQ(n, t, t)
-			g.KMOVQ(t, k)
-			return k
-		}
-		m, t, at := g.vec(), g.GP64(), g.GP64()
-		g.LEAQ(g.laneTable(), t)
-		g.MOVQ(n, at)
-		g.SHLQ(operand.U8(g.size/4+1), at)
-		g.SUBQ(at, t)
-		g.VMOVUPS(operand.Mem{Base: t, Disp: maskOnes}, m)
-		return m
-	}
 	g.Label("loop")
 	g.CMPQ(n, full)
 	g.JLT(operand.LabelRef("part"))
@@ -259,14 +247,10 @@ func (g *gen) unary(name, doc string, formula func(x vector) vector) {
 	g.Label("part")
 	g.TESTQ(n, n)
 	g.JEQ(operand.LabelRef("done"))
-	g.loadPart(operand.Mem{Base: src}, rest(), x)
+	g.loadPart(operand.Mem{Base: src}, g.firstLanes(n), x)
 	g.JMP(operand.LabelRef("formula"))
 	g.Label("storePart")
-	if g.wide() {
-		pick(g, g.VMOVUPS, g.VMOVUPD)(y, rest(), operand.Mem{Base: dst})
-	} else {
-		g.maskStore(y, rest(), operand.Mem{Base: dst})
-	}
+	g.storePart(y, g.firstLanes(n), operand.Mem{Base: dst})
 	g.Label("done")
 	g.VZEROUPPER()
 	g.RET()

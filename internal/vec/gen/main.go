@@ -25,6 +25,7 @@ var subjects = []struct {
 	{"dot", dot},
 	{"sum", sum},
 	{"funcs", funcs},
+	{"arith", arith},
 }
 
 func main() {
