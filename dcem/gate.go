@@ -79,14 +79,11 @@ type costGateOp[T kernels.Float] struct {
 
 func (k costGateOp[T]) String() string { return fmt.Sprintf("dcem.CostGate{%d}", k.state.id) }
 func (k costGateOp[T]) Rules() []*graphop.Rule {
-	return []*graphop.Rule{graphop.By(costGateGradOp[T](k), 0, graphop.Gradient)}
+	return []*graphop.Rule{graphop.By(costGateGradOp[T]{k.state}, 0, graphop.Gradient)}
 }
 
 // costGateGradOp is g where the cost is finite, else 0: inputs costs, g.
-type costGateGradOp[T kernels.Float] struct {
-	identityOp[T]
-	state *gateState
-}
+type costGateGradOp[T kernels.Float] struct{ state *gateState }
 
 func (k costGateGradOp[T]) String() string { return fmt.Sprintf("dcem.CostGateGrad{%d}", k.state.id) }
 func (k costGateGradOp[T]) Run(out any, in []any) {
