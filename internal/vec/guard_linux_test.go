@@ -101,6 +101,17 @@ func testArithStaysInside[T Float](t *testing.T) {
 					t.Fatalf("%s of %d: %v", c.name, n, fault)
 				}
 			}
+			single, double := fenced[float32](t, n, atEnd), fenced[float64](t, n, atEnd)
+			fault := faults(func() {
+				dst[0] = Sum(x[0]) + MaxOf(x[1]) + MinOf(x[2]) + T(SumWide(x[0]))
+				Widen(double, single)
+				Narrow(single, double)
+				Gather(dst[:(n+1)/2], x[0], 2)
+				Scatter(x[0], 2, dst[:(n+1)/2])
+			})
+			if fault != nil {
+				t.Fatalf("reductions of %d: %v", n, fault)
+			}
 		}
 	}
 }

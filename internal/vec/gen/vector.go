@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/mmcloughlin/avo/attr"
 	"github.com/mmcloughlin/avo/build"
@@ -55,24 +56,31 @@ func pick[F any](g *gen, single, double F) F {
 }
 
 // begin starts a function NAME32AVX2 or the like, of the parameters given in terms of T.
-func (g *gen) begin(name, params string, doc ...string) {
+func (g *gen) begin(name, params string, doc ...string) { g.beginResult(name, params, "", doc...) }
+
+func (g *gen) beginResult(name, params, result string, doc ...string) {
 	g.Function(fmt.Sprintf("%s%d%s", name, 8*g.size, g.suffix))
 	g.Attributes(build.NOSPLIT)
-	expr := ""
-	for _, c := range params {
-		if c == 'T' {
-			expr += g.elem()
-		} else {
-			expr += string(c)
-		}
+	expr := "func(" + params + ")"
+	if result != "" {
+		expr += " (" + result + ")"
 	}
-	g.SignatureExpr("func(" + expr + ")")
+	g.SignatureExpr(strings.ReplaceAll(expr, "T", g.elem()))
 	g.Doc(doc...)
 	g.Pragma("noescape")
 }
 
 func (g *gen) param(name string) operand.Mem {
 	b, err := g.Param(name).Resolve()
+	if err != nil {
+		panic(err)
+	}
+	return b.Addr
+}
+
+// result is the address of the only result.
+func (g *gen) result() operand.Mem {
+	b, err := g.ReturnIndex(0).Resolve()
 	if err != nil {
 		panic(err)
 	}
