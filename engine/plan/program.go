@@ -37,7 +37,9 @@ type Buffer struct {
 	// First and Last are the steps between which a Temp holds its value (it is written in First, read up to Last).
 	First, Last int
 	// Over is the buffer in whose place this one lies, because it ends where this begins (in-place), or of which it is
-	// a view of the same elements; -1: none.
+	// a view of the same elements; -1: none. The step that ends one and begins the other reads an element of the one
+	// and writes the same element of the other at the same point: all loads of a point come before its stores, and a
+	// Dot must not gather its product in that place.
 	Over BufID
 }
 
