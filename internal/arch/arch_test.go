@@ -17,6 +17,7 @@ const module = "github.com/godcem/godcem"
 var levels = [][]string{
 	{"cmd"},
 	{"bench"},
+	{"bench/record"},
 	{"models/rl"},
 	{"models/control"},
 	{"models/energy/regression", "models/energy/bumps"},

@@ -9,19 +9,16 @@ package main
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"strings"
 	"time"
 
-	"github.com/godcem/godcem/internal/atomicfile"
+	"github.com/godcem/godcem/bench/record"
 	"github.com/godcem/godcem/internal/run"
 	"github.com/godcem/godcem/models/energy/bumps"
 	"github.com/godcem/godcem/models/energy/regression"
@@ -69,17 +66,13 @@ func main() {
 	ctx, stop := run.Interruptible(context.Background())
 	defer stop()
 	began := time.Now()
-	r := &report{Versions: run.Versions(), CPU: processor(), Cores: runtime.NumCPU(), Commit: commit(),
+	r := &report{Versions: run.Versions(), CPU: record.Processor(), Cores: runtime.NumCPU(), Commit: record.Commit(),
 		Time: began.UTC().Format(time.RFC3339), Command: strings.Join(append([]string{"firstlight"}, os.Args[1:]...), " ")}
-	if err := errors.Join(os.MkdirAll(filepath.Dir(*path), 0o755), r.check(ctx, *out, *resume, *quiet)); err != nil {
+	if err := r.check(ctx, *out, *resume, *quiet); err != nil {
 		fatal(err)
 	}
 	r.Seconds = time.Since(began).Round(time.Millisecond).Seconds()
-	raw, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		fatal(err)
-	}
-	if err := atomicfile.WriteBytes(*path, append(raw, '\n')); err != nil {
+	if err := record.Write(*path, r); err != nil {
 		fatal(err)
 	}
 	if !r.print(os.Stdout) {
@@ -185,30 +178,4 @@ func (r *report) print(w io.Writer) bool {
 		}
 	}
 	return all
-}
-
-// processor is the CPU's name where Linux tells it.
-func processor() string {
-	raw, err := os.ReadFile("/proc/cpuinfo")
-	if err == nil {
-		for line := range strings.Lines(string(raw)) {
-			if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
-				return strings.TrimSpace(value)
-			}
-		}
-	}
-	return runtime.GOARCH
-}
-
-// commit is that of the working tree, with "+dirty" where files that git knows have changed.
-func commit() string {
-	head, err := exec.Command("git", "rev-parse", "--short=12", "HEAD").Output()
-	if err != nil {
-		return "unknown"
-	}
-	id := strings.TrimSpace(string(head))
-	if exec.Command("git", "diff", "--quiet", "HEAD").Run() != nil {
-		id += "+dirty"
-	}
-	return id
 }
