@@ -24,6 +24,16 @@ import (
 // AVX-512 as for AVX2 (both with fused multiply-adds; plain Go rounds each product). A call allocates nothing in the
 // steady state, may come from several goroutines and from within a Job.
 func Gemm[T Float](transA, transB bool, m, n, k int, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int) {
+	multiply(false, transA, transB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
+}
+
+// GemmSerial is Gemm, to the bit, on the calling goroutine alone: for callers that are parallel themselves. Which sums
+// are split, and so their bits, depends on m too for k >= 2048, with transA, and with transB for m <= 4.
+func GemmSerial[T Float](transA, transB bool, m, n, k int, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int) {
+	multiply(true, transA, transB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
+}
+
+func multiply[T Float](serial, transA, transB bool, m, n, k int, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int) {
 	checkGemm(transA, transB, m, n, k, len(a), lda, len(b), ldb, len(c), ldc, alpha == 0)
 	if m == 0 || n == 0 {
 		return
@@ -35,7 +45,7 @@ func Gemm[T Float](transA, transB bool, m, n, k int, alpha T, a []T, lda int, b 
 	g := gemmJobs[T]().get()
 	*g = gemmJob[T]{
 		kern: gemmKernelsOf[T](), m: m, n: n, k: k, alpha: alpha, beta: beta,
-		a: a, rs: lda, ks: 1, b: b, ldb: ldb, transB: transB, c: c, ldc: ldc, scratch: g.scratch,
+		a: a, rs: lda, ks: 1, b: b, ldb: ldb, transB: transB, c: c, ldc: ldc, scratch: g.scratch, serial: serial,
 	}
 	if transA {
 		g.rs, g.ks = 1, lda

@@ -47,7 +47,7 @@ func (g *gemmJob[T]) runStrips() {
 	n := g.strips()
 	each := g.m * g.n * g.k / n
 	// One range per thread, so that A is read once by each.
-	Parallel(n, max(worthwhile/(each+1)+1, (n+Threads()-1)/Threads()), (*stripJob[T])(g))
+	g.spread(n, max(worthwhile/(each+1)+1, (n+Threads()-1)/Threads()), (*stripJob[T])(g))
 }
 
 type stripJob[T Float] gemmJob[T]
@@ -120,7 +120,7 @@ func (g *gemmJob[T]) runBlocks() {
 		for g.l0 = 0; g.l0 < g.k; g.l0 += per {
 			g.kb = min(per, g.k-g.l0)
 			g.packed = aligned(&g.scratch[1], g.kb*padded)
-			Parallel(g.strips(), 1<<16/(g.kb*g.kern.main.cols)+1, (*packJob[T])(g))
+			g.spread(g.strips(), 1<<16/(g.kb*g.kern.main.cols)+1, (*packJob[T])(g))
 			g.parallel((g.m+g.kern.main.rows-1)/g.kern.main.rows, (*rowJob[T])(g))
 			g.beta = 1
 		}

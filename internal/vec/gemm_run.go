@@ -30,6 +30,8 @@ type gemmJob[T Float] struct {
 	packed         []T // strips of B
 	partial, sum   []T // of runLong
 	scratch        [2][]T
+
+	serial bool // on the calling goroutine alone
 }
 
 // run takes the way that suits the shape.
@@ -61,10 +63,19 @@ func (g *gemmJob[T]) runDirect() {
 	}
 }
 
+// spread runs a job as Parallel does, unless the caller wants one goroutine.
+func (g *gemmJob[T]) spread(n, grain int, job Job) {
+	if g.serial {
+		job.Run(0, n)
+		return
+	}
+	Parallel(n, grain, job)
+}
+
 // parallel runs a job of n equal items.
 func (g *gemmJob[T]) parallel(n int, job Job) {
 	each := g.m * g.n * g.k / n
-	Parallel(n, worthwhile/(each+1)+1, job)
+	g.spread(n, worthwhile/(each+1)+1, job)
 }
 
 // swap makes C' = op(B)' op(A)' of the product; the caller sees to C.
@@ -163,7 +174,7 @@ func (g *gemmJob[T]) runLong() {
 	if !direct {
 		g.sum = g.partial[g.parts*size:]
 	}
-	Parallel(size, 1<<14, (*sumJob[T])(g))
+	g.spread(size, 1<<14, (*sumJob[T])(g))
 	for i := 0; i < g.m && !direct; i++ {
 		blend(g.c[i*g.ldc:], 1, g.alpha, g.sum[i*g.n:][:g.n], g.beta)
 	}

@@ -357,7 +357,7 @@ func TestGemmAllocates(t *testing.T) {
 	for _, threads := range []int{1, 4} {
 		withThreads(t, threads)
 		eachISA(t, func(t *testing.T) {
-			for _, s := range [][3]int{{100, 128, 128}, {128, 128, 600}, {2, 128, 600}, {300, 1, 128}, {128, 3, 600}, {3, 100, 20}} {
+			for _, s := range [][3]int{{100, 64, 128}, {64, 65, 300}, {2, 128, 600}, {300, 1, 128}, {128, 3, 600}, {3, 100, 20}} {
 				for i := range 4 {
 					p := product{i&1 != 0, i&2 != 0, s[0], s[1], s[2], 0.5, 1, 1}
 					a, b, c := inputs[float32](p, 7)

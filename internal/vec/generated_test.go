@@ -12,9 +12,6 @@ import (
 
 // The assembly is what the generator writes.
 func TestGeneratedIsCurrent(t *testing.T) {
-	if testing.Short() {
-		t.Skip("short")
-	}
 	goCommand := func(args ...string) ([]byte, error) {
 		c := exec.Command("go", args...)
 		c.Dir = "gen"

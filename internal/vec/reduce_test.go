@@ -56,7 +56,7 @@ func testSum[T Float](t *testing.T) {
 			t.Errorf("SumWide of %d: %v, with plain Go %v", n, wide, w)
 		}
 		current = set
-		for i := 0; i < n; i += 1 + n/40 {
+		for i := 0; i < n; i += 1 + n/33 {
 			old := x[i]
 			x[i] = T(nan)
 			if s, w := Sum(x), SumWide(x); s == s || w == w {
@@ -97,7 +97,7 @@ func testExtremes[T Float](t *testing.T) {
 			x[i] = T(r.NormFloat64())
 		}
 		verify(x)
-		for i := 0; i < n; i += 1 + n/70 {
+		for i := 0; i < n; i += 1 + n/33 {
 			old := x[i]
 			for _, v := range []float64{5000, -5000, inf, -inf, nan} {
 				x[i] = T(v)
