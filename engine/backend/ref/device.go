@@ -244,8 +244,13 @@ func (e *executable) finish() error {
 		}
 	}
 	for _, u := range e.g.Updates {
-		for _, id := range append([]ir.ID{max(u.Loss, 0)}, u.Grads...) {
+		for _, id := range u.Grads {
 			if _, err := e.get(id); err != nil {
+				return err
+			}
+		}
+		if u.Loss >= 0 {
+			if _, err := e.get(u.Loss); err != nil {
 				return err
 			}
 		}
@@ -266,7 +271,12 @@ func (e *executable) store() {
 	}
 }
 
-func (e *executable) update(i int) error {
+func (e *executable) update(i int) (err error) {
+	defer func() {
+		if p := recover(); p != nil { // kernels panic where the moments do not fit the parameters
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
 	u, s := &e.updates[i], e.p.Steps[i].Update
 	rate, ok1 := e.buffers[s.Rate].([]float64)
 	steps, ok2 := e.buffers[s.Steps].([]int64)

@@ -1,0 +1,99 @@
+package graphs_test
+
+import (
+	"math"
+	"reflect"
+	"testing"
+
+	"github.com/godcem/godcem/engine/backend/backendtest/graphs"
+	"github.com/godcem/godcem/engine/backend/ref"
+	"github.com/godcem/godcem/engine/ir"
+)
+
+// Random promises graphs over all kinds, finite values, and that a rounded evaluation agrees with the exact one.
+func TestRandomKeepsItsPromises(t *testing.T) {
+	seeds := uint64(400)
+	if testing.Short() {
+		seeds = 60
+	}
+	kinds := map[ir.Op]int{}
+	updates, empty, worst := 0, 0, 0.0
+	for seed := range seeds {
+		g := graphs.Random(seed)
+		if err := g.Verify(); err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		if n := len(g.Nodes); n < 20 || n > 260 {
+			t.Errorf("seed %d: %d nodes", seed, n)
+		}
+		if !reflect.DeepEqual(g, graphs.Random(seed)) {
+			t.Fatalf("seed %d: two graphs of one seed differ", seed)
+		}
+		updates += len(g.Updates)
+		// Every node, not only the outputs.
+		g.Outputs = nil
+		for i := range g.Nodes {
+			kinds[g.Nodes[i].Op]++
+			if g.Nodes[i].Count() == 0 {
+				empty++
+			}
+			g.Outputs = append(g.Outputs, ir.ID(i))
+		}
+		exact, err := ref.Eval(g, graphs.Feed(g, seed))
+		if err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		rounded, err := ref.EvalRounded(g, graphs.Feed(g, seed))
+		if err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		for i := range exact {
+			d := distance(rounded[i], exact[i]) / graphs.Tolerance(g)
+			worst = max(worst, d)
+			if !(d <= 1) {
+				t.Errorf("seed %d: %s: error %v of the tolerance", seed, g.Label(ir.ID(i)), d)
+			}
+		}
+		if t.Failed() {
+			return
+		}
+	}
+	for op := ir.Input; op.Info().Name != "invalid"; op++ {
+		if kinds[op] == 0 {
+			t.Errorf("no node of kind %v in %d graphs", op, seeds)
+		}
+	}
+	if updates == 0 || empty == 0 {
+		t.Errorf("%d updates and %d empty nodes in %d graphs, want some", updates, empty, seeds)
+	}
+	t.Logf("largest error: %.3g of the tolerance", worst)
+}
+
+// distance is the largest difference, relative to max(1, max|want|); Inf if anything is not finite or differs in kind.
+func distance(got, want any) float64 {
+	switch w := want.(type) {
+	case []float32:
+		return diff(got.([]float32), w)
+	case []float64:
+		return diff(got.([]float64), w)
+	}
+	if !reflect.DeepEqual(got, want) {
+		return math.Inf(1)
+	}
+	return 0
+}
+
+func diff[T float32 | float64](got, want []T) float64 {
+	scale, worst := 1.0, 0.0
+	for _, w := range want {
+		scale = max(scale, math.Abs(float64(w)))
+	}
+	for i := range want {
+		d := math.Abs(float64(got[i]) - float64(want[i]))
+		if !(d <= math.MaxFloat64) {
+			return math.Inf(1)
+		}
+		worst = max(worst, d)
+	}
+	return worst / scale
+}
