@@ -20,20 +20,17 @@ type gradient struct {
 }
 
 var gradients = []gradient{
-	{"gorgonia.Grad", G.Grad},
-	{"autodiff.Gradients", autodiff.Gradients},
+	{byGrad, G.Grad},
+	{byGradients, autodiff.Gradients},
 }
 
-// A world is a case's graph with values bound: y, and if d is not nil the gradients of sum(y*c).
+// A world is a case's graph with values bound: y, and the gradients of sum(y*weights) if they are asked for.
 type world struct {
 	g     *G.ExprGraph
 	x     G.Nodes
 	wants G.Nodes     // y, then the gradient of each float input
 	vals  [][]float64 // of x
 }
-
-// errGradient is an error of the derivative's construction.
-type errGradient struct{ error }
 
 func guard(f func() error) (err error) {
 	defer func() {
@@ -76,14 +73,18 @@ func (c *opCase) world(dt tensor.Dtype, d *gradient) (w *world, err error) {
 		for j := range weights {
 			weights[j] = float64(float32(.5 + rng.Float64()))
 		}
-		cost, err := G.HadamardProd(y, bound(w.g, dt, y.Shape(), weights, "weights"))
+		cost, err := y, error(nil)
+		if !c.plain || !y.IsScalar() {
+			cost, err = G.HadamardProd(y, bound(w.g, dt, y.Shape(), weights, "weights"))
+		}
+		if err == nil && cost.Dims() == 2 && cost.Shape()[1] == 1 { // Gorgonia cannot sum a column
+			cost, err = G.Ravel(cost)
+		}
+		if err == nil && !cost.IsScalar() {
+			cost, err = G.Sum(cost)
+		}
 		if err != nil {
 			return err
-		}
-		if !cost.IsScalar() {
-			if cost, err = G.Sum(cost); err != nil {
-				return err
-			}
 		}
 		var wrt G.Nodes
 		for i, x := range w.x {
@@ -96,7 +97,7 @@ func (c *opCase) world(dt tensor.Dtype, d *gradient) (w *world, err error) {
 		return err
 	})
 	if err != nil {
-		return nil, errGradient{err}
+		return nil, err
 	}
 	return w, nil
 }
