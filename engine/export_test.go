@@ -1,0 +1,3 @@
+package engine
+
+func init() { verify = true }

@@ -1,0 +1,274 @@
+package engine
+
+import (
+	"fmt"
+
+	"github.com/godcem/godcem/engine/ir"
+	"github.com/godcem/godcem/engine/plan"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// An output is a node whose value leaves the program.
+type output struct {
+	slot
+	node  *G.Node
+	src   int32
+	bind  bool
+	value G.Value // what the node was bound to last
+}
+
+// A read is a gorgonia.Read.
+type read struct {
+	node *G.Node
+	out  *output // nil: the node is an input or a constant
+	into *G.Value
+}
+
+// A dual is a gradient that is added to what its node's Grad gives.
+type dual struct {
+	out *output
+	of  *G.Node
+}
+
+func (c *compiled) bindOutputs(p *pipeline) {
+	g := c.program.Graph
+	bufs := make([]plan.BufID, len(g.Nodes))
+	for i := range bufs {
+		bufs[i] = -1
+	}
+	for _, b := range c.program.Outputs {
+		bufs[b.Node] = b.Buf
+	}
+	c.outputs = make([]output, 0, len(p.wants))
+	gradients := map[*byte]int{} // users of the places where gradients of inputs lie
+	for i, src := range p.wants {
+		buf := bufs[g.Outputs[i]]
+		if buf < 0 {
+			continue // no elements
+		}
+		n := p.module.Nodes[src]
+		o := output{slot: c.slot(buf, n), node: n, src: src, bind: p.binds[i]}
+		// What the caller does to a value must not change what the next run finds.
+		if o.host == nil && c.program.Buffers[buf].Role != plan.Output {
+			o.stage()
+		}
+		if o.host == nil && isGradient(n) {
+			gradients[o.address()] = 0
+		}
+		c.outputs = append(c.outputs, o)
+	}
+	if len(gradients) == 0 {
+		return
+	}
+	for i := range c.outputs {
+		if o := &c.outputs[i]; o.host == nil {
+			if users, ok := gradients[o.address()]; ok {
+				gradients[o.address()] = users + 1
+			}
+		}
+	}
+	// Solvers change gradients: those that share a place with another node's value are copied.
+	for i := range c.outputs {
+		if o := &c.outputs[i]; o.host == nil && isGradient(o.node) && gradients[o.address()] > 1 {
+			o.stage()
+		}
+	}
+}
+
+// isGradient reports whether n is the gradient of an input.
+func isGradient(n *G.Node) bool {
+	for _, of := range n.DerivOf() {
+		if isInput(of) {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *compiled) bindReads() {
+	for _, r := range c.module.Reads {
+		c.reads = append(c.reads, read{node: c.module.Nodes[r.Src], out: c.outputOf(r.Src), into: r.Into})
+	}
+}
+
+func (c *compiled) bindDuals(conf *config) {
+	if !conf.dual {
+		return
+	}
+	wanted := make(map[*G.Node]bool, len(conf.duals))
+	for _, n := range conf.duals {
+		wanted[n] = true
+	}
+	for i := range c.outputs {
+		o := &c.outputs[i]
+		if !o.bind {
+			continue
+		}
+		for _, of := range o.node.DerivOf() {
+			if isInput(of) && (len(wanted) == 0 || wanted[of]) {
+				c.duals = append(c.duals, dual{out: o, of: of})
+			}
+		}
+	}
+}
+
+// collect gives the nodes the values of the run.
+func (vm *VM) collect() error {
+	for i := range vm.outputs {
+		o := &vm.outputs[i]
+		if !o.bind {
+			continue
+		}
+		if err := o.fetch(vm.exec); err != nil {
+			return fmt.Errorf("engine: the value of %s: %w", describe(o.node), err)
+		}
+		if o.value == nil || o.node.Value() != o.value {
+			if err := o.rebind(vm.memory(o)); err != nil {
+				return err
+			}
+		}
+	}
+	for i := range vm.reads {
+		if err := vm.reads[i].do(); err != nil {
+			return err
+		}
+	}
+	for i := range vm.duals {
+		if err := vm.duals[i].add(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// memory is the slice that an output's value lies in.
+func (vm *VM) memory(o *output) any {
+	if o.host != nil {
+		return o.host
+	}
+	return vm.exec.Memory(o.buf)
+}
+
+// rebind makes a new value over mem and binds the node to it. A value that was bound before is not used again: someone
+// may have given it to Gorgonia's pool.
+func (o *output) rebind(mem any) error {
+	v := view(mem, o.shape)
+	if err := G.UnsafeLet(o.node, v); err != nil {
+		return fmt.Errorf("engine: the value of %s: %w", describe(o.node), err)
+	}
+	o.value = v
+	return nil
+}
+
+// do copies the value to where it is read into: the value there, or a new one.
+func (r *read) do() error {
+	v := r.node.Value()
+	if v == nil {
+		return nil // of no elements
+	}
+	if *r.into == nil {
+		c, err := G.CloneValue(v)
+		if err != nil {
+			return fmt.Errorf("engine: the read of %s: %w", describe(r.node), err)
+		}
+		*r.into = c
+		return nil
+	}
+	if r.out != nil && r.out.store(*r.into, r.out.bytes()) {
+		return nil
+	}
+	if _, err := G.Copy(*r.into, v); err != nil {
+		return fmt.Errorf("engine: the read of %s into a %T of %v and shape %v: %w",
+			describe(r.node), *r.into, (*r.into).Dtype(), (*r.into).Shape(), err)
+	}
+	return nil
+}
+
+// add adds the gradient to the one that its node holds, which is zero at first.
+func (d *dual) add() error {
+	v := d.of.Value()
+	if v == nil {
+		return nil
+	}
+	held, err := d.of.Grad()
+	if err != nil || held == nil || held == d.out.value || held == d.out.node.Value() {
+		if held, err = hold(d.of, v); err != nil {
+			return fmt.Errorf("engine: the gradient of %s: %w", describe(d.of), err)
+		}
+	}
+	if !d.out.addTo(held) {
+		return fmt.Errorf("engine: the gradient of %s is a %T of %v and shape %v, want %v and shape %v",
+			describe(d.of), held, held.Dtype(), held.Shape(), dtypes[d.out.typ], d.out.shape)
+	}
+	return nil
+}
+
+// hold makes the value v of a node one with a gradient of zeros.
+func hold(n *G.Node, v G.Value) (zero G.Value, err error) {
+	defer guard("BindDualValues", &err)
+	c, err := G.CloneValue(v)
+	if err != nil {
+		return nil, err
+	}
+	zero = G.ZeroValue(c)
+	G.WithGrad(zero)(n)
+	return zero, nil
+}
+
+// addTo adds the output's elements to those of v.
+func (o *output) addTo(v G.Value) bool {
+	if b, t := scalarBytes(v); b != nil {
+		if t != o.typ || o.count != 1 {
+			return false
+		}
+		switch t {
+		case ir.F32:
+			*v.(*G.F32) += G.F32(elements[float32](o.bytes())[0])
+		case ir.F64:
+			*v.(*G.F64) += G.F64(elements[float64](o.bytes())[0])
+		default:
+			return false
+		}
+		return true
+	}
+	d, ok := v.(*tensor.Dense)
+	if !ok || d.Dtype() != dtypes[o.typ] || !o.fits(d.Shape()) {
+		return false
+	}
+	if !rowMajor(d) {
+		_, err := tensor.Add(d, view(sliceOf(o.typ, o.bytes()), d.Shape()).(*tensor.Dense), tensor.UseUnsafe())
+		return err == nil
+	}
+	switch o.typ {
+	case ir.F32:
+		accumulate(d.Float32s(), elements[float32](o.bytes()))
+	case ir.F64:
+		accumulate(d.Float64s(), elements[float64](o.bytes()))
+	default:
+		return false
+	}
+	return true
+}
+
+func accumulate[T float32 | float64](dst, src []T) {
+	for i, x := range src {
+		dst[i] += x
+	}
+}
+
+// keepValues gives the bound nodes copies of their values, which outlive the device's memory.
+func (vm *VM) keepValues() error {
+	for i := range vm.outputs {
+		o := &vm.outputs[i]
+		if !o.bind || o.host != nil || o.value == nil || o.node.Value() != o.value {
+			continue
+		}
+		mem := makeSlice(o.typ, o.count)
+		copy(bytesOf(mem), o.memory)
+		if err := o.rebind(mem); err != nil {
+			return err
+		}
+	}
+	return nil
+}
