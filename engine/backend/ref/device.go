@@ -68,6 +68,9 @@ func (device) Compile(p *plan.Program) (backend.Executable, error) {
 		if b := e.inputs[id]; b >= 0 {
 			return e.buffers[b]
 		}
+		if n := &e.g.Nodes[id]; n.Count() == 0 {
+			return makeSlice(n.Type, 0)
+		}
 		return nil
 	}
 	return e, nil

@@ -1,0 +1,415 @@
+package backendtest
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/godcem/godcem/engine/backend"
+	"github.com/godcem/godcem/engine/backend/ref"
+	"github.com/godcem/godcem/engine/ir"
+	"github.com/godcem/godcem/engine/pass"
+	"github.com/godcem/godcem/engine/plan"
+)
+
+// Run runs every case on a device, in all its variants, and what a device promises besides values (see contract.go).
+// It ends by logging how many ran, and fails if one did not. With -short it leaves out the variants.
+func Run(t *testing.T, d backend.Device) {
+	ran, programs, unsupported := 0, 0, 0
+	want := 0
+	for _, c := range Cases() {
+		for _, dt := range c.types() {
+			want++
+			t.Run(c.Name+"/"+dt.String(), func(t *testing.T) {
+				n, err := c.test(d, dt, !testing.Short())
+				programs += n
+				switch {
+				case errors.Is(err, errors.ErrUnsupported):
+					unsupported++
+					t.Error(err)
+				case err != nil:
+					ran++
+					t.Error(err)
+				default:
+					ran++
+				}
+			})
+		}
+	}
+	contract(t, d)
+	t.Logf("backend %s: %d of %d cases ran, %d unsupported; %d programs", d.Info().Name, ran, want, unsupported, programs)
+	if ran != want && !filtered() {
+		t.Errorf("%d cases did not run", want-ran)
+	}
+}
+
+// filtered reports whether the command line chose among the cases.
+func filtered() bool {
+	for _, name := range []string{"test.run", "test.skip"} {
+		if f := flag.Lookup(name); f != nil && strings.Contains(f.Value.String(), "/") {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *Case) types() []ir.DType {
+	if c.Types == nil {
+		return both
+	}
+	return c.Types
+}
+
+// A variant is a way to compile a case.
+type variant struct {
+	name   string
+	passes []string // switched off
+	plan   []string // switched off
+	budget float64  // of the memory that the program takes without a budget; 0: none
+}
+
+// PlanFeatures are what plan.Options.Disable knows.
+var PlanFeatures = []string{"fuse", "epilogue", "siblings", "recompute", "in-place", "remat", "reuse"}
+
+func (c *Case) variants() []variant {
+	v := []variant{{}}
+	if c.Variants {
+		all := []string{}
+		for _, p := range pass.Table {
+			v = append(v, variant{name: "without pass " + p.Name, passes: []string{p.Name}})
+			all = append(all, p.Name)
+		}
+		v = append(v, variant{name: "without passes", passes: all})
+		for _, f := range PlanFeatures {
+			v = append(v, variant{name: "without " + f, plan: []string{f}})
+		}
+		v = append(v, variant{name: "without planning", plan: PlanFeatures},
+			variant{name: "without anything", passes: all, plan: PlanFeatures})
+	}
+	for _, f := range c.Budgets {
+		v = append(v, variant{name: fmt.Sprintf("with %v of the memory", f), budget: f})
+	}
+	return v
+}
+
+// test runs a case in a type, and its variants if so wanted. It returns the number of programs that ran and the first
+// error.
+func (c *Case) test(d backend.Device, t ir.DType, variants bool) (programs int, err error) {
+	s, err := c.reference(t)
+	if err != nil {
+		return 0, err
+	}
+	all := c.variants()
+	if !variants {
+		all = all[:1]
+	}
+	for _, v := range all {
+		if err := s.run(d, v); err != nil {
+			if v.name != "" {
+				err = fmt.Errorf("%s: %w", v.name, err)
+			}
+			return programs, err
+		}
+		programs++
+	}
+	return programs, nil
+}
+
+// A subject is a case in one type with what its runs must give.
+type subject struct {
+	*Case
+	g      *ir.Graph
+	coarse bool // there is float32 in it
+	wants  []want
+	peak   int // of the program without a budget, bytes
+}
+
+// A want is what one run must give. Nothing if it must fail.
+type want struct {
+	seed     uint64
+	fails    bool
+	outputs  []any
+	resident map[string]any // by name, after the run
+	infos    []ref.UpdateInfo
+}
+
+func (c *Case) reference(t ir.DType) (*subject, error) {
+	g, err := c.graph(t)
+	if err != nil {
+		return nil, err
+	}
+	s := &subject{Case: c, g: g}
+	for i := range g.Nodes {
+		s.coarse = s.coarse || g.Nodes[i].Type == ir.F32
+	}
+	m, err := ref.NewMachine(g, c.Tol == 0)
+	if err != nil {
+		return nil, err
+	}
+	seeds := c.Seeds
+	if seeds == nil {
+		seeds = []uint64{1, 1, 2, 1}
+	}
+	for k, seed := range seeds {
+		if k > 0 && seed != seeds[k-1] && len(g.Updates) == 0 {
+			// Residents that nothing updates are written anew with the inputs.
+			if m, err = ref.NewMachine(g, c.Tol == 0); err != nil {
+				return nil, err
+			}
+		}
+		w := want{seed: seed, fails: c.Fails != "" && seed == 1, resident: map[string]any{}}
+		w.outputs, err = m.Run(func(id ir.ID) any { return c.values(&g.Nodes[id], seed) })
+		if w.fails != (err != nil) {
+			return nil, fmt.Errorf("reference: seed %d: error %v, want one: %v", seed, err, w.fails)
+		}
+		for i := range g.Nodes {
+			if a, ok := g.Nodes[i].Attr.(ir.InputAttr); ok && a.Resident && m.Resident(ir.ID(i)) != nil {
+				w.resident[a.Name] = clone(m.Resident(ir.ID(i)))
+			}
+		}
+		for i := range g.Updates {
+			w.infos = append(w.infos, m.Info(i))
+		}
+		s.wants = append(s.wants, w)
+	}
+	return s, nil
+}
+
+// compile takes the graph through the pipeline.
+func (s *subject) compile(d backend.Device, v variant) (*plan.Program, backend.Executable, error) {
+	g, _, err := pass.Run(s.g, pass.Options{Disable: v.passes, Verify: true})
+	if err != nil {
+		return nil, nil, err
+	}
+	p, err := plan.New(g, plan.Options{Disable: v.plan, Budget: int64(v.budget * float64(s.peak))})
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := p.Verify(); err != nil {
+		return nil, nil, err
+	}
+	if v.name == "" {
+		s.peak = p.Peak
+	}
+	if len(p.Outputs) != len(s.g.Outputs) {
+		return nil, nil, fmt.Errorf("the program has %d outputs, the graph %d", len(p.Outputs), len(s.g.Outputs))
+	}
+	e, err := d.Compile(p)
+	if err != nil {
+		return nil, nil, fmt.Errorf("compile: %w", err)
+	}
+	return p, e, nil
+}
+
+// run compiles a variant and does all its runs.
+func (s *subject) run(d backend.Device, v variant) (err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("panic: %v at %s", r, where())
+		}
+	}()
+	p, e, err := s.compile(d, v)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, e.Close()) }()
+	if s.Check != nil {
+		if err := s.Check(-1); err != nil {
+			return err
+		}
+	}
+	var before []result
+	for k, w := range s.wants {
+		got, err := s.runOnce(p, e, k)
+		if err != nil {
+			return fmt.Errorf("run %d, seed %d: %w", k, w.seed, err)
+		}
+		if w.fails {
+			continue
+		}
+		for _, b := range before {
+			if err := b.same(got); err != nil && b.seed == w.seed && len(s.g.Updates) == 0 {
+				return fmt.Errorf("run %d, seed %d: other bits than the run before: %w", k, w.seed, err)
+			}
+		}
+		before = append(before, got)
+	}
+	return nil
+}
+
+// where names the functions that led to a panic, innermost first, without those of this package.
+func where() string {
+	pc := make([]uintptr, 64)
+	frames := runtime.CallersFrames(pc[:runtime.Callers(3, pc)])
+	var names []string
+	for {
+		f, more := frames.Next()
+		if strings.Contains(f.Function, "/backendtest.") || len(names) > 5 {
+			return strings.Join(names, " < ")
+		}
+		if !strings.HasPrefix(f.Function, "runtime.") {
+			names = append(names, fmt.Sprintf("%s:%d", f.Function[strings.LastIndex(f.Function, "/")+1:], f.Line))
+		}
+		if !more {
+			return strings.Join(names, " < ")
+		}
+	}
+}
+
+// A result is what a run gave.
+type result struct {
+	seed    uint64
+	outputs []any
+}
+
+func (a result) same(b result) error {
+	for i := range a.outputs {
+		if err := identical(a.outputs[i], b.outputs[i]); err != nil {
+			return fmt.Errorf("output %d: %w", i, err)
+		}
+	}
+	return nil
+}
+
+// runOnce poisons the outputs, writes the inputs where the seed changed, runs, and compares.
+func (s *subject) runOnce(p *plan.Program, e backend.Executable, k int) (result, error) {
+	w := &s.wants[k]
+	got := result{seed: w.seed}
+	for i := range p.Buffers {
+		if b := &p.Buffers[i]; b.Role == plan.Output {
+			if err := e.Write(plan.BufID(i), poison(b.Type, b.Count(), k%2 == 0)); err != nil {
+				return got, err
+			}
+		}
+	}
+	if k == 0 || w.seed != s.wants[k-1].seed {
+		for _, in := range p.Inputs {
+			n := &p.Graph.Nodes[in.Node]
+			if in.Buf < 0 || k > 0 && len(s.g.Updates) > 0 && n.Attr.(ir.InputAttr).Resident {
+				continue
+			}
+			if err := e.Write(in.Buf, s.values(n, w.seed)); err != nil {
+				return got, err
+			}
+		}
+	}
+	err := e.Run(nil)
+	if err == nil {
+		err = e.Sync()
+	}
+	if w.fails {
+		return got, s.failed(p, err)
+	}
+	if err != nil {
+		return got, err
+	}
+	for i, out := range p.Outputs {
+		n := &p.Graph.Nodes[out.Node]
+		data := blank(n.Type, n.Count())
+		if out.Buf >= 0 {
+			if err := e.Read(out.Buf, data); err != nil {
+				return got, err
+			}
+		}
+		got.outputs = append(got.outputs, data)
+		if err := s.compare(data, w.outputs[i], s.coarse); err != nil {
+			return got, fmt.Errorf("output %d, %s of the graph as built: %w", i, s.g.Label(s.g.Outputs[i]), err)
+		}
+	}
+	if err := s.inputsAfter(p, e, w); err != nil {
+		return got, err
+	}
+	if err := s.updatesAfter(p, e, w); err != nil {
+		return got, err
+	}
+	if s.Check != nil {
+		return got, s.Check(k)
+	}
+	return got, nil
+}
+
+// failed checks the error of a run that must have one.
+func (s *subject) failed(p *plan.Program, err error) error {
+	if err == nil {
+		return fmt.Errorf("no error, want one with %q", s.Fails)
+	}
+	named := slices.ContainsFunc(p.Steps, func(st plan.Step) bool { return st.Name != "" && strings.Contains(err.Error(), st.Name) })
+	if !strings.Contains(err.Error(), s.Fails) || !named {
+		return fmt.Errorf("the error %q names no step or lacks %q", err, s.Fails)
+	}
+	return nil
+}
+
+// inputsAfter checks that inputs are as they were written, and residents as the updates leave them.
+func (s *subject) inputsAfter(p *plan.Program, e backend.Executable, w *want) error {
+	for _, in := range p.Inputs {
+		n := &p.Graph.Nodes[in.Node]
+		a := n.Attr.(ir.InputAttr)
+		if in.Buf < 0 {
+			continue
+		}
+		data := blank(n.Type, n.Count())
+		if err := e.Read(in.Buf, data); err != nil {
+			return err
+		}
+		var err error
+		if a.Resident && len(s.g.Updates) > 0 {
+			err = s.compare(data, w.resident[a.Name], s.coarse)
+		} else {
+			err = identical(data, s.values(n, w.seed))
+		}
+		if err != nil {
+			return fmt.Errorf("input %q after the run: %w", a.Name, err)
+		}
+	}
+	return nil
+}
+
+// updatesAfter checks what the updates report.
+func (s *subject) updatesAfter(p *plan.Program, e backend.Executable, w *want) error {
+	i := 0
+	for k := range p.Steps {
+		u := p.Steps[k].Update
+		if u == nil {
+			continue
+		}
+		if i >= len(w.infos) {
+			return fmt.Errorf("%d update steps and more, the graph has %d", i, len(w.infos))
+		}
+		info := make([]float64, p.Buffers[u.Info].Count())
+		if err := e.Read(u.Info, info); err != nil {
+			return err
+		}
+		want := w.infos[i]
+		if len(info) < 4 {
+			return fmt.Errorf("%s: %d numbers of information, want 4", p.Steps[k].Name, len(info))
+		}
+		if err := s.compare(info[:4], []float64{want.GradNorm, number(want.Clipped), number(want.Skipped), want.Loss}, s.coarse); err != nil {
+			return fmt.Errorf("%s: norm, clipped, skipped, loss: %w", p.Steps[k].Name, err)
+		}
+		i++
+	}
+	if i != len(w.infos) {
+		return fmt.Errorf("%d update steps, the graph has %d", i, len(w.infos))
+	}
+	return nil
+}
+
+func number(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// clone copies a slice.
+func clone(data any) any {
+	t, n := ir.DataType(data)
+	c := blank(t, n)
+	copyAny(c, data)
+	return c
+}

@@ -1,0 +1,10 @@
+package ref_test
+
+import (
+	"testing"
+
+	"github.com/godcem/godcem/engine/backend/backendtest"
+	"github.com/godcem/godcem/engine/backend/ref"
+)
+
+func TestDevice(t *testing.T) { backendtest.Run(t, ref.New()) }
