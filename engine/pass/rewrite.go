@@ -17,11 +17,12 @@ type rewriter struct {
 	uses []int32 // of the old nodes
 	slab []ir.ID // operand lists are cut from it
 	src  int32   // of the nodes that the rule adds
+	cur  ir.Node // the copy on which the rule works
 	work Work
 }
 
 // A rule returns the new node that takes the place of old node id, whose copy with new operands is n, or -1 to leave
-// it as it is. It must not keep n, nor use it after adding a node.
+// it as it is. It must not keep n.
 type rule func(r *rewriter, id ir.ID, n *ir.Node) ir.ID
 
 // many is a number of uses that is not one.
@@ -46,15 +47,16 @@ func rewrite(g *ir.Graph, f rule) (*ir.Graph, Work) {
 	needed(g, func(id ir.ID) { r.uses[id] += many })
 	r.slab = make([]ir.ID, 0, operands+operands/8+16)
 	for i := range g.Nodes {
-		n := g.Nodes[i] // a copy
+		r.cur = g.Nodes[i]
+		n := &r.cur
 		r.src = n.Src
 		n.In = r.cut(n.In)
 		for j, in := range n.In {
 			n.In[j] = r.to[in]
 		}
-		id := f(r, ir.ID(i), &n)
+		id := f(r, ir.ID(i), n)
 		if id < 0 {
-			id = r.append(n)
+			id = r.append(*n)
 		} else {
 			r.work.Changed++
 		}
