@@ -3,6 +3,7 @@ package kernels
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/godcem/godcem/internal/vec"
@@ -116,6 +117,17 @@ type OptimizerState[T Float] struct {
 	M     [][]T  `json:"m,omitempty"`   // Adam: mean of the gradients
 	V     [][]T  `json:"v,omitempty"`   // Adam and RMSProp: mean of their squares
 	Buf   [][]T  `json:"buf,omitempty"` // RMSProp and Momentum, with Momentum: the velocity
+}
+
+// Clone returns a copy that shares no memory with s.
+func (s OptimizerState[T]) Clone() OptimizerState[T] {
+	for _, arrays := range []*[][]T{&s.M, &s.V, &s.Buf} {
+		*arrays = slices.Clone(*arrays)
+		for i, a := range *arrays {
+			(*arrays)[i] = slices.Clone(a)
+		}
+	}
+	return s
 }
 
 // StepInfo says what a step did.

@@ -23,6 +23,7 @@ var levels = [][]string{
 	{"models/energy/regression", "models/energy/bumps"},
 	{"models/energy"},
 	{"models/env"},
+	{"models/train"},
 	{"models/nn"},
 	{"dcem"},
 	{"engine"},
