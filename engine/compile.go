@@ -28,6 +28,7 @@ type compiled struct {
 	params   []param
 	outputs  []output // ascending by src
 	reads    []read
+	sets     []set
 	duals    []dual
 
 	update      *plan.Update // nil: none
@@ -74,6 +75,11 @@ func (vm *VM) lower(stale *frontend.Module) (*pipeline, error) {
 		for _, n := range vm.gradients() {
 			if !isLeaf(n) {
 				o.Wanted = append(o.Wanted, n)
+			}
+		}
+		for _, ab := range sets(vm.g) {
+			if !isLeaf(ab[1]) {
+				o.Wanted = append(o.Wanted, ab[1])
 			}
 		}
 		if c.update != nil {
@@ -142,6 +148,9 @@ func (p *pipeline) choose(vm *VM) {
 		}
 		for _, r := range m.Reads {
 			bind[r.Src] = true
+		}
+		for _, ab := range sets(vm.g) {
+			bind[m.Number(ab[1])] = true
 		}
 	}
 	m.Graph.Outputs = m.Graph.Outputs[:0]
@@ -243,6 +252,9 @@ func (vm *VM) compile(stale *frontend.Module) (c *compiled, err error) {
 	}
 	c.bindOutputs(p)
 	c.bindReads()
+	if err := c.bindSets(vm.g); err != nil {
+		return nil, err
+	}
 	c.bindDuals(vm.config)
 	p.done("bind")
 	c.stages = p.stages

@@ -127,12 +127,11 @@ func (e *NumericsError) describe(vm *VM, slots []*slot) {
 		case src >= 0 && slots[src] != nil:
 			o.Value, _ = count(slots[src])
 		case isLeaf(n) && n.Value() != nil && isFloat(n):
-			l := slot{layout: layout{typ: typeOf(n.Dtype()), shape: n.Shape(), count: n.Shape().TotalSize()}}
-			l.stage()
+			l := leafSlot(n)
 			if !l.load(l.copied, n.Value()) {
 				continue
 			}
-			o.Value, _ = count(&l)
+			o.Value, _ = count(l)
 		default:
 			continue // not of floats
 		}

@@ -25,10 +25,20 @@ type read struct {
 	into *G.Value
 }
 
+// A set is a gorgonia.Set: after a run the value of one node is copied to that of an input.
+type set struct {
+	*slot         // the value: of an output, or loaded from leaf
+	node  *G.Node // whose value it is
+	leaf  bool    // node is an input or a constant
+	to    *G.Node
+}
+
 // A dual is a gradient that is added to what its node's Grad gives.
 type dual struct {
-	out *output
-	of  *G.Node
+	*slot         // the gradient: of an output, or loaded from leaf
+	node  *G.Node // whose value it is
+	leaf  bool    // node is an input or a constant
+	of    *G.Node
 }
 
 func (c *compiled) bindOutputs(p *pipeline) {
@@ -92,6 +102,61 @@ func (c *compiled) bindReads() {
 	}
 }
 
+// sets lists what the graph's Set statements set to what, in order.
+func sets(g *G.ExprGraph) (list [][2]*G.Node) {
+	for _, n := range g.AllNodes() {
+		if opType(n) != "letOp" {
+			continue
+		}
+		var ab []*G.Node
+		for it := g.From(n.ID()); it != nil && it.Next(); {
+			if m, ok := it.Node().(*G.Node); ok {
+				ab = append(ab, m)
+			}
+		}
+		if len(ab) == 2 && isInput(ab[0]) && !isStatement(ab[1]) {
+			list = append(list, [2]*G.Node{ab[0], ab[1]})
+		}
+	}
+	return list
+}
+
+func (c *compiled) bindSets(g *G.ExprGraph) error {
+	for _, ab := range sets(g) {
+		a, b := ab[0], ab[1]
+		for i := range c.params {
+			if c.params[i].node == a {
+				return fmt.Errorf("engine: %s is a parameter of WithUpdate and of a gorgonia.Set", describe(a))
+			}
+		}
+		s := set{node: b, to: a}
+		if o := c.outputOf(c.module.Number(b)); o != nil {
+			s.slot = &o.slot
+		} else if s.leaf = isLeaf(b); s.leaf {
+			s.slot = leafSlot(b)
+		} else {
+			continue // of no elements
+		}
+		c.sets = append(c.sets, s)
+	}
+	return nil
+}
+
+// leafSlot is host memory for the value of an input or a constant.
+func leafSlot(n *G.Node) *slot {
+	s := &slot{layout: layout{typ: typeOf(n.Dtype()), shape: n.Shape(), count: n.Shape().TotalSize()}}
+	s.stage()
+	return s
+}
+
+// do copies the value.
+func (s *set) do() error {
+	if s.leaf && !s.load(s.copied, s.node.Value()) || !s.store(s.to.Value(), s.bytes()) {
+		return fmt.Errorf("engine: the set of %s to %s: the values are not of one type and shape", describe(s.to), describe(s.node))
+	}
+	return nil
+}
+
 func (c *compiled) bindDuals(conf *config) {
 	if !conf.dual {
 		return
@@ -100,15 +165,20 @@ func (c *compiled) bindDuals(conf *config) {
 	for _, n := range conf.duals {
 		wanted[n] = true
 	}
-	for i := range c.outputs {
-		o := &c.outputs[i]
-		if !o.bind {
-			continue
-		}
-		for _, of := range o.node.DerivOf() {
-			if isInput(of) && (len(wanted) == 0 || wanted[of]) {
-				c.duals = append(c.duals, dual{out: o, of: of})
+	for i, n := range c.module.Nodes {
+		for _, of := range n.DerivOf() {
+			if !isInput(of) || len(wanted) > 0 && !wanted[of] {
+				continue
 			}
+			d := dual{node: n, of: of}
+			if o := c.outputOf(int32(i)); o != nil {
+				d.slot = &o.slot
+			} else if d.leaf = isLeaf(n); d.leaf {
+				d.slot = leafSlot(n)
+			} else {
+				continue // of no elements
+			}
+			c.duals = append(c.duals, d)
 		}
 	}
 }
@@ -136,6 +206,11 @@ func (vm *VM) collect() error {
 	}
 	for i := range vm.duals {
 		if err := vm.duals[i].add(); err != nil {
+			return err
+		}
+	}
+	for i := range vm.sets {
+		if err := vm.sets[i].do(); err != nil {
 			return err
 		}
 	}
@@ -191,15 +266,18 @@ func (d *dual) add() error {
 	if v == nil {
 		return nil
 	}
+	if d.leaf && !d.load(d.copied, d.node.Value()) {
+		return fmt.Errorf("engine: the gradient of %s, %s, is not %v of shape %v", describe(d.of), describe(d.node), dtypes[d.typ], d.shape)
+	}
 	held, err := d.of.Grad()
-	if err != nil || held == nil || held == d.out.value || held == d.out.node.Value() {
+	if err != nil || held == nil || held == d.node.Value() {
 		if held, err = hold(d.of, v); err != nil {
 			return fmt.Errorf("engine: the gradient of %s: %w", describe(d.of), err)
 		}
 	}
-	if !d.out.addTo(held) {
+	if !d.addTo(held) {
 		return fmt.Errorf("engine: the gradient of %s is a %T of %v and shape %v, want %v and shape %v",
-			describe(d.of), held, held.Dtype(), held.Shape(), dtypes[d.out.typ], d.out.shape)
+			describe(d.of), held, held.Dtype(), held.Shape(), dtypes[d.typ], d.shape)
 	}
 	return nil
 }
@@ -216,35 +294,35 @@ func hold(n *G.Node, v G.Value) (zero G.Value, err error) {
 	return zero, nil
 }
 
-// addTo adds the output's elements to those of v.
-func (o *output) addTo(v G.Value) bool {
+// addTo adds the slot's elements to those of v.
+func (s *slot) addTo(v G.Value) bool {
 	if b, t := scalarBytes(v); b != nil {
-		if t != o.typ || o.count != 1 {
+		if t != s.typ || s.count != 1 {
 			return false
 		}
 		switch t {
 		case ir.F32:
-			*v.(*G.F32) += G.F32(elements[float32](o.bytes())[0])
+			*v.(*G.F32) += G.F32(elements[float32](s.bytes())[0])
 		case ir.F64:
-			*v.(*G.F64) += G.F64(elements[float64](o.bytes())[0])
+			*v.(*G.F64) += G.F64(elements[float64](s.bytes())[0])
 		default:
 			return false
 		}
 		return true
 	}
 	d, ok := v.(*tensor.Dense)
-	if !ok || d.Dtype() != dtypes[o.typ] || !o.fits(d.Shape()) {
+	if !ok || d.Dtype() != dtypes[s.typ] || !s.fits(d.Shape()) {
 		return false
 	}
 	if !rowMajor(d) {
-		_, err := tensor.Add(d, view(sliceOf(o.typ, o.bytes()), d.Shape()).(*tensor.Dense), tensor.UseUnsafe())
+		_, err := tensor.Add(d, view(sliceOf(s.typ, s.bytes()), d.Shape()).(*tensor.Dense), tensor.UseUnsafe())
 		return err == nil
 	}
-	switch o.typ {
+	switch s.typ {
 	case ir.F32:
-		accumulate(d.Float32s(), elements[float32](o.bytes()))
+		accumulate(d.Float32s(), elements[float32](s.bytes()))
 	case ir.F64:
-		accumulate(d.Float64s(), elements[float64](o.bytes()))
+		accumulate(d.Float64s(), elements[float64](s.bytes()))
 	default:
 		return false
 	}
