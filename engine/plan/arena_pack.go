@@ -12,7 +12,7 @@ const packAll = 3000
 // It tries several orders and keeps the best: no order is best for all programs. With n blocks it takes n log n time
 // and a small constant times packAll².
 func pack(blocks []block, steps int) int {
-	bound := need(blocks, steps)
+	bound := demanded(blocks, steps)
 	best := fit(blocks, false)
 	if best == bound || len(blocks) == 0 {
 		return best
@@ -44,8 +44,8 @@ func pack(blocks []block, steps int) int {
 	return best
 }
 
-// need is the least that any packing takes: the largest sum of sizes needed in one step.
-func need(blocks []block, steps int) int {
+// demanded is the least that any packing takes: the largest sum of sizes needed in one step.
+func demanded(blocks []block, steps int) int {
 	d := make([]int, steps+1)
 	for i := range blocks {
 		d[blocks[i].first] += blocks[i].size

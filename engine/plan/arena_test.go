@@ -121,7 +121,7 @@ func TestPackOverlaps(t *testing.T) {
 			stack,
 		} {
 			most := how(blocks)
-			if most < need(blocks, 40) {
+			if most < demanded(blocks, 40) {
 				t.Fatalf("%d bytes, less than are needed at once", most)
 			}
 			for i, a := range blocks {
@@ -162,7 +162,7 @@ func TestPackQuality(t *testing.T) {
 	for range 20 {
 		blocks := randomBlocks(rng, 400, 150)
 		have += pack(blocks, 150)
-		want += need(blocks, 150)
+		want += demanded(blocks, 150)
 	}
 	// The orders lose 3% together, each alone up to 12%.
 	if !(float64(have) <= 1.06*float64(want)) {

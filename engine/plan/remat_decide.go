@@ -18,7 +18,7 @@ type remater struct {
 	cheap    []bool    // by loops alone
 	readers  [][]int32 // per buffer, ascending
 	lastDef  []int32   // per buffer: the last step that writes it
-	pruned   map[part]*Step
+	pruned   map[portion]*Step
 	scratch  []int32
 	versions []version
 
@@ -38,8 +38,8 @@ type clone struct {
 	body *Step // the step without what is not needed
 }
 
-// A part of a step: the stores to those of its Writes whose bits are set.
-type part struct {
+// A portion of a step: the stores to those of its Writes whose bits are set.
+type portion struct {
 	step int32
 	outs uint64
 }
@@ -51,7 +51,7 @@ func newRemater(p *Program) *remater {
 	r := &remater{
 		p: p, steps: len(p.Steps), update: len(p.Steps),
 		size: make([]int, n), able: make([]bool, n), cheap: make([]bool, n), readers: make([][]int32, n),
-		lastDef: make([]int32, n), pruned: map[part]*Step{}, versions: make([]version, 2*n),
+		lastDef: make([]int32, n), pruned: map[portion]*Step{}, versions: make([]version, 2*n),
 		need: make([]int32, n), extra: make([][]int32, n), gone: make([]bool, len(p.Steps)),
 	}
 	for i := range p.Buffers {
@@ -197,7 +197,7 @@ func (r *remater) usedBefore(b BufID, time int32) bool {
 func (r *remater) again(step int32, outs []BufID) {
 	c := clone{time: r.need[outs[0]], step: step, outs: slices.Clone(outs)}
 	s := &r.p.Steps[step]
-	key := part{step: step}
+	key := portion{step: step}
 	for k, b := range s.Writes {
 		if slices.Contains(outs, b) {
 			key.outs |= 1 << k
