@@ -9,8 +9,8 @@ func cse(g *ir.Graph) (*ir.Graph, Work) {
 	for size < 2*len(g.Nodes) {
 		size *= 2
 	}
-	table := make([]ir.ID, size) // open addressing: 1 + the new node's number; 0: free
-	hashes := make([]uint64, 0, len(g.Nodes))
+	table := make([]ir.ID, size)           // open addressing: 1 + the new node's number; 0: free
+	hashes := make([]uint64, len(g.Nodes)) // of new nodes, of which there are no more
 	out, work := rewrite(g, func(r *rewriter, _ ir.ID, n *ir.Node) ir.ID {
 		h := n.Hash()
 		at := int(h>>20) & (size - 1)
@@ -20,7 +20,7 @@ func cse(g *ir.Graph) (*ir.Graph, Work) {
 			}
 		}
 		table[at] = ir.ID(len(r.g.Nodes)) + 1
-		hashes = append(hashes, h)
+		hashes[len(r.g.Nodes)] = h
 		return -1
 	})
 	return out, work

@@ -17,7 +17,9 @@ func pads(g *ir.Graph) (*ir.Graph, Work) {
 	if !slices.ContainsFunc(g.Nodes, func(n ir.Node) bool { return n.Op == ir.Pad }) {
 		return g, Work{Visits: len(g.Nodes)}
 	}
-	next, inner := chains(g)
+	r := rewriter{uses: make([]int32, len(g.Nodes))}
+	r.count(g)
+	next, inner := chains(g, r.uses)
 	visits := 0
 	out, work := rewrite(g, func(r *rewriter, id ir.ID, n *ir.Node) ir.ID {
 		if n.Op != ir.Add || inner[id] {
@@ -46,19 +48,12 @@ func pads(g *ir.Graph) (*ir.Graph, Work) {
 
 // chains finds chains of Adds each of which is used by the next alone: next is the operand with which the chain goes
 // on (the longer one, if both are such sums), -1 at its beginning; inner marks all of a chain but its last.
-func chains(g *ir.Graph) (next []ir.ID, inner []bool) {
-	uses := make([]int32, len(g.Nodes))
-	for i := range g.Nodes {
-		for _, in := range g.Nodes[i].In {
-			uses[in]++
-		}
-	}
-	needed(g, func(id ir.ID) { uses[id] += many })
+func chains(g *ir.Graph, uses []int32) (next []ir.ID, inner []bool) {
 	next, inner = make([]ir.ID, len(g.Nodes)), make([]bool, len(g.Nodes))
 	length := make([]int32, len(g.Nodes))
 	for i := range g.Nodes {
 		next[i] = -1
-		if g.Nodes[i].Op != ir.Add {
+		if g.Nodes[i].Op != ir.Add || uses[i] == 0 {
 			continue
 		}
 		length[i] = 1
@@ -128,7 +123,7 @@ func (r *rewriter) merge(terms []ir.ID, head bool) []ir.ID {
 		all[i] = piece{n.In[0], i, s.Start, end, s.Step}
 	}
 	var layers [][]piece // the n-th piece of each group that space does not part
-	joins := false       // two neighbours in one place
+	joins := false       // two pieces in one place begin a group
 	leaves(all, len(shape), func(group []piece) {
 		r.work.Visits += len(group)
 		for i, p := range group {
@@ -136,7 +131,7 @@ func (r *rewriter) merge(terms []ir.ID, head bool) []ir.ID {
 				layers = append(layers, nil)
 			}
 			layers[i] = append(layers[i], p)
-			joins = joins || i > 0 && samePlace(&group[i-1], &group[i])
+			joins = joins || i == 1 && samePlace(&group[0], &group[1])
 		}
 	})
 	low := make([]int, len(shape))
@@ -220,13 +215,13 @@ func (r *rewriter) box(all []piece, low, shape []int) ir.ID {
 		gap(low[d] + shape[d])
 		return r.concat(d, in)
 	}
-	// Nothing parts them: add in the order of the sum, what stands in one place before it is padded.
+	// Nothing parts them: add in the order of the sum; what begins it in one place, before it is padded.
 	slices.SortFunc(all, func(a, b piece) int { return cmp.Compare(a.order, b.order) })
 	acc := ir.ID(-1)
 	for i := 0; i < len(all); {
 		p := &all[i]
 		x := p.x
-		for i++; i < len(all) && samePlace(p, &all[i]); i++ {
+		for i++; acc < 0 && i < len(all) && samePlace(p, &all[i]); i++ {
 			x = r.like(x, ir.Add, x, all[i].x)
 		}
 		start := make([]int, len(shape))

@@ -112,7 +112,7 @@ func (m *maker) step() {
 	case 7:
 		c := m.Cast([]ir.DType{ir.Bool, ir.Int32, ir.Int64, ir.Uint8, ir.F64}[m.r.IntN(5)], x)
 		m.Cast([]ir.DType{ir.F32, ir.F64, ir.Uint8, ir.Bool}[m.r.IntN(4)], c)
-	case 8:
+	case 8, 10:
 		m.reduceOrDot(x)
 	case 9:
 		if m.r.IntN(3) == 0 {

@@ -14,14 +14,14 @@ type rewriter struct {
 	// refs counts the uses, in the old graph, of what a new node stands for; an output or an update counts as many,
 	// for the value is needed as it is.
 	refs []int32
-	uses []int32 // of the old nodes
+	uses []int32 // of the old nodes; 0: not needed
 	slab []ir.ID // operand lists are cut from it
 	src  int32   // of the nodes that the rule adds
 	cur  ir.Node // the copy on which the rule works
 	work Work
 }
 
-// A rule returns the new node that takes the place of old node id, whose copy with new operands is n, or -1 to leave
+// A rule, called with each node that is needed, returns the new node that takes the place of old node id, whose copy with new operands is n, or -1 to leave
 // it as it is. It must not keep n.
 type rule func(r *rewriter, id ir.ID, n *ir.Node) ir.ID
 
@@ -37,14 +37,7 @@ func rewrite(g *ir.Graph, f rule) (*ir.Graph, Work) {
 		uses: make([]int32, len(g.Nodes)),
 		refs: make([]int32, 0, len(g.Nodes)+len(g.Nodes)/8+16),
 	}
-	operands := 0
-	for i := range g.Nodes {
-		operands += len(g.Nodes[i].In)
-		for _, in := range g.Nodes[i].In {
-			r.uses[in]++
-		}
-	}
-	needed(g, func(id ir.ID) { r.uses[id] += many })
+	operands := r.count(g)
 	r.slab = make([]ir.ID, 0, operands+operands/8+16)
 	for i := range g.Nodes {
 		r.cur = g.Nodes[i]
@@ -54,7 +47,10 @@ func rewrite(g *ir.Graph, f rule) (*ir.Graph, Work) {
 		for j, in := range n.In {
 			n.In[j] = r.to[in]
 		}
-		id := f(r, ir.ID(i), n)
+		id := ir.ID(-1)
+		if r.uses[i] > 0 { // else nothing needs it, and changing it would be work without end or use
+			id = f(r, ir.ID(i), n)
+		}
 		if id < 0 {
 			id = r.append(*n)
 		} else {
@@ -69,6 +65,20 @@ func rewrite(g *ir.Graph, f rule) (*ir.Graph, Work) {
 	}
 	renumber(r.g, g, r.to)
 	return r.g, r.work
+}
+
+// count sets uses, in which nodes that nothing needs use nothing, and returns the number of operands of all nodes.
+func (r *rewriter) count(g *ir.Graph) (operands int) {
+	needed(g, func(id ir.ID) { r.uses[id] += many })
+	for i := len(g.Nodes) - 1; i >= 0; i-- {
+		operands += len(g.Nodes[i].In)
+		if r.uses[i] > 0 {
+			for _, in := range g.Nodes[i].In {
+				r.uses[in]++
+			}
+		}
+	}
+	return operands
 }
 
 // needed calls f with every output and every node that an update names.
