@@ -38,7 +38,7 @@ func (t *table) networks() {
 	}
 	t.add(opCase{fn: "MaxPool1D", inputs: in(-2, 2, sh(2, 2, 1, 6)),
 		build: func(_ tensor.Dtype, x G.Nodes) (*G.Node, error) { return G.MaxPool1D(x[0], 2, 0, 2) }})
-	t.add(opCase{fn: "AveragePool1D", inputs: in(-2, 2, sh(2, 2, 1, 6)),
+	t.add(opCase{fn: "AveragePool1D", note: "Gorgonia's is MaxPool1D", inputs: in(-2, 2, sh(2, 2, 1, 6)),
 		build: func(_ tensor.Dtype, x G.Nodes) (*G.Node, error) { return G.AveragePool1D(x[0], 2, 0, 2) }})
 	t.add(opCase{fn: "GlobalAveragePool2D", inputs: in(-2, 2, sh(2, 3, 4, 4)), build: build1(G.GlobalAveragePool2D), flat: true})
 	for scale := 1; scale <= 3; scale++ {

@@ -2,6 +2,7 @@ package frontend
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/godcem/godcem/engine/ir"
 	G "gorgonia.org/gorgonia"
@@ -316,6 +317,33 @@ func (t *table) reductions() {
 			t.add(opCase{fn: u.name, name: name, inputs: in(-2, 2, p.shape),
 				build: func(_ tensor.Dtype, x G.Nodes) (*G.Node, error) { return u.f(x[0], p.along...) }})
 		}
+	}
+	for _, u := range []struct {
+		name string
+		f    func(a *G.Node, along ...int) (*G.Node, error)
+		of   func(a, b float64) float64
+		div  float64
+	}{
+		{"Sum", G.Sum, func(a, b float64) float64 { return a + b }, 1}, {"Mean", G.Mean, func(a, b float64) float64 { return a + b }, 4},
+		{"Max", G.Max, math.Max, 1},
+	} {
+		const f = "the tensor package reduces other elements over an axis that is neither of the first two nor the last"
+		t.add(opCase{fn: u.name, name: "(2, 3, 4, 5) along [2]", inputs: in(-2, 2, sh(2, 3, 4, 5)),
+			build:  func(_ tensor.Dtype, x G.Nodes) (*G.Node, error) { return u.f(x[0], 2) },
+			faults: map[string]string{byValue: f, byGrad: f, byGradients: f},
+			want: func(x [][]float64) []float64 {
+				var out []float64
+				for i := range 6 {
+					for j := range 5 {
+						r := x[0][i*20+j]
+						for k := 1; k < 4; k++ {
+							r = u.of(r, x[0][i*20+k*5+j])
+						}
+						out = append(out, r/u.div)
+					}
+				}
+				return out
+			}})
 	}
 	for _, p := range []struct{ axis, p int }{{0, 2}, {1, 2}, {0, 1}, {1, 3}} {
 		t.add(opCase{fn: "Norm", name: fmt.Sprintf("axis %d p %d", p.axis, p.p), inputs: in(.5, 2, sh(3, 4)),

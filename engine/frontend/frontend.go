@@ -61,7 +61,7 @@ func Import(g *G.ExprGraph, o Options) (*Module, error) {
 		return nil, fmt.Errorf("frontend: the graph has no nodes")
 	}
 	im := newImporter(g, o)
-	for i := 0; i < len(im.m.Nodes); i++ { // the list grows by nodes that only their users know
+	for i := range im.m.Nodes {
 		if _, err := im.node(int32(i)); err != nil {
 			return nil, err
 		}
@@ -145,37 +145,16 @@ func newImporter(g *G.ExprGraph, o Options) *importer {
 		im.resident[n] = true
 	}
 	for i, n := range nodes {
-		if n.ID() != int64(i) { // something was removed
-			im.byNode()
-			break
+		if n.ID() == int64(i) {
+			continue
 		}
+		im.m.numbers = make(map[*G.Node]int32, len(nodes)) // something was removed, or this is a part of a graph
+		for i, n := range nodes {
+			im.m.numbers[n] = int32(i)
+		}
+		break
 	}
 	return im
-}
-
-func (im *importer) byNode() {
-	m := im.m
-	m.numbers = make(map[*G.Node]int32, len(m.Nodes))
-	for i, n := range m.Nodes {
-		m.numbers[n] = int32(i)
-	}
-}
-
-// number is the number of a node, which is added if the graph has lost it: Gorgonia's rewriting of log(1+x) removes
-// 1+x, whoever else uses it.
-func (im *importer) number(n *G.Node) int32 {
-	if i := im.m.Number(n); i >= 0 {
-		return i
-	}
-	if im.m.numbers == nil {
-		im.byNode()
-	}
-	i := int32(len(im.m.Nodes))
-	im.m.numbers[n] = i
-	im.m.Nodes = append(im.m.Nodes, n)
-	im.m.IDs = append(im.m.IDs, 0)
-	im.state = append(im.state, 0)
-	return i
 }
 
 // node imports a node and, where the graph's order has them later, its operands.
@@ -192,8 +171,12 @@ func (im *importer) node(src int32) (ir.ID, error) {
 	kids := im.children(n)
 	in := make([]ir.ID, len(kids))
 	for i, k := range kids {
+		number := m.Number(k)
+		if number < 0 {
+			return -1, fmt.Errorf("frontend: node %q: operand %d is not in the graph (Gorgonia rewrites log(1+x) and removes 1+x, whoever else uses it: use Log1p)", m.Name(src), i)
+		}
 		var err error
-		if in[i], err = im.node(im.number(k)); err != nil {
+		if in[i], err = im.node(number); err != nil {
 			return -1, err
 		}
 	}

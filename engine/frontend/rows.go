@@ -61,7 +61,6 @@ var rows = map[string]row{
 	"im2colOp":          {},
 	"col2imOp":          {},
 	"yoloOp":            {},
-	"yoloDiffOp":        {},
 	"randomOp":          {state: true},
 	"dropoutOp":         {state: true},
 	"dropoutDiffOp":     {state: true},

@@ -1,0 +1,460 @@
+package frontend
+
+import (
+	"errors"
+	"fmt"
+	"hash"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/chewxy/hm"
+	"github.com/godcem/godcem/engine/backend/ref"
+	"github.com/godcem/godcem/engine/ir"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// evaluate imports a graph, everything wanted, and returns the value of a node.
+func evaluate(t *testing.T, g *G.ExprGraph, o Options, n *G.Node) []float64 {
+	t.Helper()
+	m, err := Import(g, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return valueOf(t, m, n)
+}
+
+func valueOf(t *testing.T, m *Module, n *G.Node) []float64 {
+	t.Helper()
+	vals, err := devices[0].run(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := wanted(&world{wants: G.Nodes{n}}, m, vals)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out[0]
+}
+
+func vector(g *G.ExprGraph, name string, vals ...float64) *G.Node {
+	return bound(g, tensor.Float64, sh(len(vals)), vals, name)
+}
+
+// TestDifferences shows what doc/ops.md says of the TapeMachine and of the engine, where they differ.
+func TestDifferences(t *testing.T) {
+	nan := math.NaN()
+	for _, c := range []struct {
+		name         string
+		x            [][]float64
+		scalar       bool
+		f            func(x G.Nodes) (*G.Node, error)
+		tape, engine []float64
+	}{
+		{"Sign of a scalar 0", [][]float64{{0}}, true, func(x G.Nodes) (*G.Node, error) { return G.Sign(x[0]) }, []float64{1}, []float64{0}},
+		{"Sign of an array", [][]float64{{0, -2, 2}}, false, func(x G.Nodes) (*G.Node, error) { return G.Sign(x[0]) }, []float64{0, -1, 1}, []float64{0, -1, 1}},
+		{"Softplus of 17", [][]float64{{17}}, false, func(x G.Nodes) (*G.Node, error) { return G.Softplus(x[0]) },
+			[]float64{17}, []float64{17 + math.Log1p(math.Exp(-17))}},
+		{"Sigmoid of 20", [][]float64{{20}}, false, func(x G.Nodes) (*G.Node, error) { return G.Sigmoid(x[0]) },
+			[]float64{1}, []float64{1 / (1 + math.Exp(-20))}},
+		{"MaxBetween of NaN", [][]float64{{nan, 1}, {1, nan}}, false, func(x G.Nodes) (*G.Node, error) { return G.MaxBetween(x[0], x[1]) },
+			[]float64{nan, 1}, []float64{nan, nan}},
+		{"MinBetween of NaN", [][]float64{{nan, 1}, {1, nan}}, false, func(x G.Nodes) (*G.Node, error) { return G.MinBetween(x[0], x[1]) },
+			[]float64{nan, 1}, []float64{nan, nan}},
+		{"Max of NaN", [][]float64{{1, nan, 2}}, false, func(x G.Nodes) (*G.Node, error) { return G.Max(x[0]) }, []float64{2}, []float64{nan}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			build := func() (*G.ExprGraph, *G.Node) {
+				g := G.NewGraph()
+				var x G.Nodes
+				for i, v := range c.x {
+					shape := sh(len(v))
+					if c.scalar {
+						shape = nil
+					}
+					x = append(x, bound(g, tensor.Float64, shape, v, fmt.Sprint("x", i)))
+				}
+				return g, G.Must(c.f(x))
+			}
+			g, y := build()
+			var read G.Value
+			G.Read(y, &read)
+			vm := G.NewTapeMachine(g)
+			defer vm.Close()
+			if err := vm.RunAll(); err != nil {
+				t.Fatal(err)
+			}
+			flat, err := Flat(read)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := floats(flat); !equal(got, c.tape) {
+				t.Errorf("TapeMachine: %v, want %v", got, c.tape)
+			}
+			g, y = build()
+			if got := evaluate(t, g, Options{All: true}, y); !equal(got, c.engine) {
+				t.Errorf("engine: %v, want %v", got, c.engine)
+			}
+		})
+	}
+}
+
+// equal compares exactly; NaN is NaN.
+func equal(a, b []float64) bool {
+	return slices.EqualFunc(a, b, func(x, y float64) bool { return x == y || x != x && y != y })
+}
+
+func TestRandomNodes(t *testing.T) {
+	for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
+		g := G.NewGraph()
+		nodes := G.Nodes{
+			// of different shapes, or Gorgonia makes one node of them
+			G.UniformRandomNode(g, dt, 2, 3, 50, 20), G.GaussianRandomNode(g, dt, 5, .5, 20, 50), G.BinomialRandomNode(g, dt, 10, .5, 1000),
+			G.UniformRandomNode(g, dt, 2, 3),
+		}
+		m, err := Import(g, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(m.Inputs) != 0 || len(m.Wants) != 4 {
+			t.Errorf("%v: %d inputs, %d wants, want 0 and 4", dt, len(m.Inputs), len(m.Wants))
+		}
+		for i, mean := range []float64{2.5, 5, 5, 2.5} {
+			a, b := valueOf(t, m, nodes[i]), valueOf(t, m, nodes[i])
+			if slices.Equal(a, b) {
+				t.Errorf("%v: node %d draws the same in each run", dt, i)
+			}
+			sum := 0.
+			for _, v := range a {
+				sum += v
+			}
+			// A mean of 1000 draws of deviation 1.6 at most is within 6 of its own deviations; a single one in [2,3].
+			if diff := math.Abs(sum/float64(len(a)) - mean); !(diff <= max(.3, .5/float64(len(a)))+.2) {
+				t.Errorf("%v: node %d has mean %v, want %v", dt, i, sum/float64(len(a)), mean)
+			}
+		}
+	}
+}
+
+// TestDropout: a kept element is x/(1-p), and the derivative is 0 where the element was dropped.
+func TestDropout(t *testing.T) {
+	const p = .25
+	g := G.NewGraph()
+	x := vector(g, "x", slices.Repeat([]float64{2}, 1000)...)
+	y := G.Must(G.Dropout(x, p))
+	cost := G.Must(G.Sum(y))
+	grads, err := G.Grad(cost, x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := Import(g, Options{All: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	vals, err := devices[0].run(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := wanted(&world{wants: G.Nodes{y, grads[0]}}, m, vals)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kept := 0
+	for i, v := range out[0] {
+		switch {
+		case v == 0 && out[1][i] == 0:
+		case v == 2/(1-p) && out[1][i] != 0:
+			kept++
+		default:
+			t.Fatalf("element %d is %v with derivative %v", i, v, out[1][i])
+		}
+	}
+	if !(math.Abs(float64(kept)-750) <= 6*math.Sqrt(1000*p*(1-p))) { // six deviations
+		t.Errorf("%d of 1000 were kept, want about 750", kept)
+	}
+	// The mode is read at each run.
+	y.Op().(G.TrainModeOp).SetTraining(false)
+	if got := valueOf(t, m, y); !equal(got, slices.Repeat([]float64{2}, 1000)) {
+		t.Errorf("in evaluation mode: %v", got[:5])
+	}
+}
+
+// TestBatchNormStatistics: the op's own running statistics move as on the TapeMachine, and evaluation uses them.
+func TestBatchNormStatistics(t *testing.T) {
+	build := func() (*G.ExprGraph, *G.Node, *G.BatchNormOp) {
+		g := G.NewGraph()
+		x := bound(g, tensor.Float64, sh(4, 2), []float64{1, 2, 3, 4, 5, 6, 7, 9}, "x")
+		s := bound(g, tensor.Float64, sh(4, 2), slices.Repeat([]float64{1.5}, 8), "s")
+		b := bound(g, tensor.Float64, sh(4, 2), slices.Repeat([]float64{.5}, 8), "b")
+		y, _, _, op, err := G.BatchNorm(x, s, b, .3, 1e-5)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g, y, op
+	}
+	stats := func(op *G.BatchNormOp) []float64 {
+		mean, variance := op.Stats()
+		return slices.Concat(mean.Data().([]float64), variance.Data().([]float64))
+	}
+	g, y, stock := build()
+	var read G.Value
+	G.Read(y, &read)
+	vm := G.NewTapeMachine(g)
+	defer vm.Close()
+	g2, y2, op := build()
+	op.SetTraining(true) // as NewTapeMachine does
+	m, err := Import(g2, Options{All: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	step := func(what string) {
+		t.Helper()
+		if err := vm.RunAll(); err != nil {
+			t.Fatal(err)
+		}
+		vm.Reset()
+		got := valueOf(t, m, y2)
+		want, err := Flat(read)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := compare(got, floats(want), 1e-12); err != nil {
+			t.Errorf("%s: %v", what, err)
+		}
+		if err := compare(stats(op), stats(stock), 1e-12); err != nil {
+			t.Errorf("%s: statistics: %v", what, err)
+		}
+	}
+	step("first")
+	step("second")
+	stock.SetTraining(false)
+	op.SetTraining(false)
+	before := stats(op)
+	step("evaluation")
+	if !slices.Equal(before, stats(op)) {
+		t.Errorf("evaluation moves the statistics")
+	}
+}
+
+// TestStateRunsFirst: the derivative of an op with state needs what the op left, even if nothing else does.
+func TestStateRunsFirst(t *testing.T) {
+	g := G.NewGraph()
+	s := sh(4, 3)
+	x := bound(g, tensor.Float64, s, []float64{1, 2, 3, 2, 5, 1, 7, 8, 9, 1, 0, 2}, "x")
+	ones := bound(g, tensor.Float64, s, slices.Repeat([]float64{1}, 12), "ones")
+	y, _, _, _, err := G.BatchNorm(x, ones, ones, .9, 1e-5)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w := bound(g, tensor.Float64, s, []float64{1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3}, "w")
+	grads, err := G.Grad(G.Must(G.Sum(G.Must(G.HadamardProd(y, w)))), x)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var read G.Value
+	G.Read(grads[0], &read)
+	vm := G.NewTapeMachine(g)
+	defer vm.Close()
+	if err := vm.RunAll(); err != nil {
+		t.Fatal(err)
+	}
+	want, err := Flat(read)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range g.AllNodes() {
+		if op, ok := n.Op().(G.TrainModeOp); ok {
+			op.SetTraining(true)
+		}
+	}
+	m, err := Import(g, Options{Wanted: grads})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Graph.Outputs = []ir.ID{m.IDs[m.Number(grads[0])]} // the gradient alone
+	out, err := ref.Eval(m.Graph, feed(m, m.Graph, &err))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := compare(floats(out[0]), floats(want), 1e-12); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestMovingSlices: minibatches by UnsafeLet.
+func TestMovingSlices(t *testing.T) {
+	for _, interior := range []bool{false, true} {
+		g := G.NewGraph()
+		x := bound(g, tensor.Float64, sh(6, 2), []float64{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11}, "x")
+		from := x
+		if interior {
+			from = G.Must(G.Neg(x))
+		}
+		s := G.Must(G.Slice(from, G.S(0, 2)))
+		y := G.Must(G.Square(s))
+		grads, err := G.Grad(G.Must(G.Sum(y)), x)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := Import(g, Options{All: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(hosts(m)) != 0 {
+			t.Errorf("interior %v: on the host at first: %v", interior, hosts(m))
+		}
+		check := func(first float64) {
+			t.Helper()
+			want := make([]float64, 12)
+			var squares []float64
+			for i := range 4 {
+				v := 2*first + float64(i)
+				want[int(v)] = 2 * v
+				squares = append(squares, v*v)
+			}
+			if got := valueOf(t, m, y); !equal(got, squares) {
+				t.Errorf("interior %v: rows from %v: %v, want %v", interior, first, got, squares)
+			}
+			if got := valueOf(t, m, grads[0]); !equal(got, want) {
+				t.Errorf("interior %v: rows from %v: gradient %v, want %v", interior, first, got, want)
+			}
+		}
+		check(0)
+		if m.Stale() {
+			t.Fatalf("interior %v: stale at once", interior)
+		}
+		if err := G.UnsafeLet(s, G.S(2, 4)); err != nil {
+			t.Fatal(err)
+		}
+		if !m.Stale() {
+			t.Fatalf("interior %v: not stale though the slice has moved", interior)
+		}
+		if m, err = Import(g, Options{All: true, Stale: m}); err != nil {
+			t.Fatal(err)
+		}
+		check(2)
+		G.UnsafeLet(s, G.S(4, 6))
+		if m.Stale() {
+			t.Errorf("interior %v: stale again", interior)
+		}
+		check(4)
+		if interior == (m.Inputs[0].Src == m.Number(s) || m.Inputs[len(m.Inputs)-1].Src == m.Number(s)) {
+			t.Errorf("interior %v: inputs %v", interior, m.Inputs)
+		}
+		// A slice keeps its shape.
+		G.UnsafeLet(s, G.S(0, 3))
+		if _, err := devices[0].run(m); err == nil || !strings.Contains(err.Error(), "T[") || !strings.Contains(err.Error(), "(3, 2)") {
+			t.Errorf("interior %v: a slice of another shape: error %v", interior, err)
+		}
+		// The module after that one goes on from it.
+		G.UnsafeLet(s, G.S(0, 2))
+		if m, err = Import(g, Options{All: true, Stale: m}); err != nil {
+			t.Fatal(err)
+		}
+		G.UnsafeLet(s, G.S(1, 3))
+		if m.Stale() {
+			t.Errorf("interior %v: stale after another import", interior)
+		}
+		check(1)
+	}
+}
+
+// fail is an op that panics, or fails, in Do.
+type failing struct{ how string }
+
+func (failing) Arity() int                                       { return 1 }
+func (failing) Type() hm.Type                                    { return hm.NewFnType(hm.TypeVariable('a'), hm.TypeVariable('a')) }
+func (failing) InferShape(d ...G.DimSizer) (tensor.Shape, error) { return d[0].(tensor.Shape), nil }
+func (failing) ReturnsPtr() bool                                 { return false }
+func (failing) CallsExtern() bool                                { return false }
+func (failing) OverwritesInput() int                             { return -1 }
+func (f failing) WriteHash(h hash.Hash)                          { fmt.Fprint(h, "failing", f.how) }
+func (f failing) Hashcode() uint32                               { return uint32(len(f.how)) }
+func (f failing) String() string                                 { return "failing-" + f.how }
+
+func (f failing) Do(v ...G.Value) (G.Value, error) {
+	switch f.how {
+	case "panic":
+		panic("ouch")
+	case "error":
+		return nil, errors.New("ouch")
+	case "nil":
+		return nil, nil
+	case "shape":
+		return tensor.New(tensor.Of(tensor.Float64), tensor.WithShape(7)), nil
+	case "type":
+		return tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(v[0].Shape()...)), nil
+	case "scribble": // what it gets is its own
+		d := v[0].Data().([]float64)
+		for i := range d {
+			d[i] = -1
+		}
+	}
+	return v[0], nil
+}
+
+// lowering is an op that says itself, or fails to.
+type lowering struct {
+	failing
+	lower func(b *ir.Builder, in []ir.ID) (ir.ID, error)
+}
+
+func (l lowering) Lower(b *ir.Builder, in []ir.ID) (ir.ID, error) { return l.lower(b, in) }
+
+func TestForeignOps(t *testing.T) {
+	for how, want := range map[string]string{
+		"panic": "ouch", "error": "ouch", "nil": "no value", "shape": "shape (7), want [3]", "type": "f32", "scribble": "",
+	} {
+		g := G.NewGraph()
+		x := vector(g, "x", 1, 2, 3)
+		y, err := G.ApplyOpWithName(failing{how}, "the culprit", x)
+		if err != nil {
+			t.Fatal(err)
+		}
+		z := G.Must(G.Add(x, x))
+		m, err := Import(g, Options{All: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = devices[0].run(m)
+		if want == "" {
+			if err != nil || !equal(valueOf(t, m, y), []float64{-1, -1, -1}) || !equal(valueOf(t, m, z), []float64{2, 4, 6}) {
+				t.Errorf("%s: %v", how, err)
+			}
+			continue
+		}
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "the culprit") || !strings.Contains(err.Error(), "failing-"+how) {
+			t.Errorf("%s: error %v, want the op, the node and %q", how, err, want)
+		}
+	}
+	for name, c := range map[string]struct {
+		lower func(b *ir.Builder, in []ir.ID) (ir.ID, error)
+		host  bool
+	}{
+		"right": {func(b *ir.Builder, in []ir.ID) (ir.ID, error) {
+			return b.Unary(ir.Neg, b.Unary(ir.Neg, in[0])), b.Err()
+		}, false},
+		"an error":           {func(b *ir.Builder, in []ir.ID) (ir.ID, error) { b.Unary(ir.Exp, in[0]); return -1, errors.New("no") }, true},
+		"the builder's":      {func(b *ir.Builder, in []ir.ID) (ir.ID, error) { return b.Reshape(in[0], sh(17)), b.Err() }, true},
+		"a wrong shape":      {func(b *ir.Builder, in []ir.ID) (ir.ID, error) { return b.Reshape(in[0], sh(3, 1)), nil }, true},
+		"a node of nowhere":  {func(b *ir.Builder, in []ir.ID) (ir.ID, error) { return 99, nil }, true},
+		"its operand itself": {func(b *ir.Builder, in []ir.ID) (ir.ID, error) { return in[0], nil }, false},
+	} {
+		g := G.NewGraph()
+		x := vector(g, "x", 1, 2, 3)
+		y, err := G.ApplyOp(lowering{failing{"not"}, c.lower}, x)
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := Import(g, Options{All: true})
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if got := valueOf(t, m, y); !equal(got, []float64{1, 2, 3}) || (len(hosts(m)) == 1) != c.host {
+			t.Errorf("%s: %v on %v", name, got, hosts(m))
+		}
+	}
+}
