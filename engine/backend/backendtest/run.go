@@ -1,11 +1,13 @@
 package backendtest
 
 import (
+	"cmp"
 	"errors"
 	"flag"
 	"fmt"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -125,7 +127,7 @@ type subject struct {
 	g      *ir.Graph
 	coarse bool // there is float32 in it
 	wants  []want
-	peak   int // of the program without a budget, bytes
+	used   int64 // by the values that do not last, without a budget, bytes
 }
 
 // A want is what one run must give. Nothing if it must fail.
@@ -185,15 +187,27 @@ func (s *subject) compile(d backend.Device, v variant) (*plan.Program, backend.E
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := plan.New(g, plan.Options{Disable: v.plan, Budget: int64(v.budget * float64(s.peak))})
+	o := plan.Options{Disable: v.plan, Budget: int64(v.budget * float64(s.used))}
+	p, err := plan.New(g, o)
+	if o.Budget > 0 && err != nil {
+		// The program cannot be so small; it must be possible with what the error says.
+		if _, say, ok := strings.Cut(err.Error(), "the least found for this graph is "); ok {
+			if o.Budget, err = strconv.ParseInt(say, 10, 64); err == nil {
+				p, err = plan.New(g, o)
+			}
+		}
+	}
 	if err != nil {
 		return nil, nil, err
+	}
+	if used := temporaries(p); o.Budget > 0 && used > o.Budget {
+		return nil, nil, fmt.Errorf("%d bytes for values that do not last, with a budget of %d", used, o.Budget)
 	}
 	if err := p.Verify(); err != nil {
 		return nil, nil, err
 	}
 	if v.name == "" {
-		s.peak = p.Peak
+		s.used = temporaries(p)
 	}
 	if len(p.Outputs) != len(s.g.Outputs) {
 		return nil, nil, fmt.Errorf("the program has %d outputs, the graph %d", len(p.Outputs), len(s.g.Outputs))
@@ -203,6 +217,23 @@ func (s *subject) compile(d backend.Device, v variant) (*plan.Program, backend.E
 		return nil, nil, fmt.Errorf("compile: %w", err)
 	}
 	return p, e, nil
+}
+
+// temporaries is the number of bytes of the arena in which a Temp buffer lies.
+func temporaries(p *plan.Program) (bytes int64) {
+	var spans [][2]int
+	for i := range p.Buffers {
+		if b := &p.Buffers[i]; b.Role == plan.Temp {
+			spans = append(spans, [2]int{b.Offset, b.Offset + b.Bytes()})
+		}
+	}
+	slices.SortFunc(spans, func(a, b [2]int) int { return cmp.Compare(a[0], b[0]) })
+	end := 0
+	for _, s := range spans {
+		bytes += int64(max(0, s[1]-max(s[0], end)))
+		end = max(end, s[1])
+	}
+	return bytes
 }
 
 // run compiles a variant and does all its runs.

@@ -140,7 +140,7 @@ func (e *executable) bindUpdates() error {
 				return fmt.Errorf("ref: %s: buffer %d is not one that lasts", e.p.Steps[i].Name, b)
 			}
 		}
-		e.updates[i] = update{Update: u, f32: state[float32](e, s), f64: state[float64](e, s)}
+		e.updates[i] = update{Update: u, f32: state[float32](e.buffers, s), f64: state[float64](e.buffers, s)}
 	}
 	if next != len(e.g.Updates) {
 		return fmt.Errorf("ref: %d update steps, the graph has %d updates", next, len(e.g.Updates))
@@ -149,10 +149,10 @@ func (e *executable) bindUpdates() error {
 }
 
 // state gathers an update's moments of type T: those of another type are left out.
-func state[T kernels.Float](e *executable, u *plan.Update) (s kernels.OptimizerState[T]) {
+func state[T kernels.Float](buffers []any, u *plan.Update) (s kernels.OptimizerState[T]) {
 	gather := func(ids []plan.BufID) (arrays [][]T) {
 		for _, b := range ids {
-			if a, ok := e.buffers[b].([]T); ok {
+			if a, ok := buffers[b].([]T); ok {
 				arrays = append(arrays, a)
 			}
 		}
@@ -274,24 +274,8 @@ func (e *executable) store() {
 	}
 }
 
-func (e *executable) update(i int) (err error) {
-	defer func() {
-		if p := recover(); p != nil { // kernels panic where the moments do not fit the parameters
-			err = fmt.Errorf("panic: %v", p)
-		}
-	}()
+func (e *executable) update(i int) error {
 	u, s := &e.updates[i], e.p.Steps[i].Update
-	rate, ok1 := e.buffers[s.Rate].([]float64)
-	steps, ok2 := e.buffers[s.Steps].([]int64)
-	report, ok3 := e.buffers[s.Info].([]float64)
-	if !ok1 || !ok2 || !ok3 || len(rate) < 1 || len(steps) < 1 || len(report) < 4 {
-		return fmt.Errorf("buffers %d, %d and %d, want f64, i64 and 4 x f64", s.Rate, s.Steps, s.Info)
-	}
-	o := u.Optimizer.(kernels.Optimizer)
-	by := rate[0]
-	if by == 0 {
-		by = o.Rate // the buffer was never written
-	}
 	var params, grads []any
 	for j, id := range u.Grads {
 		params = append(params, e.buffers[s.Params[j]])
@@ -301,13 +285,33 @@ func (e *executable) update(i int) (err error) {
 	if u.Loss >= 0 {
 		loss = e.values[u.Loss].at(0)
 	}
+	return u.step(s, e.buffers, loss, params, grads)
+}
+
+// step moves the parameters and what s says of them.
+func (u *update) step(s *plan.Update, buffers []any, loss float64, params, grads []any) (err error) {
+	defer func() {
+		if p := recover(); p != nil { // kernels panic where the moments do not fit the parameters
+			err = fmt.Errorf("panic: %v", p)
+		}
+	}()
+	rate, ok1 := buffers[s.Rate].([]float64)
+	steps, ok2 := buffers[s.Steps].([]int64)
+	report, ok3 := buffers[s.Info].([]float64)
+	if !ok1 || !ok2 || !ok3 || len(rate) < 1 || len(steps) < 1 || len(report) < 4 {
+		return fmt.Errorf("buffers %d, %d and %d, want f64, i64 and 4 x f64", s.Rate, s.Steps, s.Info)
+	}
+	by := rate[0]
+	if by == 0 {
+		by = s.Optimizer.Rate // the buffer was never written
+	}
 	u.f32.Steps, u.f64.Steps = uint64(steps[0]), uint64(steps[0])
 	var info UpdateInfo
-	if len(params) > 0 && e.g.Nodes[u.Params[0]].Type == ir.F32 {
-		info = step(o, by, loss, &u.f32, params, grads)
+	if _, single := params[0].([]float32); single {
+		info = step(s.Optimizer, by, loss, &u.f32, params, grads)
 		steps[0] = int64(u.f32.Steps)
 	} else {
-		info = step(o, by, loss, &u.f64, params, grads)
+		info = step(s.Optimizer, by, loss, &u.f64, params, grads)
 		steps[0] = int64(u.f64.Steps)
 	}
 	report[0], report[1], report[2], report[3] = info.GradNorm, number01(info.Clipped), number01(info.Skipped), loss

@@ -8,3 +8,5 @@ import (
 )
 
 func TestDevice(t *testing.T) { backendtest.Run(t, ref.New()) }
+
+func TestPlanned(t *testing.T) { backendtest.Run(t, ref.Planned()) }
