@@ -138,7 +138,9 @@ func (l *planner) single(id ir.ID, n *ir.Node, out BufID) {
 	}
 }
 
-func constant(v float64, id ir.ID) Instr { return Instr{Op: ir.Const, A: -1, B: -1, C: -1, Imm: v, Node: id} }
+func constant(v float64, id ir.ID) Instr {
+	return Instr{Op: ir.Const, A: -1, B: -1, C: -1, Imm: v, Node: id}
+}
 
 // combine is how a reduction combines, and its value over nothing.
 func combine(op ir.Op) (Combine, float64) {
