@@ -233,17 +233,26 @@ func randomProgram(seed uint64, n int) *Program {
 			known = append(known, c.Out)
 		}
 	}
-	// An update of the parameter by the sum of some of it all.
-	l := &Loop{Type: ir.F64, Dims: []int{8, 8}}
-	loads(l, n, 6)
-	m.body(l, 4)
-	grad := m.buf(Temp, ir.F64, 8, 8)
-	l.Stores = []Store{{Value: int32(len(l.Loads) + 3), Buf: grad, Strides: []int{8, 1}}}
-	m.step("gradient", Step{Loop: l})
-	m.step("update", Step{Update: &Update{
-		Optimizer: kernels.Optimizer{Method: kernels.Momentum}, Params: []BufID{param}, Grads: []BufID{grad},
-		Rate: m.buf(State, ir.F64), Steps: m.buf(State, ir.Int64), Loss: -1, Info: m.buf(Output, ir.F64, 5),
-	}})
+	// Two updates, of different parameters, by sums of some of it all: the second reads what lay idle for long, computed
+	// from the first's parameter.
+	old := known[len(known)/3]
+	for k, q := range []BufID{param, m.buf(Param, ir.F64, 8, 8)} {
+		l := &Loop{Type: ir.F64, Dims: []int{8, 8}}
+		if d, ok := m.access(old, l.Dims); ok && k == 1 {
+			l.Loads = append(l.Loads, d)
+		}
+		loads(l, n, 6)
+		m.body(l, 4)
+		grad := m.buf(Temp, ir.F64, 8, 8)
+		l.Stores = []Store{{Value: int32(len(l.Loads) + 3), Buf: grad, Strides: []int{8, 1}}}
+		m.step("gradient", Step{Loop: l})
+		defer func() {
+			m.step("update", Step{Update: &Update{
+				Optimizer: kernels.Optimizer{Method: kernels.Momentum}, Params: []BufID{q}, Grads: []BufID{grad},
+				Rate: m.buf(State, ir.F64), Steps: m.buf(State, ir.Int64), Loss: -1, Info: m.buf(Output, ir.F64, 5),
+			}})
+		}()
+	}
 	return m.p
 }
 

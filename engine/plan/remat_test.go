@@ -2,9 +2,13 @@ package plan
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/godcem/godcem/engine/ir"
+	"github.com/godcem/godcem/kernels"
 )
 
 // TestRematRandomPrograms: under any budget that is met the results have the same bits, and the budget is met.
@@ -92,7 +96,34 @@ func TestRematUnrolled(t *testing.T) {
 	}
 }
 
-// TestRematKeepsWhatItMust: steps with effects and updates never run twice, and what fits is left alone.
+// TestRematChain: where no state is small a chain of n layers keeps about sqrt(n) of them and computes the others again
+// from those.
+func TestRematChain(t *testing.T) {
+	for _, n := range []int{25, 100, 400} {
+		p := unrolled(1, n, 8, 8)
+		want := results(planned(t, p, alone))
+		full := planned(t, p, Options{})
+		q := p.clone()
+		budget := int64(3.2 / math.Sqrt(float64(n)) * float64(temps(full)))
+		if err := remat(q, budget); err != nil {
+			t.Errorf("%d layers in %d bytes: %v", n, temps(full), err)
+			continue
+		}
+		if err := place(q, Options{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := q.Verify(); err != nil {
+			t.Fatal(err)
+		}
+		equalBits(t, fmt.Sprint(n), results(q), want)
+		t.Logf("%d layers: %d of %d bytes by %d steps", n, temps(q), temps(full), q.Recomputed)
+		if q.Recomputed > n {
+			t.Errorf("%d layers: %d steps again", n, q.Recomputed)
+		}
+	}
+}
+
+// TestRematLeavesWhatFits: what is within the budget is left alone.
 func TestRematLeavesWhatFits(t *testing.T) {
 	p := unrolled(3, 2, 16, 8)
 	before := p.clone()
@@ -101,5 +132,73 @@ func TestRematLeavesWhatFits(t *testing.T) {
 	}
 	if len(p.Steps) != len(before.Steps) || !slices.EqualFunc(p.Buffers, before.Buffers, func(a, b Buffer) bool { return a.Node == b.Node && a.Role == b.Role }) {
 		t.Error("a program that fits was changed")
+	}
+}
+
+func benchmarkRemat(b *testing.B, p *Program, part float64) {
+	used, err := tempBytes(p)
+	if err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if err := remat(p.clone(), int64(part*float64(used))); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(len(p.Steps)), "steps")
+}
+
+func BenchmarkRematUnrolled100(b *testing.B) { benchmarkRemat(b, unrolled(10, 3, 16, 8), 0.25) }
+func BenchmarkRematUnrolled1k(b *testing.B)  { benchmarkRemat(b, unrolled(50, 8, 16, 8), 0.25) }
+func BenchmarkRematUnrolled10k(b *testing.B) { benchmarkRemat(b, unrolled(200, 23, 16, 8), 0.25) }
+
+// TestRematBeforeUpdates: what only the second update reads is computed again before the first, which changes what it
+// is computed from.
+func TestRematBeforeUpdates(t *testing.T) {
+	m := newMaker(1)
+	x := m.buf(Param, ir.F64, 64)
+	y := m.buf(Param, ir.F64, 64)
+	loop := func(in ...BufID) BufID {
+		l := &Loop{Type: ir.F64, Dims: []int{64}}
+		for _, b := range in {
+			l.Loads = append(l.Loads, Load{Buf: b, Strides: []int{1}})
+		}
+		l.Body = []Instr{{Op: ir.Tanh, A: int32(len(in) - 1), B: -1, C: -1, Node: -1}}
+		out := m.buf(Temp, ir.F64, 64)
+		l.Stores = []Store{{Value: int32(len(in)), Buf: out, Strides: []int{1}}}
+		m.step("loop", Step{Loop: l})
+		return out
+	}
+	long := loop(x)
+	next := loop(long)
+	var many []BufID
+	for range 12 {
+		next = loop(next)
+		many = append(many, next)
+	}
+	for _, b := range many {
+		next = loop(next, b)
+	}
+	for _, u := range [][2]BufID{{x, next}, {y, long}} {
+		m.step("update", Step{Update: &Update{
+			Optimizer: kernels.Optimizer{Method: kernels.Momentum}, Params: u[:1], Grads: u[1:],
+			Rate: m.buf(State, ir.F64), Steps: m.buf(State, ir.Int64), Loss: -1, Info: m.buf(Output, ir.F64, 5),
+		}})
+	}
+	want := results(planned(t, m.p, alone))
+	full := planned(t, m.p, Options{})
+	again := false
+	for budget := int64(temps(full)); ; budget -= 64 * 8 {
+		if err := remat(m.p.clone(), budget); err != nil {
+			break // it is less than the least
+		}
+		c := planned(t, m.p, Options{Budget: budget})
+		equalBits(t, fmt.Sprintf("in %d bytes", budget), results(c), want)
+		for i := range c.Steps {
+			again = again || slices.Contains(c.Steps[i].Reads, x) && c.Steps[i].Again
+		}
+	}
+	if !again {
+		t.Error("the gradient was kept: the test shows nothing")
 	}
 }
