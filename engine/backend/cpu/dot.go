@@ -1,0 +1,203 @@
+package cpu
+
+import (
+	"fmt"
+
+	"github.com/godcem/godcem/engine/ir"
+	"github.com/godcem/godcem/engine/plan"
+	"github.com/godcem/godcem/internal/vec"
+)
+
+// A dot is a batch of products with an epilogue. Where there are rows enough, each thread multiplies a block of rows
+// and runs the epilogue on it while it is in the cache; else the product as a whole is vec.Gemm's, which finds other
+// ways to share the work, and the epilogue comes after it.
+//
+// The product goes where the epilogue would only store it, else to the thread's memory.
+type dot[T vec.Float] struct {
+	plan.Dot          // a batch that is one matrix is one here
+	tail     *loop[T] // the epilogue
+	a, b     []T      // the operands' buffers from their offsets on
+	c        []T      // where the product goes; nil: nowhere in the arena
+	whole    bool     // not by row blocks
+	packs    bool     // op(B) is packed once
+	packed   vec.Packed[T]
+	room     int // of a block, in frame.mem
+}
+
+const (
+	blockBytes = 1 << 18 // of the rows of A and C in a block: what a second-level cache holds beside B
+	leastRows  = 32      // of a block
+	manyBlocks = 16      // enough for the threads of most machines
+	worthwhile = 1 << 18 // multiplications that are worth another thread
+	deepTerms  = 2048    // of k, from which on vec.Gemm shares the terms of
+	smallSize  = 1 << 16 // elements of C
+)
+
+func compileDot[T vec.Float](x *executable, d *plan.Dot) (step, error) {
+	s := &dot[T]{Dot: *d}
+	ep := &d.Epilogue
+	if len(ep.Dims) != 2 || ep.Dims[0] != d.Batch*d.M || ep.Dims[1] != d.N || ep.Type != d.Type {
+		return nil, fmt.Errorf("an epilogue of %v over %v for %d products (%d,%d) of %v", ep.Type, ep.Dims, d.Batch, d.M, d.N, d.Type)
+	}
+	var err error
+	if s.a, err = typed[T](x, d.A.Buf, "operand A"); err != nil {
+		return nil, err
+	}
+	if s.b, err = typed[T](x, d.B.Buf, "operand B"); err != nil {
+		return nil, err
+	}
+	if d.A.Offset < 0 || d.A.Offset > len(s.a) || d.B.Offset < 0 || d.B.Offset > len(s.b) {
+		return nil, fmt.Errorf("operands from elements %d and %d of %d and %d on", d.A.Offset, d.B.Offset, len(s.a), len(s.b))
+	}
+	s.a, s.b = s.a[d.A.Offset:], s.b[d.B.Offset:]
+	if s.Batch > 1 && s.B.Batch == 0 && !s.A.Trans && s.A.Batch == s.M*s.A.Ld {
+		s.M *= s.Batch
+		s.Batch = 1
+	}
+	o := options{product: true, acc: -1, stored: -1}
+	s.plan(x, &o)
+	if s.tail, err = compileLoop[T](x, ep, o); err != nil {
+		return nil, err
+	}
+	switch {
+	case s.Batch == 1 && len(s.tail.code[point]) == 0:
+		s.whole = true
+	case !s.whole && s.c == nil:
+		s.room = s.tail.mem
+		s.tail.mem += padded(o.block * s.N)
+		s.tail.need()
+	case s.whole && s.c == nil:
+		x.room = max(x.room, s.rows()*s.N*typeOf[T]().Size())
+	}
+	s.packs = !s.whole && s.Batch == 1 && !s.A.Trans && s.K > 0
+	return s, nil
+}
+
+func (s *dot[T]) rows() int { return s.Batch * s.M }
+
+// plan chooses the way, the blocks and where the product goes.
+func (s *dot[T]) plan(x *executable, o *options) {
+	ep := &s.Epilogue
+	o.unit = s.rows()
+	o.block = max(leastRows, blockBytes/(typeOf[T]().Size()*(s.N+s.K)))
+	o.block = max(leastRows, min(o.block, (s.rows()+manyBlocks-1)/manyBlocks))
+	s.whole = s.Batch == 1 && (s.M < 2*leastRows || s.A.Trans && s.K >= deepTerms && s.M*s.N <= smallSize)
+	switch {
+	case s.M < o.block: // whole matrices
+		o.block = o.block / s.M * s.M
+	case s.Batch > 1:
+		o.unit = s.M
+	}
+	o.block = min(o.block, o.unit)
+	for pass := range 2 {
+		for i := range ep.Stores {
+			st := &ep.Stores[i]
+			plain := int(st.Value) < len(ep.Loads) && st.Value >= 0 && ep.Loads[st.Value].Buf == plan.Acc
+			if pass == 0 && !plain || pass == 1 && !s.whole || !s.takes(x, st) {
+				continue
+			}
+			buf := &x.p.Buffers[st.Buf]
+			s.c = view[T](x.mem, buf.Offset, buf.Count())[st.Offset:]
+			o.acc = st.Buf
+			if plain {
+				o.stored = i
+			}
+			return
+		}
+	}
+}
+
+// takes reports whether the product can be gathered where a store goes: of its type and shape, and apart from all
+// that is read.
+func (s *dot[T]) takes(x *executable, st *plan.Store) bool {
+	ep := &s.Epilogue
+	if st.Buf < 0 || int(st.Buf) >= len(x.p.Buffers) || len(st.Strides) != 2 || st.Combine != plan.Set {
+		return false
+	}
+	buf := &x.p.Buffers[st.Buf]
+	if buf.Type != typeOf[T]() || st.Offset < 0 || st.Offset+s.rows()*s.N > buf.Count() ||
+		s.N > 1 && st.Strides[1] != 1 || s.rows() > 1 && st.Strides[0] != s.N {
+		return false
+	}
+	e := emitter[T]{x: x}
+	if e.overlap(st.Buf, s.A.Buf) || e.overlap(st.Buf, s.B.Buf) {
+		return false
+	}
+	for i := range ep.Loads {
+		if b := ep.Loads[i].Buf; int(b) < len(x.p.Buffers) && e.overlap(st.Buf, b) {
+			return false
+		}
+	}
+	for i := range ep.Body {
+		if in := &ep.Body[i]; in.Op == ir.Normal || in.Op == ir.Uniform {
+			if int(in.Run) < len(x.p.Buffers) && e.overlap(st.Buf, in.Run) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// run multiplies and runs the epilogue.
+func (s *dot[T]) run() error {
+	l := s.tail
+	if s.whole {
+		l.product = s.c
+		if s.c == nil {
+			l.product = view[T](l.x.scratch, 0, s.rows()*s.N)
+		}
+		vec.Gemm(s.A.Trans, s.B.Trans, s.M, s.N, s.K, 1, s.a, s.A.Ld, s.b, s.B.Ld, 0, l.product, s.N)
+		if len(l.code[point]) == 0 {
+			return nil
+		}
+		return l.run()
+	}
+	if s.packs {
+		s.packed.Pack(s.B.Trans, s.K, s.N, s.b, s.B.Ld)
+	}
+	vec.Parallel(l.chunks(), worthwhile/max(1, l.block*s.N*(s.K+l.cost/8))+1, s)
+	l.finish()
+	return nil
+}
+
+// Run implements vec.Job on blocks.
+func (s *dot[T]) Run(lo, hi int) {
+	l := s.tail
+	frames := framesOf[T](l.x)
+	f := frames.get()
+	l.begin(f)
+	for block := lo; block < hi; block++ {
+		r0, r1 := l.rowsOf(block)
+		f.accRow = r0
+		if s.c != nil {
+			f.acc = s.c[r0*s.N:]
+		} else {
+			f.acc = f.mem[s.room:]
+		}
+		s.multiply(f.acc, r0, r1)
+		l.do(f, block)
+	}
+	frames.put(f)
+}
+
+// multiply computes rows r0.. < r1 of the batch into c.
+func (s *dot[T]) multiply(c []T, r0, r1 int) {
+	if s.packs {
+		vec.GemmPacked(r1-r0, 1, s.a[r0*s.A.Ld:], s.A.Ld, &s.packed, 0, c, s.N)
+		return
+	}
+	for r := r0; r < r1; {
+		i, first := r/s.M, r%s.M
+		m := min(s.M-first, r1-r)
+		a := s.a[i*s.A.Batch:]
+		if s.K > 0 {
+			if s.A.Trans {
+				a = a[first:]
+			} else {
+				a = a[first*s.A.Ld:]
+			}
+		}
+		vec.GemmSerial(s.A.Trans, s.B.Trans, m, s.N, s.K, 1, a, s.A.Ld, s.b[i*s.B.Batch:], s.B.Ld, 0, c[(r-r0)*s.N:], s.N)
+		r += m
+	}
+}
