@@ -69,6 +69,15 @@ func (g *Graph) Print(w io.Writer, elements int) (int64, error) {
 	return p.n, p.err
 }
 
+// String returns the elements as the graph's text has them, abbreviated.
+func (t *Tensor) String() string {
+	var s strings.Builder
+	p := printer{w: bufio.NewWriter(&s), elements: shortConst}
+	p.tensor(t)
+	p.w.Flush()
+	return s.String()[1:]
+}
+
 type printer struct {
 	w        *bufio.Writer
 	n        int64

@@ -303,12 +303,19 @@ func feeder(special bool) func(a ir.InputAttr, n *ir.Node) []float64 {
 // same compares the wanted values of two graphs, bit for bit; zeros of either sign are one if signs is false.
 func same(t testing.TB, g, h *ir.Graph, special, signs bool) bool {
 	t.Helper()
+	return within(t, g, h, special, signs, 0)
+}
+
+// within is same with a tolerance, absolute below 1 and relative above, for sums in another order.
+func within(t testing.TB, g, h *ir.Graph, special, signs bool, tol float64) bool {
+	t.Helper()
 	a, b := eval(t, g, feeder(special)), eval(t, h, feeder(special))
 	equal := true
 	compare := func(what string, x, y ir.ID) {
 		for i := range a[x] {
 			v, w := a[x][i], b[y][i]
-			ok := v == w && (!signs || math.Signbit(v) == math.Signbit(w)) || v != v && w != w
+			ok := v == w && (!signs || math.Signbit(v) == math.Signbit(w)) || v != v && w != w ||
+				tol > 0 && math.Abs(v-w) <= tol*max(1, math.Abs(v))
 			if !ok && equal {
 				t.Errorf("%s, %s, element %d: was %v, is %v in %s", what, g.Label(x), i, v, w, h.Label(y))
 				equal = false

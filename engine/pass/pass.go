@@ -1,9 +1,10 @@
 // Package pass improves graphs: it rewrites an ir.Graph into one that computes the same values with less work.
 //
 // The passes stand in a literal table, in the order in which they run; the table is repeated until a whole round of it
-// changes nothing. What a pass may change in a value is said in doc/engine.md and, per pass, in the table: the
-// arithmetic of an element keeps its bits in every case, NaN, infinities and signed zeros included, but for the sign of
-// a zero in sums of pads; sums that become one sum may round differently.
+// changes nothing. Elementwise values keep their bits, NaN, infinities and zeros of both signs included (the sign and
+// the payload of a NaN are nobody's), with these exceptions: constants folded through functions like exp are rounded as
+// Go's package math does; powers of 2, 3 and -1 become products and quotients; -0 may survive where it met the zeros
+// of a pad or a sum of one element. Sums that become one sum may round differently.
 package pass
 
 import (
