@@ -32,7 +32,11 @@ func pack(blocks []block, steps int) int {
 		return best == bound
 	}
 	if !try(fit(blocks, true)) {
-		for _, key := range packOrders {
+		orders := packOrders[:]
+		if len(blocks) > 4*packAll {
+			orders = orders[:1]
+		}
+		for _, key := range orders {
 			if try(greedy(blocks, key)) {
 				break
 			}

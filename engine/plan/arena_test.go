@@ -189,3 +189,4 @@ func benchmarkPlace(b *testing.B, n int) {
 
 func BenchmarkPlace1k(b *testing.B)  { benchmarkPlace(b, 650) }
 func BenchmarkPlace10k(b *testing.B) { benchmarkPlace(b, 6500) }
+func BenchmarkPlace30k(b *testing.B) { benchmarkPlace(b, 20000) }
