@@ -7,6 +7,7 @@ import (
 	"unsafe"
 
 	"github.com/godcem/godcem/engine/backend"
+	"github.com/godcem/godcem/engine/backend/null"
 	"github.com/godcem/godcem/engine/frontend"
 	"github.com/godcem/godcem/engine/ir"
 	"github.com/godcem/godcem/engine/pass"
@@ -21,6 +22,7 @@ type compiled struct {
 	reports []pass.Report
 	stages  []Stage
 	exec    backend.Executable
+	blind   bool // the device only counts: it takes no values and has none
 
 	fed      []*G.Node // inputs that must have a value, whether or not the program reads it
 	inputs   []input
@@ -240,6 +242,7 @@ func (vm *VM) compile(stale *frontend.Module) (c *compiled, err error) {
 		}
 	}()
 	c = &compiled{module: p.module, program: prog, reports: reports, exec: exec, lastCompute: -1}
+	_, c.blind = exec.(*null.Executable)
 	for i := range prog.Steps {
 		if u := prog.Steps[i].Update; u != nil {
 			c.update = u
@@ -274,9 +277,10 @@ func (c *compiled) slot(buf plan.BufID, n *G.Node) slot {
 	s := slot{buf: buf}
 	b := &c.program.Buffers[buf]
 	s.typ, s.shape, s.count = b.Type, n.Shape(), b.Count()
-	if m := c.exec.Memory(buf); m != nil {
+	switch m := c.exec.Memory(buf); {
+	case m != nil:
 		s.memory = bytesOf(m)
-	} else {
+	case !c.blind:
 		s.stage()
 	}
 	return s

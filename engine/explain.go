@@ -126,6 +126,9 @@ func (e *Explanation) steps(vm *VM) {
 			c := vm.tracer.steps[i]
 			sum.Measured = &c
 		}
+		if s.Custom != nil {
+			sum.Kinds = s.Custom.Kernel.String()
+		}
 		if s.Custom != nil && ir.IsHost(s.Custom.Kernel) {
 			sum.Host = true
 			f := Fallback{Op: s.Custom.Kernel.String(), Step: s.Name, Bytes: s.Bytes, Measured: sum.Measured}

@@ -40,7 +40,7 @@ func (vm *VM) startUpdate() error {
 		return err
 	}
 	for i := range vm.params {
-		if p := &vm.params[i]; p.node.Value() != nil {
+		if p := &vm.params[i]; p.node.Value() != nil && !vm.blind {
 			if err := vm.writeParam(p); err != nil {
 				return err
 			}
@@ -135,6 +135,9 @@ func (vm *VM) Sync() error {
 func (vm *VM) sync() error {
 	if err := vm.exec.Sync(); err != nil {
 		return fmt.Errorf("engine: %w", err)
+	}
+	if vm.blind {
+		return nil
 	}
 	for i := range vm.params {
 		if err := vm.syncParam(&vm.params[i]); err != nil {

@@ -60,7 +60,7 @@ func (c *compiled) bindOutputs(p *pipeline) {
 		n := p.module.Nodes[src]
 		o := output{slot: c.slot(buf, n), node: n, src: src, bind: p.binds[i]}
 		// What the caller does to a value must not change what the next run finds.
-		if o.host == nil && c.program.Buffers[buf].Role != plan.Output {
+		if o.host == nil && c.program.Buffers[buf].Role != plan.Output && !c.blind {
 			o.stage()
 		}
 		if o.host == nil && isGradient(n) {
@@ -68,7 +68,7 @@ func (c *compiled) bindOutputs(p *pipeline) {
 		}
 		c.outputs = append(c.outputs, o)
 	}
-	if len(gradients) == 0 {
+	if len(gradients) == 0 || c.blind {
 		return
 	}
 	for i := range c.outputs {

@@ -128,7 +128,7 @@ func (vm *VM) setWatch() {
 		if vm.tracer != nil {
 			vm.tracer.step(step)
 		}
-		if vm.config.numerics && step == vm.lastCompute {
+		if vm.config.numerics && step == vm.lastCompute && !vm.blind {
 			return vm.checkNumerics()
 		}
 		return nil
@@ -138,6 +138,8 @@ func (vm *VM) setWatch() {
 // RunAll runs the whole graph once: it copies the inputs' values to the device, runs, and sets the values of the nodes
 // that have one. In the steady state it allocates nothing (but with Trace, CheckNumerics or ops that only the host can
 // run).
+//
+// On the null device, which only counts, nothing is copied and nothing is checked, and nodes get no values.
 //
 // It returns an error if an input has no value, or one of another shape or element type than its node's; if a Kernel
 // fails; and with CheckNumerics for NaN and Inf. The VM is usable afterwards.
@@ -152,11 +154,13 @@ func (vm *VM) RunAll() (err error) {
 			return err
 		}
 	}
-	if err := vm.feed(); err != nil {
-		return err
-	}
-	if err := vm.takeLoss(); err != nil {
-		return err
+	if !vm.blind {
+		if err := vm.feed(); err != nil {
+			return err
+		}
+		if err := vm.takeLoss(); err != nil {
+			return err
+		}
 	}
 	if vm.tracer != nil {
 		vm.tracer.begin()
@@ -177,6 +181,9 @@ func (vm *VM) RunAll() (err error) {
 	}
 	if vm.tracer != nil {
 		vm.tracer.end()
+	}
+	if vm.blind {
+		return nil
 	}
 	return vm.collect()
 }
@@ -231,9 +238,12 @@ func guard(method string, err *error) {
 
 // recompile builds the program anew from the graph as it is and moves the parameters and moments over.
 func (vm *VM) recompile() error {
-	state, err := vm.snapshot()
-	if err != nil {
-		return err
+	var state *State
+	if vm.update != nil && !vm.blind {
+		var err error
+		if state, err = vm.snapshot(); err != nil {
+			return err
+		}
 	}
 	c, err := vm.compile(vm.module)
 	if err != nil {
@@ -241,10 +251,12 @@ func (vm *VM) recompile() error {
 	}
 	old := vm.compiled
 	vm.compiled = c
-	if err := vm.restoreUpdate(state); err != nil {
-		vm.compiled = old
-		c.exec.Close()
-		return err
+	if state != nil {
+		if err := vm.restoreUpdate(state); err != nil {
+			vm.compiled = old
+			c.exec.Close()
+			return err
+		}
 	}
 	for i := range c.params {
 		c.params[i].seen, c.params[i].loaded = old.params[i].seen, old.params[i].loaded

@@ -32,8 +32,13 @@ func sameNodes(t *testing.T, what string, got, want *G.ExprGraph) {
 // Every node, interior and gradient ones too, has the value that it has on the TapeMachine (made to copy values, which
 // its ops otherwise overwrite), over several runs with inputs that change.
 func TestValuesAreThoseOfTheTapeMachine(t *testing.T) {
+	t.Run("here", func(t *testing.T) { sameAsTape(t) })
+	t.Run("far", func(t *testing.T) { sameAsTape(t, engine.On(far())) })
+}
+
+func sameAsTape(t *testing.T, opts ...engine.Option) {
 	ours, theirs := mlp(t, true), mlp(t, true)
-	vm := newVM(t, ours.g)
+	vm := newVM(t, ours.g, opts...)
 	tape := G.NewTapeMachine(theirs.g, G.TraceExec())
 	defer tape.Close()
 	for step := range 3 {

@@ -1,0 +1,498 @@
+package engine_test
+
+import (
+	"bytes"
+	"encoding/gob"
+	"encoding/json"
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/godcem/godcem/dcem"
+	"github.com/godcem/godcem/engine"
+	"github.com/godcem/godcem/kernels"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+var optimizers = []kernels.Optimizer{
+	{Rate: 0.05},
+	{Rate: 0.05, ClipNorm: 0.1, WeightDecay: 0.01},
+	{Method: kernels.RMSProp, Rate: 0.01, Momentum: 0.5},
+	{Method: kernels.Momentum, Rate: 0.05, Momentum: 0.9, ClipNorm: 1},
+	{Method: kernels.Momentum, Rate: 0.05},
+}
+
+// An update in the VM moves the parameters as the kernels' rule does on the TapeMachine's gradients.
+func TestWithUpdate(t *testing.T) {
+	for _, opt := range optimizers {
+		t.Run(fmt.Sprintf("%+v", opt), func(t *testing.T) {
+			ours, theirs := mlp(t, false), mlp(t, true)
+			vm := newVM(t, ours.g, engine.WithUpdate(opt, ours.loss, ours.w...))
+			tape := G.NewTapeMachine(theirs.g)
+			defer tape.Close()
+			var state kernels.OptimizerState[float64]
+			var params [][]float64
+			for _, w := range theirs.w {
+				params = append(params, w.Value().Data().([]float64))
+			}
+			start := floats(t, ours.w[0].Value())
+			var losses []float64
+			for step := range 10 {
+				run(t, tape)
+				loss := floats(t, theirs.loss.Value())[0]
+				var grads [][]float64
+				for _, w := range theirs.w {
+					d, err := w.Grad()
+					if err != nil {
+						t.Fatal(err)
+					}
+					grads = append(grads, d.Data().([]float64))
+				}
+				want := kernels.OptimizerStep(opt, &state, params, grads)
+				tape.Reset()
+				run(t, vm)
+				got, err := vm.Info()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got.Clipped != want.Clipped || got.Skipped != want.Skipped || !(math.Abs(got.GradNorm-want.GradNorm) <= tol*want.GradNorm) {
+					t.Errorf("step %d: %+v, want %+v", step, got, want)
+				}
+				ourLoss, err := vm.Loss()
+				if err != nil || !(math.Abs(ourLoss-loss) <= tol*loss) {
+					t.Errorf("step %d: loss %v, %v, want %v", step, ourLoss, err, loss)
+				}
+				same(t, "the loss's node", ours.loss.Value(), G.NewF64(ourLoss), 0)
+				losses = append(losses, ourLoss)
+			}
+			if got := floats(t, ours.w[0].Value()); got[0] != start[0] {
+				t.Error("the host's values moved before Sync")
+			}
+			if err := vm.Sync(); err != nil {
+				t.Fatal(err)
+			}
+			for i, w := range ours.w {
+				// Ten steps of an adaptive rule: a rounding of a gradient near 0 moves by more than itself.
+				same(t, w.Name(), w.Value(), theirs.w[i].Value(), 1e-10)
+			}
+			if got := floats(t, ours.w[0].Value()); got[0] == start[0] {
+				t.Error("the weights did not move")
+			}
+			late, err := vm.Losses()
+			if err != nil || !slices.Equal(late, losses) {
+				t.Errorf("Losses: %v, %v, want %v", late, err, losses)
+			}
+			if late, err = vm.Losses(); err != nil || len(late) != 0 {
+				t.Errorf("Losses again: %v, %v, want none", late, err)
+			}
+		})
+	}
+}
+
+// Nodes that were not asked for have no value, and the gradients that the VM added are not roots that need one.
+func TestUpdateKeepsNoGradients(t *testing.T) {
+	m := mlp(t, false)
+	before := len(m.g.AllNodes())
+	vm := newVM(t, m.g, engine.WithUpdate(kernels.Optimizer{}, m.loss, m.w...))
+	run(t, vm)
+	added := m.g.AllNodes()[before:]
+	if len(added) < 10 {
+		t.Fatalf("NewVM added %d nodes", len(added))
+	}
+	for _, n := range added {
+		if n.Op() != nil && n.Value() != nil && !isConstant(n) {
+			t.Errorf("%v has a value", n)
+		}
+	}
+	if m.hidden.Value() != nil || m.loss.Value() == nil {
+		t.Errorf("hidden is %v, want none; the loss is %v", m.hidden.Value(), m.loss.Value())
+	}
+}
+
+func isConstant(n *G.Node) bool {
+	return strings.HasPrefix(fmt.Sprintf("%T", n.Op()), "gorgonia.constant")
+}
+
+func TestLossesKeepTheLast(t *testing.T) {
+	m := linear(t)
+	vm := newVM(t, m.g, engine.WithUpdate(kernels.Optimizer{Rate: 1e-4}, m.loss, m.w...))
+	var want []float64
+	for range 4100 {
+		run(t, vm)
+		loss, err := vm.Loss()
+		if err != nil {
+			t.Fatal(err)
+		}
+		want = append(want, loss)
+	}
+	got, err := vm.Losses()
+	if err != nil || !slices.Equal(got, want[4:]) {
+		t.Errorf("%d losses, %v, want the last 4096", len(got), err)
+	}
+}
+
+func TestSkippedUpdate(t *testing.T) {
+	m := mlp(t, false)
+	vm := newVM(t, m.g, engine.WithUpdate(kernels.Optimizer{}, m.loss, m.w...))
+	run(t, vm)
+	before, err := vm.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := m.x.Value().Data().([]float64)
+	good := x[0]
+	x[0] = math.NaN()
+	run(t, vm)
+	if info, err := vm.Info(); err != nil || !info.Skipped {
+		t.Errorf("Info %+v, %v, want a skipped update", info, err)
+	}
+	if loss, err := vm.Loss(); err != nil || loss == loss {
+		t.Errorf("Loss %v, %v, want NaN", loss, err)
+	}
+	after, err := vm.State()
+	if err != nil || !reflect.DeepEqual(before, after) {
+		t.Errorf("a skipped update changed the state (%v)", err)
+	}
+	x[0] = good
+	run(t, vm)
+	if info, err := vm.Info(); err != nil || info.Skipped {
+		t.Errorf("Info %+v, %v, want an update", info, err)
+	}
+}
+
+func TestParametersFromTheHost(t *testing.T) {
+	m := mlp(t, false)
+	vm := newVM(t, m.g, engine.WithUpdate(kernels.Optimizer{Rate: 0.1}, m.loss, m.w...))
+	w := m.w[0]
+	device := func() []float64 {
+		t.Helper()
+		s, err := vm.State()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s.Params[0].F64
+	}
+	run(t, vm)
+	// In place: not seen, until Load.
+	host := w.Value().Data().([]float64)
+	moved := device()
+	host[0] = 40
+	run(t, vm)
+	if got := device()[0]; math.Abs(got-moved[0]) > 0.2 {
+		t.Errorf("a change in place was seen without Load: %v", got)
+	}
+	host[0] = 40
+	if err := vm.Load(w); err != nil {
+		t.Fatal(err)
+	}
+	if got := device()[0]; got != 40 {
+		t.Errorf("after Load the device has %v, want 40", got)
+	}
+	// A new value object: written by the next run, not undone by Sync before it.
+	if err := G.Let(w, normals(77, 3, 5)); err != nil {
+		t.Fatal(err)
+	}
+	want := floats(t, w.Value())
+	if err := vm.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	if got := floats(t, w.Value()); got[0] != want[0] {
+		t.Errorf("Sync overwrote a value on its way to the device: %v, want %v", got[0], want[0])
+	}
+	run(t, vm)
+	if got := device()[0]; !(math.Abs(got-want[0]) <= 0.2) || got == want[0] {
+		t.Errorf("after Let of %v and an update of rate 0.1 the device has %v", want[0], got)
+	}
+	if err := vm.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	if got := floats(t, w.Value())[0]; got != device()[0] {
+		t.Errorf("Sync gives %v, the device has %v", got, device()[0])
+	}
+	// Value reads one.
+	run(t, vm)
+	v, err := vm.Value(w)
+	if err != nil || floats(t, v)[0] != device()[0] {
+		t.Errorf("Value gives %v, %v, the device has %v", v, err, device()[0])
+	}
+	hasParts(t, "Load of data", vm.Load(m.x), `"x"`, "not a parameter")
+	hasParts(t, "Load of nil", vm.Load(nil), "nil")
+	// A missing value is an error of the run, and is none once there is one.
+	m2 := mlp(t, false)
+	empty := G.NewMatrix(m2.g, tensor.Float64, G.WithShape(8, 2), G.WithName("empty"))
+	loss := G.Must(G.Sum(G.Must(G.HadamardProd(m2.out, empty))))
+	vm2 := newVM(t, m2.g, engine.WithUpdate(kernels.Optimizer{}, loss, empty))
+	hasParts(t, "a parameter without value", vm2.RunAll(), `"empty"`)
+	if err := G.Let(empty, normals(5, 8, 2)); err != nil {
+		t.Fatal(err)
+	}
+	run(t, vm2)
+}
+
+// On Close the host has the parameters, also where they lie in a view.
+func TestCloseWritesParameters(t *testing.T) {
+	m := mlp(t, false)
+	view := normals(3, 5, 3)
+	if err := view.T(); err != nil {
+		t.Fatal(err)
+	}
+	if err := G.Let(m.w[0], view); err != nil {
+		t.Fatal(err)
+	}
+	vm, err := engine.NewVM(m.g, engine.WithUpdate(kernels.Optimizer{Rate: 0.1}, m.loss, m.w...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, vm)
+	s, err := vm.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := vm.Close(); err != nil {
+		t.Fatal(err)
+	}
+	for i, w := range m.w {
+		same(t, w.Name(), w.Value(), dense(s.Params[i].F64, s.Params[i].Shape...), 0)
+	}
+}
+
+func TestRate(t *testing.T) {
+	m := mlp(t, false)
+	vm := newVM(t, m.g, engine.WithUpdate(kernels.Optimizer{Method: kernels.Momentum}, m.loss, m.w...))
+	if vm.Rate() != 1e-3 {
+		t.Errorf("Rate %v, want the default 1e-3", vm.Rate())
+	}
+	move := func() float64 {
+		t.Helper()
+		if err := vm.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		before := floats(t, m.w[0].Value())[0]
+		run(t, vm)
+		if err := vm.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		return floats(t, m.w[0].Value())[0] - before
+	}
+	small := move()
+	if err := vm.SetRate(0.5); err != nil {
+		t.Fatal(err)
+	}
+	if large := move(); !(large/small > 400 && large/small < 600) {
+		t.Errorf("500 times the rate moves %v times as far", large/small)
+	}
+	for _, r := range []float64{0, -1, math.NaN(), math.Inf(1)} {
+		hasParts(t, "SetRate", vm.SetRate(r), fmt.Sprint(r), "finite number above 0")
+	}
+	plain := newVM(t, mlp(t, false).g)
+	hasParts(t, "SetRate without an update", plain.SetRate(1), "no update", "WithUpdate")
+	_, err := plain.Loss()
+	hasParts(t, "Loss without an update", err, "no update")
+	_, err = newVM(t, m.g, engine.WithUpdate(kernels.Optimizer{}, m.loss, m.w...)).Loss()
+	hasParts(t, "Loss before a run", err, "before the first RunAll")
+}
+
+// noisy is the model with noise on its input.
+func noisy(t testing.TB) (*model, *G.Node) {
+	t.Helper()
+	m := mlp(t, false)
+	number := dcem.RunNode(m.g, "run")
+	eps, err := dcem.Normal(number, tensor.Float64, 5, 1, 8, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.hidden = eps
+	m.loss = G.Must(G.Mean(G.Must(G.Square(G.Must(G.Sub(m.out, eps))))))
+	return m, number
+}
+
+// A state taken in the middle and restored in another VM continues with the same bits, through JSON and gob.
+func TestStateRoundTrip(t *testing.T) {
+	for _, opt := range optimizers {
+		m, number := noisy(t)
+		if err := G.Let(number, int64(100)); err != nil {
+			t.Fatal(err)
+		}
+		vm := newVM(t, m.g, engine.WithUpdate(opt, m.loss, m.w...))
+		for range 3 {
+			run(t, vm)
+		}
+		if err := vm.SetRate(0.02); err != nil {
+			t.Fatal(err)
+		}
+		middle, err := vm.State()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if middle.Steps != 3 || middle.Rate != 0.02 || len(middle.Runs) != 1 || middle.Runs[0] != (engine.RunState{Name: "run", Next: 103}) {
+			t.Fatalf("the state has step %d, rate %v, runs %v", middle.Steps, middle.Rate, middle.Runs)
+		}
+		for range 4 {
+			run(t, vm)
+		}
+		want, err := vm.State()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name, copied := range map[string]*engine.State{"json": viaJSON(t, middle), "gob": viaGob(t, middle)} {
+			again, _ := noisy(t)
+			for _, w := range again.w { // not the parameters that the state has
+				w.Value().(*tensor.Dense).Zero()
+			}
+			other := newVM(t, again.g, engine.WithUpdate(opt, again.loss, again.w...))
+			if err := other.Restore(copied); err != nil {
+				t.Fatal(err)
+			}
+			if other.Run() != 103 || other.Rate() != 0.02 {
+				t.Errorf("%s: run %d, rate %v after Restore", name, other.Run(), other.Rate())
+			}
+			for range 4 {
+				run(t, other)
+			}
+			got, err := other.State()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("%s, %+v: another state after 4 more steps: %+v, want %+v", name, opt, got, want)
+			}
+		}
+	}
+}
+
+func viaJSON(t *testing.T, s *engine.State) *engine.State {
+	t.Helper()
+	b, err := json.Marshal(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var c engine.State
+	if err := json.Unmarshal(b, &c); err != nil {
+		t.Fatal(err)
+	}
+	return &c
+}
+
+func viaGob(t *testing.T, s *engine.State) *engine.State {
+	t.Helper()
+	var b bytes.Buffer
+	var c engine.State
+	if err := gob.NewEncoder(&b).Encode(s); err != nil {
+		t.Fatal(err)
+	}
+	if err := gob.NewDecoder(&b).Decode(&c); err != nil {
+		t.Fatal(err)
+	}
+	return &c
+}
+
+// A state that does not fit is refused whole.
+func TestRestoreErrors(t *testing.T) {
+	m, _ := noisy(t)
+	vm := newVM(t, m.g, engine.WithUpdate(kernels.Optimizer{}, m.loss, m.w...))
+	run(t, vm)
+	before, err := vm.State()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		spoil func(s *engine.State)
+		want  []string
+	}{
+		"version":         {func(s *engine.State) { s.Version = 9 }, []string{"version 9", "want 1"}},
+		"steps":           {func(s *engine.State) { s.Steps = -1 }, []string{"-1 steps"}},
+		"rate":            {func(s *engine.State) { s.Rate = math.NaN() }, []string{"rate", "NaN"}},
+		"a run too few":   {func(s *engine.State) { s.Runs = nil }, []string{"0 run numbers", "want 1"}},
+		"another run":     {func(s *engine.State) { s.Runs[0].Name = "walk" }, []string{`"walk"`, `"run"`}},
+		"a param too few": {func(s *engine.State) { s.Params = s.Params[1:] }, []string{"Params has 3 arrays, want 4"}},
+		"another param":   {func(s *engine.State) { s.Params[1].Name = "z" }, []string{"Params[1]", `"z"`, `"b1"`}},
+		"another shape":   {func(s *engine.State) { s.M[2].Shape = []int{2, 5} }, []string{"M", `"w2"`, "[2 5]", "[5 2]"}},
+		"too short":       {func(s *engine.State) { s.V[3].F64 = s.V[3].F64[1:] }, []string{"V", `"b2"`, "1 float64", "want 2"}},
+		"another type":    {func(s *engine.State) { s.V[3].F32 = make([]float32, 2) }, []string{"V", `"b2"`, "float32"}},
+		"other moments":   {func(s *engine.State) { s.Velocity = s.M }, []string{"Velocity has 4 arrays, want 0"}},
+	} {
+		s := viaJSON(t, before)
+		for i := range s.Params { // what must not arrive
+			s.Params[i].F64[0] = 1e6
+		}
+		c.spoil(s)
+		hasParts(t, name, vm.Restore(s), append(c.want, "Restore")...)
+		after, err := vm.State()
+		if err != nil || !reflect.DeepEqual(before, after) {
+			t.Errorf("%s: the state changed (%v)", name, err)
+		}
+	}
+	hasParts(t, "nil", vm.Restore(nil), "nil")
+	hasParts(t, "no update", newVM(t, mlp(t, false).g).Restore(viaJSON(t, &engine.State{Version: 1, Params: before.Params})), "4 parameters", "no update")
+}
+
+// The draws are those of the dcem ops on the TapeMachine for the same run number, bit for bit; the number advances by
+// itself, and a number bound anew starts anew.
+func TestRunNumber(t *testing.T) {
+	m, number := noisy(t)
+	vm := newVM(t, m.g)
+	theirs, theirNumber := noisy(t)
+	tape := G.NewTapeMachine(theirs.g)
+	defer tape.Close()
+	expect := func(want int64) {
+		t.Helper()
+		if vm.Run() != want {
+			t.Errorf("Run %d, want %d", vm.Run(), want)
+		}
+		run(t, vm)
+		if err := G.Let(theirNumber, want); err != nil {
+			t.Fatal(err)
+		}
+		run(t, tape)
+		tape.Reset()
+		same(t, fmt.Sprintf("noise of run %d", want), m.hidden.Value(), theirs.hidden.Value(), 0)
+	}
+	let := func(v int64) {
+		t.Helper()
+		if err := G.Let(number, v); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect(0)
+	expect(1)
+	expect(2)
+	let(0) // the same number, bound anew
+	expect(0)
+	expect(1)
+	let(-5)
+	expect(-5)
+	*number.Value().(*G.I64) = 7 // changed in place
+	expect(7)
+	expect(8)
+	if err := vm.SetRun(1 << 40); err != nil {
+		t.Fatal(err)
+	}
+	expect(1 << 40)
+	expect(1<<40 + 1)
+	m.x.Value().(*tensor.Dense).Reshape(3, 8)
+	if vm.RunAll() == nil {
+		t.Error("a reshaped input gave no error")
+	}
+	m.x.Value().(*tensor.Dense).Reshape(8, 3)
+	expect(1<<40 + 2) // a run that failed does not count
+	if got := number.Value().Data().(int64); got != 7 {
+		t.Errorf("the node's value is %d, want the 7 that was bound", got)
+	}
+}
+
+func TestSeed(t *testing.T) {
+	draw := func(opts ...engine.Option) []float64 {
+		m, _ := noisy(t)
+		vm := newVM(t, m.g, opts...)
+		run(t, vm)
+		return floats(t, m.hidden.Value())
+	}
+	plain, one, again, two := draw(), draw(engine.Seed(1)), draw(engine.Seed(1)), draw(engine.Seed(2))
+	if !slices.Equal(one, again) || slices.Equal(one, two) || slices.Equal(one, plain) {
+		t.Error("seeds 1, 1, 2 and none, want equal noise for equal seeds alone")
+	}
+}
