@@ -11,7 +11,8 @@ func (t *table) networks() {
 	for _, p := range []struct {
 		name                  string
 		pad, stride, dilation []int
-	}{{"", sh(0, 0), sh(1, 1), sh(1, 1)}, {"padded", sh(1, 1), sh(1, 1), sh(1, 1)}, {"strided", sh(1, 0), sh(2, 2), sh(1, 1)}, {"dilated", sh(2, 2), sh(1, 1), sh(2, 2)}} {
+	}{{"", sh(0, 0), sh(1, 1), sh(1, 1)}, {"padded", sh(1, 1), sh(1, 1), sh(1, 1)},
+		{"strided", sh(1, 0), sh(2, 2), sh(1, 1)}, {"dilated", sh(2, 2), sh(1, 1), sh(2, 2)}} {
 		t.add(opCase{fn: "Im2Col", name: p.name, inputs: in(-2, 2, sh(2, 2, 5, 5)),
 			build: func(_ tensor.Dtype, x G.Nodes) (*G.Node, error) {
 				return G.Im2Col(x[0], tensor.Shape{3, 2}, p.pad, p.stride, p.dilation)
@@ -40,7 +41,8 @@ func (t *table) networks() {
 		build: func(_ tensor.Dtype, x G.Nodes) (*G.Node, error) { return G.MaxPool1D(x[0], 2, 0, 2) }})
 	t.add(opCase{fn: "AveragePool1D", note: "Gorgonia's is MaxPool1D", inputs: in(-2, 2, sh(2, 2, 1, 6)),
 		build: func(_ tensor.Dtype, x G.Nodes) (*G.Node, error) { return G.AveragePool1D(x[0], 2, 0, 2) }})
-	t.add(opCase{fn: "GlobalAveragePool2D", inputs: in(-2, 2, sh(2, 3, 4, 4)), build: build1(G.GlobalAveragePool2D), flat: true})
+	t.add(opCase{fn: "GlobalAveragePool2D", inputs: in(-2, 2, sh(2, 3, 4, 4)), build: build1(G.GlobalAveragePool2D),
+		flat: true})
 	for scale := 1; scale <= 3; scale++ {
 		t.add(opCase{fn: "Upsample2D", name: fmt.Sprint("scale ", scale), inputs: in(-2, 2, sh(2, 2, 3, 3)),
 			build: func(_ tensor.Dtype, x G.Nodes) (*G.Node, error) { return G.Upsample2D(x[0], scale) }})
@@ -101,8 +103,12 @@ func (t *table) leaves() {
 		{"NodeFromAny", sh(2, 2), func(g *G.ExprGraph, dt tensor.Dtype) *G.Node {
 			return G.NodeFromAny(g, ramp(dt, 2, 2), G.WithName("n"))
 		}},
-		{"NewConstant", sh(2, 2), func(g *G.ExprGraph, dt tensor.Dtype) *G.Node { return g.AddNode(G.NewConstant(ramp(dt, 2, 2))) }},
-		{"OneHotVector", sh(4), func(g *G.ExprGraph, dt tensor.Dtype) *G.Node { return g.AddNode(G.OneHotVector(2, 4, dt)) }},
+		{"NewConstant", sh(2, 2),
+			func(g *G.ExprGraph, dt tensor.Dtype) *G.Node { return g.AddNode(G.NewConstant(ramp(dt, 2, 2))) }},
+		{"OneHotVector", sh(4), func(g *G.ExprGraph, dt tensor.Dtype) *G.Node {
+			return g.AddNode(G.OneHotVector(2, 4,
+				dt))
+		}},
 	} {
 		t.add(opCase{fn: p.fn, inputs: in(-2, 2, p.shape),
 			build: func(dt tensor.Dtype, x G.Nodes) (*G.Node, error) {

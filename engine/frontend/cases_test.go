@@ -104,9 +104,12 @@ func (t *table) elementwise() {
 		lo, hi float64
 		flat   bool
 	}{
-		{"Abs", G.Abs, -2, 2, false}, {"Sign", G.Sign, -2, 2, true}, {"Ceil", G.Ceil, -2, 2, true}, {"Floor", G.Floor, -2, 2, true},
-		{"Sin", G.Sin, -2, 2, false}, {"Cos", G.Cos, -2, 2, false}, {"Exp", G.Exp, -2, 2, false}, {"Log", G.Log, .5, 2, false},
-		{"Log2", G.Log2, .5, 2, false}, {"Neg", G.Neg, -2, 2, false}, {"Square", G.Square, -2, 2, false}, {"Sqrt", G.Sqrt, .5, 2, false},
+		{"Abs", G.Abs, -2, 2, false}, {"Sign", G.Sign, -2, 2, true}, {"Ceil", G.Ceil, -2, 2, true},
+		{"Floor", G.Floor, -2, 2, true},
+		{"Sin", G.Sin, -2, 2, false}, {"Cos", G.Cos, -2, 2, false}, {"Exp", G.Exp, -2, 2, false},
+		{"Log", G.Log, .5, 2, false},
+		{"Log2", G.Log2, .5, 2, false}, {"Neg", G.Neg, -2, 2, false}, {"Square", G.Square, -2, 2, false},
+		{"Sqrt", G.Sqrt, .5, 2, false},
 		{"Inverse", G.Inverse, .5, 2, false}, {"InverseSqrt", G.InverseSqrt, .5, 2, false}, {"Cube", G.Cube, -2, 2, false},
 		{"Tanh", G.Tanh, -2, 2, false}, {"Sigmoid", G.Sigmoid, -2, 2, false}, {"Log1p", G.Log1p, -.5, 2, false},
 		{"Expm1", G.Expm1, -2, 2, false}, {"Softplus", G.Softplus, -2, 2, false},
@@ -114,7 +117,8 @@ func (t *table) elementwise() {
 		{"LeakyRelu", func(x *G.Node) (*G.Node, error) { return G.LeakyRelu(x, .1) }, -2, 2, false},
 	} {
 		for _, s := range [][]int{sh(3, 4), sh(), sh(1), sh(2, 1, 3), sh(5, 1)} {
-			t.add(opCase{fn: u.name, name: fmt.Sprint(tensor.Shape(s)), inputs: in(u.lo, u.hi, s), build: build1(u.f), flat: u.flat})
+			t.add(opCase{fn: u.name, name: fmt.Sprint(tensor.Shape(s)), inputs: in(u.lo, u.hi, s), build: build1(u.f),
+				flat: u.flat})
 		}
 	}
 	pairs := [][2][]int{
@@ -126,7 +130,8 @@ func (t *table) elementwise() {
 		f      binaryFunc
 		lo, hi float64
 	}{
-		{"Add", G.Add, -2, 2}, {"Sub", G.Sub, -2, 2}, {"HadamardProd", G.HadamardProd, -2, 2}, {"HadamardDiv", G.HadamardDiv, .5, 2},
+		{"Add", G.Add, -2, 2}, {"Sub", G.Sub, -2, 2}, {"HadamardProd", G.HadamardProd, -2, 2},
+		{"HadamardDiv", G.HadamardDiv, .5, 2},
 		{"Pow", G.Pow, .5, 2}, {"Div", G.Div, .5, 2},
 	} {
 		for _, p := range pairs {
@@ -156,8 +161,9 @@ func (t *table) elementwise() {
 			t.add(opCase{fn: u.name, name: fmt.Sprint(tensor.Shape(s)), inputs: in(-2, 2, s, s), build: build2(u.f)})
 		}
 	}
-	t.add(opCase{fn: "BinaryXent", inputs: in(.1, .9, sh(3, 4), sh(3, 4)), build: build2(G.BinaryXent), faults: map[string]string{
-		byGradients: "log(1-x) is rewritten, which removes 1-x from the graph"}})
+	t.add(opCase{fn: "BinaryXent", inputs: in(.1, .9, sh(3, 4), sh(3, 4)), build: build2(G.BinaryXent),
+		faults: map[string]string{
+			byGradients: "log(1-x) is rewritten, which removes 1-x from the graph"}})
 	for n := 1; n <= 4; n++ {
 		ins := in(-2, 2, [][]int{sh(3, 4), sh(3, 4), sh(3, 4), sh(3, 4)}[:n]...)
 		t.add(opCase{fn: "ReduceAdd", name: fmt.Sprint(n), inputs: ins,
@@ -167,7 +173,8 @@ func (t *table) elementwise() {
 			build: func(_ tensor.Dtype, x G.Nodes) (*G.Node, error) { return G.ReduceMul(x) }})
 	}
 	for _, s := range [][]int{sh(3, 4), sh(5)} {
-		t.add(opCase{fn: "ConvType", name: fmt.Sprint("to int and back ", tensor.Shape(s)), inputs: in(-9, 9, s), flat: true,
+		t.add(opCase{fn: "ConvType", name: fmt.Sprint("to int and back ", tensor.Shape(s)), inputs: in(-9, 9, s),
+			flat: true,
 			build: func(dt tensor.Dtype, x G.Nodes) (*G.Node, error) {
 				i, err := G.ConvType(x[0], dt, tensor.Int)
 				if err != nil {
@@ -198,8 +205,10 @@ func (t *table) broadcasts() {
 		f    func(a, b *G.Node, same bool, l, r []byte) (*G.Node, error)
 		op   ir.Op
 	}{
-		{"BroadcastLt", G.BroadcastLt, ir.Lt}, {"BroadcastGt", G.BroadcastGt, ir.Gt}, {"BroadcastLte", G.BroadcastLte, ir.Le},
-		{"BroadcastGte", G.BroadcastGte, ir.Ge}, {"BroadcastEq", G.BroadcastEq, ir.Eq}, {"BroadcastNe", G.BroadcastNe, ir.Ne},
+		{"BroadcastLt", G.BroadcastLt, ir.Lt}, {"BroadcastGt", G.BroadcastGt, ir.Gt},
+		{"BroadcastLte", G.BroadcastLte, ir.Le},
+		{"BroadcastGte", G.BroadcastGte, ir.Ge}, {"BroadcastEq", G.BroadcastEq, ir.Eq},
+		{"BroadcastNe", G.BroadcastNe, ir.Ne},
 	} {
 		for _, p := range broadcastPatterns {
 			for _, same := range []bool{true, false} {
@@ -267,7 +276,8 @@ func (t *table) products() {
 	}{
 		{"matrices", sh(3, 4), sh(4, 5)}, {"matrix and vector", sh(3, 4), sh(4)}, {"vector and matrix", sh(3), sh(3, 4)},
 		{"vectors", sh(5), sh(5)}, {"scalar and matrix", sh(), sh(3, 4)}, {"matrix and scalar", sh(3, 4), sh()},
-		{"row and column", sh(1, 4), sh(4, 1)}, {"column and row", sh(4, 1), sh(1, 3)}, {"square matrix and vector", sh(4, 4), sh(4)},
+		{"row and column", sh(1, 4), sh(4, 1)}, {"column and row", sh(4, 1), sh(1, 3)},
+		{"square matrix and vector", sh(4, 4), sh(4)},
 	} {
 		t.add(opCase{fn: "Mul", name: p.name, inputs: in(-2, 2, p.a, p.b), build: build2(G.Mul)})
 	}
@@ -283,8 +293,9 @@ func (t *table) products() {
 		t.add(opCase{fn: "BatchedMatMul", name: p.name, inputs: in(-2, 2, p.a, p.b),
 			build: func(_ tensor.Dtype, x G.Nodes) (*G.Node, error) { return G.BatchedMatMul(x[0], x[1], p.trans...) }})
 	}
-	t.add(opCase{fn: "OuterProd", name: "(3) (4)", inputs: in(-2, 2, sh(3), sh(4)), build: build2(G.OuterProd), faults: map[string]string{
-		byGrad: "the derivative multiplies the wrong operands"}})
+	t.add(opCase{fn: "OuterProd", name: "(3) (4)", inputs: in(-2, 2, sh(3), sh(4)), build: build2(G.OuterProd),
+		faults: map[string]string{
+			byGrad: "the derivative multiplies the wrong operands"}})
 	t.add(opCase{fn: "OuterProd", name: "(4) (4)", inputs: in(-2, 2, sh(4), sh(4)), build: build2(G.OuterProd)})
 	for _, p := range []struct {
 		name   string
@@ -309,8 +320,10 @@ func (t *table) reductions() {
 			shape []int
 			along []int
 		}{
-			{sh(5), nil}, {sh(5), sh(0)}, {sh(3, 4), nil}, {sh(3, 4), sh(0)}, {sh(3, 4), sh(1)}, {sh(2, 3, 4), sh(0)}, {sh(2, 3, 4), sh(1)},
-			{sh(2, 3, 4), sh(2)}, {sh(2, 3, 4), sh(0, 1)}, {sh(2, 3, 4), sh(1, 2)}, {sh(2, 3, 4), nil}, {sh(), nil}, {sh(3, 1), sh(1)},
+			{sh(5), nil}, {sh(5), sh(0)}, {sh(3, 4), nil}, {sh(3, 4), sh(0)}, {sh(3, 4), sh(1)}, {sh(2, 3, 4), sh(0)},
+			{sh(2, 3, 4), sh(1)},
+			{sh(2, 3, 4), sh(2)}, {sh(2, 3, 4), sh(0, 1)}, {sh(2, 3, 4), sh(1, 2)}, {sh(2, 3, 4), nil}, {sh(), nil},
+			{sh(3, 1), sh(1)},
 			{sh(1, 4), sh(0)}, {sh(2, 3, 2, 2), sh(2)},
 		} {
 			name := fmt.Sprint(tensor.Shape(p.shape), " along ", p.along)
@@ -324,7 +337,8 @@ func (t *table) reductions() {
 		of   func(a, b float64) float64
 		div  float64
 	}{
-		{"Sum", G.Sum, func(a, b float64) float64 { return a + b }, 1}, {"Mean", G.Mean, func(a, b float64) float64 { return a + b }, 4},
+		{"Sum", G.Sum, func(a, b float64) float64 { return a + b }, 1},
+		{"Mean", G.Mean, func(a, b float64) float64 { return a + b }, 4},
 		{"Max", G.Max, math.Max, 1},
 	} {
 		const f = "the tensor package reduces other elements over an axis that is neither of the first two nor the last"
@@ -358,7 +372,8 @@ func (t *table) reductions() {
 		for _, p := range []struct {
 			shape []int
 			axes  []int
-		}{{sh(5), nil}, {sh(3, 4), nil}, {sh(3, 4), sh(0)}, {sh(3, 4), sh(1)}, {sh(2, 3, 4), sh(1)}, {sh(2, 3, 4), sh(2)}, {sh(4, 1), nil}, {sh(1, 4), nil}} {
+		}{{sh(5), nil}, {sh(3, 4), nil}, {sh(3, 4), sh(0)}, {sh(3, 4), sh(1)}, {sh(2, 3, 4), sh(1)},
+			{sh(2, 3, 4), sh(2)}, {sh(4, 1), nil}, {sh(1, 4), nil}} {
 			c := opCase{fn: u.name, name: fmt.Sprint(tensor.Shape(p.shape), " ", p.axes), inputs: in(-2, 2, p.shape),
 				build: func(_ tensor.Dtype, x G.Nodes) (*G.Node, error) { return u.f(x[0], p.axes...) }}
 			switch {

@@ -1,11 +1,12 @@
 // Package frontend reads a Gorgonia graph into the engine's representation.
 //
-// The ops that Gorgonia's public constructors and its derivatives put into a graph are private types: they are told by
-// their type's name, and their attributes are read by reflection from the op at hand (Gorgonia's hashes and names leave
-// some attributes out). The table in rows.go has a row for each that the representation has words for. An op of another
-// package says itself (ir.Lowerer). Every other op becomes a kernel that runs the op's own Do on the host.
+// The ops that Gorgonia's public constructors and its derivatives put into a graph are private types: they are told
+// by their type's name, and their attributes are read by reflection from the op at hand (Gorgonia's hashes and names
+// leave some attributes out). The table in rows.go has a row for each that the representation has words for. An op of
+// another package says itself (ir.Lowerer). Every other op becomes a kernel that runs the op's own Do on the host.
 //
-// The meaning is that of Gorgonia's TapeMachine without its faults; doc/ops.md lists every op and where the two differ.
+// The meaning is that of Gorgonia's TapeMachine without its faults; doc/ops.md lists every op and where the two
+// differ.
 package frontend
 
 import (
@@ -42,8 +43,8 @@ type Module struct {
 	slices  []slice
 }
 
-// A Source is an input: what Module.Value(Src) gives is to be fed to ID before each run. Src is an input of the graph,
-// or a slice of one whose bounds change between runs.
+// A Source is an input: what Module.Value(Src) gives is to be fed to ID before each run. Src is an input of the
+// graph, or a slice of one whose bounds change between runs.
 type Source struct {
 	ID  ir.ID
 	Src int32
@@ -173,7 +174,8 @@ func (im *importer) node(src int32) (ir.ID, error) {
 	for i, k := range kids {
 		number := m.Number(k)
 		if number < 0 {
-			return -1, fmt.Errorf("frontend: node %q: operand %d is not in the graph (Gorgonia rewrites log(1+x) and removes 1+x, whoever else uses it: use Log1p)", m.Name(src), i)
+			return -1, fmt.Errorf("frontend: node %q: operand %d is not in the graph (Gorgonia rewrites log(1+x) and "+
+				"removes 1+x, whoever else uses it: use Log1p)", m.Name(src), i)
 		}
 		var err error
 		if in[i], err = im.node(number); err != nil {

@@ -49,7 +49,8 @@ func (c *opCase) world(dt tensor.Dtype, d *gradient) (w *world, err error) {
 		var v any
 		if in.ints != nil {
 			v = tensor.New(tensor.WithShape(in.shape...), tensor.WithBacking(append([]int(nil), in.ints...)))
-			w.x = append(w.x, G.NewTensor(w.g, tensor.Int, len(in.shape), G.WithShape(in.shape...), G.WithName(fmt.Sprint("x", i)), G.WithValue(v)))
+			w.x = append(w.x, G.NewTensor(w.g, tensor.Int, len(in.shape), G.WithShape(in.shape...),
+				G.WithName(fmt.Sprint("x", i)), G.WithValue(v)))
 			w.vals = append(w.vals, vals)
 			continue
 		}
@@ -291,7 +292,8 @@ func compare(got, want []float64, tol float64) error {
 			continue
 		}
 		if diff := math.Abs(got[i] - want[i]); !(diff <= tol*scale) {
-			return fmt.Errorf("element %d is %v, want %v (off by %.3g of the largest, %v)\n got %v\nwant %v", i, got[i], want[i], diff/scale, scale, got, want)
+			return fmt.Errorf("element %d is %v, want %v (off by %.3g of the largest, %v)\n got %v\nwant %v", i, got[i],
+				want[i], diff/scale, scale, got, want)
 		}
 	}
 	return nil

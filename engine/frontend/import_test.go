@@ -123,7 +123,8 @@ func TestImportErrors(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := m.Value(m.Number(x)); err == nil || !strings.Contains(err.Error(), `"x"`) || !strings.Contains(err.Error(), "(2)") {
+	if _, err := m.Value(m.Number(x)); err == nil || !strings.Contains(err.Error(), `"x"`) ||
+		!strings.Contains(err.Error(), "(2)") {
 		t.Errorf("error %v, want the input and its shape", err)
 	}
 }
@@ -273,13 +274,15 @@ func TestFlat(t *testing.T) {
 		v    G.Value
 		want any
 	}{
-		{"F64", G.NewF64(2), []float64{2}}, {"F32", G.NewF32(2), []float32{2}}, {"I64", G.NewI64(2), []int64{2}}, {"I", G.NewI(2), []int{2}},
+		{"F64", G.NewF64(2), []float64{2}}, {"F32", G.NewF32(2), []float32{2}}, {"I64", G.NewI64(2), []int64{2}},
+		{"I", G.NewI(2), []int{2}},
 		{"I32", G.NewI32(2), []int32{2}}, {"U8", G.NewU8(2), []uint8{2}}, {"B", G.NewB(true), []bool{true}},
 		{"matrix", m(), []float32{0, 1, 2, 3, 4, 5}}, {"scalar tensor", tensor.New(tensor.FromScalar(2.5)), []float64{2.5}},
 		{"row", view(m(), G.S(1)), []float32{3, 4, 5}}, {"column", view(m(), nil, G.S(1)), []float32{1, 4}},
 		{"columns", view(m(), nil, G.S(1, 3)), []float32{1, 2, 4, 5}}, {"element", view(m(), G.S(1), G.S(2)), []float32{5}},
 		{"transposed", transposed, []float32{0, 3, 1, 4, 2, 5}},
-		{"column-major", tensor.New(tensor.WithShape(2, 3), tensor.AsFortran([]float32{0, 1, 2, 3, 4, 5})), []float32{0, 1, 2, 3, 4, 5}},
+		{"column-major", tensor.New(tensor.WithShape(2, 3), tensor.AsFortran([]float32{0, 1, 2, 3, 4, 5})),
+			[]float32{0, 1, 2, 3, 4, 5}},
 		{"truth", tensor.New(tensor.WithShape(2), tensor.WithBacking([]bool{true, false})), []bool{true, false}},
 	} {
 		got, err := Flat(c.v)

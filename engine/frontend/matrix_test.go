@@ -215,10 +215,12 @@ func matrix(t *testing.T) string {
 	for _, fn := range order {
 		cases := byName[fn]
 		if cases == nil {
-			fmt.Fprintf(&b, "| %s | host: randomOp | host: randomOp | - | - | drawn anew in each run, as Gorgonia draws |\n", fn)
+			fmt.Fprintf(&b,
+				"| %s | host: randomOp | host: randomOp | - | - | drawn anew in each run, as Gorgonia draws |\n", fn)
 			continue
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", fn, support(t, cases, tensor.Float32), support(t, cases, tensor.Float64),
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s |\n", fn, support(t, cases, tensor.Float32),
+			support(t, cases, tensor.Float64),
 			derivative(t, cases, &gradients[0]), derivative(t, cases, &gradients[1]), notes(cases))
 	}
 	return b.String()
@@ -322,7 +324,8 @@ func notes(cases []opCase) string {
 			if what != byValue && c.faults[byValue] == c.faults[k] || dt != "" { // said already
 				continue
 			}
-			s := map[string]string{byValue: "the TapeMachine: ", byGrad: "gorgonia.Grad: ", byGradients: "autodiff: "}[what] + c.faults[k]
+			s := map[string]string{byValue: "the TapeMachine: ", byGrad: "gorgonia.Grad: ",
+				byGradients: "autodiff: "}[what] + c.faults[k]
 			say("%s", s)
 		}
 	}

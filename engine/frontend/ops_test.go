@@ -7,8 +7,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// tolerance of the comparison with the TapeMachine: in float64, sums in another order and functions that differ in the
-// last digits; in float32 that of its own rounding, as ref computes in float64.
+// tolerance of the comparison with the TapeMachine: in float64, sums in another order and functions that differ in
+// the last digits; in float32 that of its own rounding, as ref computes in float64.
 func tolerance(dt tensor.Dtype, c *opCase) float64 {
 	tol := 1e-12
 	if dt == tensor.Float32 {

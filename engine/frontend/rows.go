@@ -203,8 +203,8 @@ func (c *call) floats() bool {
 	return ok(c.t)
 }
 
-// fit is an operand in a shape: scalars are broadcast, and shapes of as many elements taken for each other, as Gorgonia
-// takes (3), (3,1) and (1,3).
+// fit is an operand in a shape: scalars are broadcast, and shapes of as many elements taken for each other, as
+// Gorgonia takes (3), (3,1) and (1,3).
 func (c *call) fit(i int, shape []int) ir.ID {
 	if i >= len(c.in) {
 		return c.b.Fail("op %v has %d operands, want more than %d", c.op, len(c.in), i)
@@ -237,7 +237,8 @@ func (c *call) constant(v G.Value) (ir.ID, error) {
 // read notes a gorgonia.Read.
 func (im *importer) read(op G.Op, kids G.Nodes) error {
 	into := reflect.ValueOf(op).FieldByName("into")
-	if len(kids) != 1 || !into.IsValid() || into.Kind() != reflect.Pointer || into.Type() != reflect.TypeFor[*G.Value]() {
+	if len(kids) != 1 || !into.IsValid() || into.Kind() != reflect.Pointer ||
+		into.Type() != reflect.TypeFor[*G.Value]() {
 		return fmt.Errorf("a read op of an unknown make: %T", op)
 	}
 	im.m.Reads = append(im.m.Reads, Read{Src: im.m.Number(kids[0]), Into: (*G.Value)(into.UnsafePointer())})

@@ -53,17 +53,22 @@ func TestDifferences(t *testing.T) {
 		f            func(x G.Nodes) (*G.Node, error)
 		tape, engine []float64
 	}{
-		{"Sign of a scalar 0", [][]float64{{0}}, true, func(x G.Nodes) (*G.Node, error) { return G.Sign(x[0]) }, []float64{1}, []float64{0}},
-		{"Sign of an array", [][]float64{{0, -2, 2}}, false, func(x G.Nodes) (*G.Node, error) { return G.Sign(x[0]) }, []float64{0, -1, 1}, []float64{0, -1, 1}},
+		{"Sign of a scalar 0", [][]float64{{0}}, true, func(x G.Nodes) (*G.Node, error) { return G.Sign(x[0]) },
+			[]float64{1}, []float64{0}},
+		{"Sign of an array", [][]float64{{0, -2, 2}}, false, func(x G.Nodes) (*G.Node, error) { return G.Sign(x[0]) },
+			[]float64{0, -1, 1}, []float64{0, -1, 1}},
 		{"Softplus of 17", [][]float64{{17}}, false, func(x G.Nodes) (*G.Node, error) { return G.Softplus(x[0]) },
 			[]float64{17}, []float64{17 + math.Log1p(math.Exp(-17))}},
 		{"Sigmoid of 20", [][]float64{{20}}, false, func(x G.Nodes) (*G.Node, error) { return G.Sigmoid(x[0]) },
 			[]float64{1}, []float64{1 / (1 + math.Exp(-20))}},
-		{"MaxBetween of NaN", [][]float64{{nan, 1}, {1, nan}}, false, func(x G.Nodes) (*G.Node, error) { return G.MaxBetween(x[0], x[1]) },
+		{"MaxBetween of NaN", [][]float64{{nan, 1}, {1, nan}}, false,
+			func(x G.Nodes) (*G.Node, error) { return G.MaxBetween(x[0], x[1]) },
 			[]float64{nan, 1}, []float64{nan, nan}},
-		{"MinBetween of NaN", [][]float64{{nan, 1}, {1, nan}}, false, func(x G.Nodes) (*G.Node, error) { return G.MinBetween(x[0], x[1]) },
+		{"MinBetween of NaN", [][]float64{{nan, 1}, {1, nan}}, false,
+			func(x G.Nodes) (*G.Node, error) { return G.MinBetween(x[0], x[1]) },
 			[]float64{nan, 1}, []float64{nan, nan}},
-		{"Max of NaN", [][]float64{{1, nan, 2}}, false, func(x G.Nodes) (*G.Node, error) { return G.Max(x[0]) }, []float64{2}, []float64{nan}},
+		{"Max of NaN", [][]float64{{1, nan, 2}}, false, func(x G.Nodes) (*G.Node, error) { return G.Max(x[0]) },
+			[]float64{2}, []float64{nan}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			build := func() (*G.ExprGraph, *G.Node) {
@@ -111,7 +116,8 @@ func TestRandomNodes(t *testing.T) {
 		g := G.NewGraph()
 		nodes := G.Nodes{
 			// of different shapes, or Gorgonia makes one node of them
-			G.UniformRandomNode(g, dt, 2, 3, 50, 20), G.GaussianRandomNode(g, dt, 5, .5, 20, 50), G.BinomialRandomNode(g, dt, 10, .5, 1000),
+			G.UniformRandomNode(g, dt, 2, 3, 50, 20), G.GaussianRandomNode(g, dt, 5, .5, 20, 50),
+			G.BinomialRandomNode(g, dt, 10, .5, 1000),
 			G.UniformRandomNode(g, dt, 2, 3),
 		}
 		m, err := Import(g, Options{})
@@ -345,7 +351,8 @@ func TestMovingSlices(t *testing.T) {
 		}
 		// A slice keeps its shape.
 		G.UnsafeLet(s, G.S(0, 3))
-		if _, err := devices[0].run(m); err == nil || !strings.Contains(err.Error(), "T[") || !strings.Contains(err.Error(), "(3, 2)") {
+		if _, err := devices[0].run(m); err == nil || !strings.Contains(err.Error(), "T[") ||
+			!strings.Contains(err.Error(), "(3, 2)") {
 			t.Errorf("interior %v: a slice of another shape: error %v", interior, err)
 		}
 		// The module after that one goes on from it.
@@ -364,8 +371,11 @@ func TestMovingSlices(t *testing.T) {
 // fail is an op that panics, or fails, in Do.
 type failing struct{ how string }
 
-func (failing) Arity() int                                       { return 1 }
-func (failing) Type() hm.Type                                    { return hm.NewFnType(hm.TypeVariable('a'), hm.TypeVariable('a')) }
+func (failing) Arity() int { return 1 }
+func (failing) Type() hm.Type {
+	return hm.NewFnType(hm.TypeVariable('a'),
+		hm.TypeVariable('a'))
+}
 func (failing) InferShape(d ...G.DimSizer) (tensor.Shape, error) { return d[0].(tensor.Shape), nil }
 func (failing) ReturnsPtr() bool                                 { return false }
 func (failing) CallsExtern() bool                                { return false }
@@ -425,7 +435,8 @@ func TestForeignOps(t *testing.T) {
 			}
 			continue
 		}
-		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "the culprit") || !strings.Contains(err.Error(), "failing-"+how) {
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "the culprit") ||
+			!strings.Contains(err.Error(), "failing-"+how) {
 			t.Errorf("%s: error %v, want the op, the node and %q", how, err, want)
 		}
 	}
@@ -436,9 +447,19 @@ func TestForeignOps(t *testing.T) {
 		"right": {func(b *ir.Builder, in []ir.ID) (ir.ID, error) {
 			return b.Unary(ir.Neg, b.Unary(ir.Neg, in[0])), b.Err()
 		}, false},
-		"an error":           {func(b *ir.Builder, in []ir.ID) (ir.ID, error) { b.Unary(ir.Exp, in[0]); return -1, errors.New("no") }, true},
-		"the builder's":      {func(b *ir.Builder, in []ir.ID) (ir.ID, error) { return b.Reshape(in[0], sh(17)), b.Err() }, true},
-		"a wrong shape":      {func(b *ir.Builder, in []ir.ID) (ir.ID, error) { return b.Reshape(in[0], sh(3, 1)), nil }, true},
+		"an error": {func(b *ir.Builder, in []ir.ID) (ir.ID, error) {
+			b.Unary(ir.Exp, in[0])
+			return -1,
+				errors.New("no")
+		}, true},
+		"the builder's": {func(b *ir.Builder, in []ir.ID) (ir.ID, error) {
+			return b.Reshape(in[0], sh(17)),
+				b.Err()
+		}, true},
+		"a wrong shape": {func(b *ir.Builder, in []ir.ID) (ir.ID, error) {
+			return b.Reshape(in[0], sh(3, 1)),
+				nil
+		}, true},
 		"a node of nowhere":  {func(b *ir.Builder, in []ir.ID) (ir.ID, error) { return 99, nil }, true},
 		"its operand itself": {func(b *ir.Builder, in []ir.ID) (ir.ID, error) { return in[0], nil }, false},
 	} {

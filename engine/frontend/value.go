@@ -9,8 +9,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// Flat returns the elements of a value in row-major order: a []float32, []float64, []int64, []int, []int32, []uint8 or
-// []bool. It is the value's own memory where that is a contiguous tensor, else a copy.
+// Flat returns the elements of a value in row-major order: a []float32, []float64, []int64, []int, []int32, []uint8
+// or []bool. It is the value's own memory where that is a contiguous tensor, else a copy.
 func Flat(v G.Value) (any, error) {
 	d, ok := v.(*tensor.Dense)
 	if !ok {
