@@ -6,9 +6,12 @@ import (
 	"math/rand/v2"
 
 	"github.com/godcem/godcem/autodiff"
+	"github.com/godcem/godcem/engine/backend"
+	"github.com/godcem/godcem/engine/backend/cpu"
 	"github.com/godcem/godcem/engine/backend/ref"
 	"github.com/godcem/godcem/engine/ir"
 	"github.com/godcem/godcem/engine/pass"
+	"github.com/godcem/godcem/engine/plan"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -216,6 +219,79 @@ var devices = []device{
 		}
 		return out, err
 	}},
+}
+
+func init() {
+	devices = append(devices, device{"cpu", func(m *Module) ([]any, error) {
+		g, _, err := pass.Run(m.Graph, pass.Options{Verify: true})
+		if err != nil {
+			return nil, err
+		}
+		p, err := plan.New(g, plan.Options{})
+		if err != nil {
+			return nil, err
+		}
+		return execute(m, p, cpu.New())
+	}})
+}
+
+// execute runs a program once.
+func execute(m *Module, p *plan.Program, d backend.Device) ([]any, error) {
+	defer d.Close()
+	x, err := d.Compile(p)
+	if err != nil {
+		return nil, err
+	}
+	defer x.Close()
+	for _, b := range p.Inputs {
+		v, err := m.Value(p.Graph.Nodes[b.Node].Src)
+		if err != nil {
+			return nil, err
+		}
+		data, err := Flat(v)
+		if err == nil && b.Buf >= 0 {
+			err = x.Write(b.Buf, data)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	if err := x.Run(nil); err != nil {
+		return nil, err
+	}
+	if err := x.Sync(); err != nil {
+		return nil, err
+	}
+	var out []any
+	for _, b := range p.Outputs {
+		n := &p.Graph.Nodes[b.Node]
+		dst := zeros(n.Type, n.Count())
+		if b.Buf >= 0 {
+			if err := x.Read(b.Buf, dst); err != nil {
+				return nil, err
+			}
+		}
+		out = append(out, dst)
+	}
+	return out, nil
+}
+
+func zeros(t ir.DType, n int) any {
+	switch t {
+	case ir.F32:
+		return make([]float32, n)
+	case ir.F64:
+		return make([]float64, n)
+	case ir.Int64:
+		return make([]int64, n)
+	case ir.Int:
+		return make([]int, n)
+	case ir.Int32:
+		return make([]int32, n)
+	case ir.Uint8:
+		return make([]uint8, n)
+	}
+	return make([]bool, n)
 }
 
 // engine runs a case on a device.
