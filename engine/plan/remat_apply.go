@@ -262,6 +262,9 @@ func (s *Step) only(outs []BufID) *Step {
 		}
 		n.Body = append(n.Body, in)
 	}
+	if s.Dot != nil && len(n.Body) == 0 && len(l.Body) > 0 {
+		return s // a plain product may share its work in another way
+	}
 	for i := range n.Stores {
 		n.Stores[i].Value = number[n.Stores[i].Value]
 	}
