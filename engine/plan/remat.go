@@ -25,28 +25,28 @@ func remat(p *Program, budget int64) error {
 	plain := r.try(setting{size: math.MaxInt})
 	// The search goes by the bytes alive at once; packing and in-place reuse change them by a factor.
 	target := int64(float64(budget) * max(1, float64(plain.peak)/float64(used)))
-	least := used
-	for range 8 {
+	for round := 1; ; round++ {
 		best, ok := r.search(target)
+		if !ok || round == rounds { // last, what needs least whatever the budget
+			best, _ = r.search(0)
+		}
 		c := r.apply(best)
 		have, err := tempBytes(c)
-		if err != nil {
+		switch {
+		case err != nil:
 			return err
-		}
-		if have < least {
-			least = have
-		}
-		if have <= budget {
+		case have <= budget:
 			*p = *c
 			return nil
-		}
-		if !ok {
-			break
+		case !ok || round == rounds:
+			return fmt.Errorf("plan: MemoryBudget = %d bytes, the least found for this graph is %d", budget, min(have, used))
 		}
 		target = min(target-1, int64(float64(target)*min(0.98, float64(budget)/float64(have))))
 	}
-	return fmt.Errorf("plan: MemoryBudget = %d bytes, the least found for this graph is %d", budget, least)
 }
+
+// rounds is how often the target is lowered where a plan that should fit does not.
+const rounds = 8
 
 // tempBytes is what Temp buffers take in the arena once p is placed.
 func tempBytes(p *Program) (int64, error) {
@@ -80,7 +80,7 @@ type outcome struct {
 }
 
 // search finds the setting with the fewest operations done again whose peak is at most target; if there is none, ok is
-// false and it returns one with the lowest peak.
+// false and it returns one with the lowest peak. Target 0 looks for the lowest peak everywhere.
 func (r *remater) search(target int64) (best outcome, ok bool) {
 	better := func(o outcome) bool {
 		fits := o.peak <= target
@@ -109,6 +109,13 @@ func (r *remater) search(target int64) (best outcome, ok bool) {
 		for _, size := range sizes {
 			for _, idle := range idles {
 				s := setting{size: size, idle: int32(idle), all: all}
+				if target == 0 {
+					for k := 0; k < len(gaps); k += 2 {
+						s.gap = int32(gaps[k])
+						try(s)
+					}
+					continue
+				}
 				// The longer the gap must be, the less is dropped: the longest that still fits.
 				hi := len(gaps) - 1
 				if s.gap = int32(gaps[hi]); !try(s) {

@@ -3,6 +3,7 @@ package plan
 import (
 	"fmt"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -22,8 +23,13 @@ func TestRematRandomPrograms(t *testing.T) {
 			c := p.clone()
 			budget := int64(part * float64(temps(full)))
 			if err := remat(c, budget); err != nil {
-				if !strings.Contains(err.Error(), fmt.Sprintf("plan: MemoryBudget = %d bytes, the least", budget)) {
+				least := int64(0)
+				say := fmt.Sprintf("plan: MemoryBudget = %d bytes, the least found for this graph is %%d", budget)
+				if _, err2 := fmt.Sscanf(err.Error(), say, &least); err2 != nil || least <= budget {
 					t.Fatal(err)
+				}
+				if err := remat(p.clone(), least); err != nil {
+					t.Errorf("seed %d: %v, which was found", seed, err)
 				}
 				continue
 			}
@@ -79,6 +85,9 @@ func TestRematUnrolled(t *testing.T) {
 			t.Fatal(err)
 		}
 		equalBits(t, fmt.Sprint(c.memory), results(q), want)
+		if again := planned(t, p, Options{Budget: budget, Disable: []string{"schedule"}}); !reflect.DeepEqual(again, q) {
+			t.Errorf("%g of the memory: planned twice, two plans", c.memory)
+		}
 		more := int64(0)
 		for _, s := range q.Steps {
 			if s.Again {
