@@ -64,6 +64,9 @@ func floats(t testing.TB, v G.Value) []float64 {
 	}
 	data := v.Data()
 	if d, ok := v.(*tensor.Dense); ok {
+		if d.DataOrder().IsColMajor() {
+			return byIndex(t, d)
+		}
 		data = d.Materialize().Data()
 	}
 	var out []float64
@@ -82,6 +85,21 @@ func floats(t testing.TB, v G.Value) []float64 {
 	}
 	t.Fatalf("a value of %T", data)
 	return nil
+}
+
+// byIndex is floats by asking for each element of a matrix.
+func byIndex(t testing.TB, d *tensor.Dense) (out []float64) {
+	t.Helper()
+	for i := range d.Shape()[0] {
+		for j := range d.Shape()[1] {
+			v, err := d.At(i, j)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, v.(float64))
+		}
+	}
+	return out
 }
 
 // same compares two values: shape, type, and elements to a tolerance relative to the largest; 0 is to the bit.

@@ -230,11 +230,3 @@ func elements[T any](b []byte) []T {
 	var e T
 	return unsafe.Slice((*T)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/int(unsafe.Sizeof(e)))
 }
-
-// sliceOf is elements for a type that is known at run time, F32 or F64.
-func sliceOf(t ir.DType, b []byte) any {
-	if t == ir.F32 {
-		return elements[float32](b)
-	}
-	return elements[float64](b)
-}

@@ -314,25 +314,42 @@ func (s *slot) addTo(v G.Value) bool {
 	if !ok || d.Dtype() != dtypes[s.typ] || !s.fits(d.Shape()) {
 		return false
 	}
-	if !rowMajor(d) {
-		_, err := tensor.Add(d, view(sliceOf(s.typ, s.bytes()), d.Shape()).(*tensor.Dense), tensor.UseUnsafe())
-		return err == nil
+	if !rowMajor(d) && len(d.Strides()) != len(d.Shape()) {
+		return false
 	}
 	switch s.typ {
 	case ir.F32:
-		accumulate(d.Float32s(), elements[float32](s.bytes()))
+		accumulate(d, d.Float32s(), elements[float32](s.bytes()))
 	case ir.F64:
-		accumulate(d.Float64s(), elements[float64](s.bytes()))
+		accumulate(d, d.Float64s(), elements[float64](s.bytes()))
 	default:
 		return false
 	}
 	return true
 }
 
-func accumulate[T float32 | float64](dst, src []T) {
-	for i, x := range src {
-		dst[i] += x
+// accumulate adds src, in row-major order, to the elements of d, which lie in data.
+func accumulate[T float32 | float64](d *tensor.Dense, data, src []T) {
+	if !rowMajor(d) {
+		addStrided(data, src, d.Shape(), d.Strides())
+		return
 	}
+	for i, x := range src {
+		data[i] += x
+	}
+}
+
+func addStrided[T float32 | float64](dst, src []T, shape, strides []int) int {
+	n := 0
+	for i := range shape[0] {
+		if len(shape) == 1 {
+			dst[i*strides[0]] += src[n]
+			n++
+		} else {
+			n += addStrided(dst[i*strides[0]:], src[n:], shape[1:], strides[1:])
+		}
+	}
+	return n
 }
 
 // keepValues gives the bound nodes copies of their values, which outlive the device's memory.

@@ -240,6 +240,9 @@ func guard(method string, err *error) {
 func (vm *VM) recompile() error {
 	var state *State
 	if vm.update != nil && !vm.blind {
+		if err := vm.takeLoss(); err != nil {
+			return err
+		}
 		var err error
 		if state, err = vm.snapshot(); err != nil {
 			return err
