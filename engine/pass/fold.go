@@ -128,18 +128,17 @@ func (r *rewriter) foldElements(n *ir.Node) any {
 	return makeData(n.Type, values)
 }
 
-// element computes one element in type t from operands of it. Adding, multiplying, dividing and taking a root in
-// float64 and rounding once more to float32 gives what float32 arithmetic does: float64 has more than twice its bits
-// and two to spare. Operations of two roundings take both.
+// element computes one element of a node of type t, before it is rounded to t. Adding, multiplying, dividing and taking
+// a root in float64 and rounding once to float32 gives what float32 arithmetic does: float64 has more than twice its
+// bits and two to spare. What is rounded twice needs care.
 func element(op ir.Op, t ir.DType, a, b, c float64) float64 {
 	if t == ir.F32 {
 		switch op {
 		case ir.Cube:
-			return float64(float32(float64(float32(a*a)) * a))
+			return float64(float32(a*a)) * a
 		case ir.InvSqrt:
-			return float64(float32(1 / float64(float32(math.Sqrt(a)))))
+			return 1 / float64(float32(math.Sqrt(a)))
 		}
-		return float64(float32(op.Info().F(a, b, c)))
 	}
 	return op.Info().F(a, b, c)
 }

@@ -57,6 +57,32 @@ func TestCanonicalise(t *testing.T) {
 			%7 = broadcast f64[1,5] %6
 			outputs %3, %4, %5, %7`,
 		},
+		{ // permutations that do not commute
+			`%2 = input f64[2,3,5] "z"
+			%3 = transpose f64[3,5,2] %2 axes(1,2,0)
+			%4 = transpose f64[5,3,2] %3 axes(1,0,2)
+			outputs %4`,
+			`%0 = input f64[2,3,5] "z"
+			%1 = transpose f64[5,3,2] %0 axes(2,1,0)
+			outputs %1`,
+		},
+		{ // between the elements of a pad; beside each other, but not in line
+			`%2 = pad f64[6,3] %0 start(0,0) step(3,1)
+			%3 = slice f64[2,3] %2 start(1,0) step(1,1)
+			%4 = slice f64[2,3] %2 start(0,0) step(2,1)
+			%5 = slice f64[1,1] %0 start(0,0) step(1,1)
+			%6 = slice f64[1,1] %0 start(1,1) step(1,1)
+			%7 = concat f64[1,2] %5, %6 axes(1)
+			outputs %3, %4, %7`,
+			`%0 = input f64[2,3] "x"
+			%1 = pad f64[6,3] %0 start(0,0) step(3,1)
+			%2 = slice f64[2,3] %1 start(1,0) step(1,1)
+			%3 = slice f64[2,3] %1 start(0,0) step(2,1)
+			%4 = slice f64[1,1] %0 start(0,0) step(1,1)
+			%5 = slice f64[1,1] %0 start(1,1) step(1,1)
+			%6 = concat f64[1,2] %4, %5 axes(1)
+			outputs %2, %3, %6`,
+		},
 		{ // concat of what has been sliced apart
 			`%2 = slice f64[2,1] %0 start(0,0) step(1,1)
 			%3 = slice f64[2,1] %0 start(0,1) step(1,1)
@@ -315,6 +341,46 @@ func TestDots(t *testing.T) {
 			%4 = dot f64[3,3] %2, %3 trans(a)
 			outputs %4`,
 			1e-14, // four sums of two products of at most 4, then their sum, became one of eight: 8 roundings of 32
+		},
+		{ // no sum over the batch where the products are wanted, or are not contracted over rows; no batch of columns
+			`%3 = dot f64[4,3,3] %1, %1 trans(a)
+			%4 = sum f64[3,3] %3 axes(0)
+			%5 = dot f64[4,2,2] %1, %1 trans(b)
+			%6 = sum f64[2,2] %5 axes(0)
+			%7 = reshape f64[1,2,3] %0
+			%8 = broadcast f64[4,2,3] %7
+			%9 = dot f64[4,3,3] %1, %8 trans(a)
+			%10 = transpose f64[4,3,2] %1 axes(0,2,1)
+			%11 = tanh f64[4,3,2] %10
+			%12 = dot f64[4,3,3] %11, %11 trans(b)
+			%13 = sum f64[3,3] %12 axes(0)
+			outputs %3, %4, %6, %9, %13`,
+			`%0 = input f64[2,3] "x"
+			%1 = input f64[4,2,3] "b"
+			%2 = dot f64[4,3,3] %1, %1 trans(a)
+			%3 = sum f64[3,3] %2 axes(0)
+			%4 = dot f64[4,2,2] %1, %1 trans(b)
+			%5 = sum f64[2,2] %4 axes(0)
+			%6 = reshape f64[1,2,3] %0
+			%7 = broadcast f64[4,2,3] %6
+			%8 = dot f64[4,3,3] %1, %7 trans(a)
+			%9 = transpose f64[4,3,2] %1 axes(0,2,1)
+			%10 = tanh f64[4,3,2] %9
+			%11 = dot f64[4,3,3] %10, %10 trans(b)
+			%12 = sum f64[3,3] %11 axes(0)
+			outputs %2, %3, %5, %8, %12`,
+			0,
+		},
+		{ // a square batch: only the flags say over what is summed
+			`%3 = input f64[4,3,3] "q"
+			%4 = dot f64[4,3,3] %3, %3 trans(a,b)
+			%5 = sum f64[3,3] %4 axes(0)
+			outputs %5`,
+			`%0 = input f64[4,3,3] "q"
+			%1 = dot f64[4,3,3] %0, %0 trans(a,b)
+			%2 = sum f64[3,3] %1 axes(0)
+			outputs %2`,
+			0,
 		},
 		{ // a batch of one
 			`%3 = reshape f64[1,2,3] %0

@@ -54,6 +54,8 @@ func TestSimplify(t *testing.T) {
 		{"neg f64[4,3] %0; neg f64[4,3] %8", "x"},
 		{"neg f64[4,3] %0; abs f64[4,3] %8", "abs(x)"},
 		{"abs f64[4,3] %7", "exp(x)"},
+		{k("-0") + "mul f64[4,3] %7, %9; abs f64[4,3] %10", "abs(mul(exp(x), -0))"},
+		{k("0") + "mul f64[4,3] %7, %9; abs f64[4,3] %10", "mul(exp(x), 0)"},
 		{"abs f64[4,3] %0; square f64[4,3] %8", "square(x)"},
 		{"neg f64[4,3] %0; square f64[4,3] %8", "square(x)"},
 		{"floor f64[4,3] %0; ceil f64[4,3] %8", "floor(x)"},
