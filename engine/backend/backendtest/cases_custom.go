@@ -157,6 +157,26 @@ func customCases() []Case {
 			return nil
 		},
 	})
+	var idle atomic.Int64
+	var before int64
+	cases = append(cases, Case{
+		Name: "custom/effects that nothing uses",
+		Build: func(b *ir.Builder, t ir.DType) {
+			x := input(b, t, "x", 4)
+			b.Custom(counter{&idle}, t, []int{4}, b.BinaryS(ir.Mul, x, 2))
+			b.Output(b.Unary(ir.Neg, x))
+		},
+		Variants: true,
+		Check: func(run int) error {
+			now := idle.Load()
+			n := now - before
+			before = now
+			if run >= 0 && n != 1 {
+				return fmt.Errorf("%d calls in one run of a kernel with effects whose result is not used, want 1", n)
+			}
+			return nil
+		},
+	})
 	for _, panics := range []bool{false, true} {
 		name, text := "fails", errOwn.Error()
 		if panics {

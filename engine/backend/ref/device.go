@@ -82,15 +82,16 @@ type executable struct {
 	buffers []any        // by buffer; nil for a Temp
 	inputs  []plan.BufID // by node; -1: none
 	written []bool       // by output: stored in this run
-	updates []update     // by step; nil graph: not an update
+	updates []update     // by step
 	closed  bool
 }
 
-// An update is a step that is one, with the update of the graph that it does.
+// An update is a step that is one.
 type update struct {
-	*ir.Update
-	f32 kernels.OptimizerState[float32] // views of the State buffers
-	f64 kernels.OptimizerState[float64]
+	grads []ir.ID // the graph's nodes
+	loss  ir.ID
+	f32   kernels.OptimizerState[float32] // views of the State buffers
+	f64   kernels.OptimizerState[float64]
 }
 
 func (e *executable) bind(what string, b plan.Binding) error {
@@ -127,20 +128,25 @@ func (e *executable) bindUpdates() error {
 		if _, err := optimizer(e.g, *u); err != nil {
 			return fmt.Errorf("ref: %s: %w", e.p.Steps[i].Name, err)
 		}
-		if len(s.Params) != len(u.Params) {
-			return fmt.Errorf("ref: %s: %d parameters, the graph's update has %d", e.p.Steps[i].Name, len(s.Params), len(u.Params))
-		}
+		up := update{f32: state[float32](e.buffers, s), f64: state[float64](e.buffers, s), loss: u.Loss}
 		for j, id := range u.Params {
-			if b := s.Params[j]; b != e.inputs[id] {
-				return fmt.Errorf("ref: %s: parameter %d is buffer %d, want that of %s", e.p.Steps[i].Name, j, b, e.g.Label(id))
+			if e.g.Nodes[id].Count() == 0 {
+				continue // a program leaves out what has no elements
 			}
+			k := len(up.grads)
+			if up.grads = append(up.grads, u.Grads[j]); k >= len(s.Params) || s.Params[k] != e.inputs[id] {
+				return fmt.Errorf("ref: %s: parameters in buffers %d, want that of %s in place %d", e.p.Steps[i].Name, s.Params, e.g.Label(id), k)
+			}
+		}
+		if len(s.Params) != len(up.grads) {
+			return fmt.Errorf("ref: %s: %d parameters, the graph's update has %d", e.p.Steps[i].Name, len(s.Params), len(up.grads))
 		}
 		for _, b := range []plan.BufID{s.Rate, s.Steps, s.Info} {
 			if b < 0 || int(b) >= len(e.buffers) || e.buffers[b] == nil {
 				return fmt.Errorf("ref: %s: buffer %d is not one that lasts", e.p.Steps[i].Name, b)
 			}
 		}
-		e.updates[i] = update{Update: u, f32: state[float32](e.buffers, s), f64: state[float64](e.buffers, s)}
+		e.updates[i] = up
 	}
 	if next != len(e.g.Updates) {
 		return fmt.Errorf("ref: %d update steps, the graph has %d updates", next, len(e.g.Updates))
@@ -258,6 +264,9 @@ func (e *executable) finish() error {
 			}
 		}
 	}
+	if err := e.effects(); err != nil {
+		return err
+	}
 	e.store()
 	return nil
 }
@@ -277,13 +286,13 @@ func (e *executable) store() {
 func (e *executable) update(i int) error {
 	u, s := &e.updates[i], e.p.Steps[i].Update
 	var params, grads []any
-	for j, id := range u.Grads {
+	for j, id := range u.grads {
 		params = append(params, e.buffers[s.Params[j]])
 		grads = append(grads, e.values[id].slice())
 	}
 	loss := 0.0
-	if u.Loss >= 0 {
-		loss = e.values[u.Loss].at(0)
+	if u.loss >= 0 {
+		loss = e.values[u.loss].at(0)
 	}
 	return u.step(s, e.buffers, loss, params, grads)
 }
@@ -307,7 +316,11 @@ func (u *update) step(s *plan.Update, buffers []any, loss float64, params, grads
 	}
 	u.f32.Steps, u.f64.Steps = uint64(steps[0]), uint64(steps[0])
 	var info UpdateInfo
-	if _, single := params[0].([]float32); single {
+	single := false
+	if len(params) > 0 {
+		_, single = params[0].([]float32)
+	}
+	if single {
 		info = step(s.Optimizer, by, loss, &u.f32, params, grads)
 		steps[0] = int64(u.f32.Steps)
 	} else {

@@ -10,3 +10,5 @@ import (
 func TestDevice(t *testing.T) { backendtest.Run(t, ref.New()) }
 
 func TestPlanned(t *testing.T) { backendtest.Run(t, ref.Planned()) }
+
+func BenchmarkDevice(b *testing.B) { backendtest.Bench(b, ref.New()) }

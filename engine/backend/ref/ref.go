@@ -18,7 +18,7 @@ import (
 )
 
 // Eval returns the value of every output, a flat slice of the node's element type. feed returns those of the inputs,
-// likewise; nil means that there is none. Updates are not done (see Machine). An error names the node.
+// likewise; nil means that there is none. Kernels with effects run even if nothing needs their result. Updates are not done (see Machine). An error names the node.
 func Eval(g *ir.Graph, feed func(ir.ID) any) ([]any, error) { return eval(g, feed, false) }
 
 // EvalRounded is Eval with every node's value rounded to the node's type.
@@ -105,5 +105,17 @@ func (r *run) outputs() ([]any, error) {
 		}
 		out[i] = v.slice()
 	}
-	return out, nil
+	return out, r.effects()
+}
+
+// effects runs the kernels with effects that no output needs.
+func (r *run) effects() error {
+	for i := range r.g.Nodes {
+		if n := &r.g.Nodes[i]; n.Op == ir.Custom && ir.HasEffects(n.Attr.(ir.Kernel)) {
+			if _, err := r.get(ir.ID(i)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
