@@ -31,6 +31,7 @@ type value struct {
 	class  class
 	needed bool
 	copied bool  // a load: not to be read in place
+	raw    bool  // a load: whole numbers that are only moved, as bits
 	same   int32 // the value that it is another name of, or itself
 	virt   int32 // -1: not emitted yet
 	wide   int32 // the virtual register of its copies for class point; -1: none
@@ -68,6 +69,7 @@ func compileLoop[T vec.Float](x *executable, pl *plan.Loop, o options) (*loop[T]
 	e.order()
 	e.tiles()
 	e.classify()
+	e.moves()
 	if err := e.reductions(o); err != nil {
 		return nil, err
 	}
@@ -289,6 +291,38 @@ func (e *emitter[T]) classify() {
 	}
 }
 
+// moves finds the loads of whole numbers as long as T that are only stored as they are. They pass as bits, since T has
+// not as many digits.
+func (e *emitter[T]) moves() {
+	n := len(e.pl.Loads)
+	for i := range e.pl.Loads {
+		if b := e.pl.Loads[i].Buf; b != plan.Acc {
+			t := e.x.p.Buffers[b].Type
+			e.vals[i].raw = (t == ir.Int64 || t == ir.Int || t == ir.Int32) && t.Size() == typeOf[T]().Size()
+		}
+	}
+	for j := range e.pl.Body {
+		for _, v := range operands(&e.pl.Body[j]) {
+			e.vals[v].raw = false
+		}
+	}
+	for i := range e.pl.Stores {
+		s := &e.pl.Stores[i]
+		if v := &e.vals[s.Value]; v.raw {
+			v.raw = int(s.Value) < n && e.isPut(i) && e.x.p.Buffers[s.Buf].Type == e.x.p.Buffers[e.pl.Loads[s.Value].Buf].Type
+		}
+	}
+}
+
+// array is a buffer's memory as an array of T, whatever its type if it is raw; own is not nil if T can be read there.
+func (e *emitter[T]) array(id plan.BufID, raw bool) (a array[T], own []T) {
+	b := &e.x.p.Buffers[id]
+	if raw {
+		return arrayOf[T](e.x.mem, typeOf[T](), b.Offset, b.Count())
+	}
+	return arrayOf[T](e.x.mem, b.Type, b.Offset, b.Count())
+}
+
 // overlap reports whether two buffers share bytes.
 func (e *emitter[T]) overlap(a, b plan.BufID) bool {
 	if a < 0 || b < 0 {
@@ -351,6 +385,7 @@ func (e *emitter[T]) placeStores() {
 	}
 	for k := range e.pl.Loads {
 		if e.vals[k].copied && e.vals[k].class == point {
+			e.vals[k].into = -1
 			e.early = append(e.early, int32(k))
 		}
 	}
@@ -369,7 +404,7 @@ func (e *emitter[T]) storesLoad(k int) bool {
 // inPlace reports whether the points of a tile are consecutive elements of T.
 func (e *emitter[T]) inPlace(s *plan.Store) bool {
 	a := e.l.access(s.Offset, s.Strides)
-	return e.x.p.Buffers[s.Buf].Type == typeOf[T]() && e.tileStraight(&a)
+	return (e.x.p.Buffers[s.Buf].Type == typeOf[T]() || e.vals[s.Value].raw) && e.tileStraight(&a)
 }
 
 func (e *emitter[T]) tileStraight(a *access) bool {
@@ -447,9 +482,8 @@ func (e *emitter[T]) target(v int32) int32 {
 }
 
 func (e *emitter[T]) put(s *plan.Store) int32 {
-	b := &e.x.p.Buffers[s.Buf]
 	p := put[T]{access: e.l.access(s.Offset, s.Strides)}
-	p.arr, p.mem = arrayOf[T](e.x.mem, b.Type, b.Offset, b.Count())
+	p.arr, p.mem = e.array(s.Buf, e.vals[s.Value].raw)
 	e.l.walks = e.l.walks || !p.even
 	e.l.puts = append(e.l.puts, p)
 	return int32(len(e.l.puts) - 1)
@@ -596,9 +630,8 @@ func (e *emitter[T]) load(v int32) {
 		e.copyIf(v)
 		return
 	}
-	b := &e.x.p.Buffers[x.Buf]
 	ld := load[T]{access: e.l.access(x.Offset, x.Strides), class: c}
-	ld.arr, ld.mem = arrayOf[T](e.x.mem, b.Type, b.Offset, b.Count())
+	ld.arr, ld.mem = e.array(x.Buf, val.raw)
 	for _, g := range x.Guards {
 		ld.guards = append(ld.guards, guard{e.l.access(g.Start, g.Strides), g.Step, g.Count})
 	}

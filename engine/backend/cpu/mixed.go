@@ -64,8 +64,7 @@ func (r *reduction[T]) finishMixed(l *loop[T], f *frame[T]) {
 				t.add(r.how, p.hi)
 				t.lo += p.lo
 			}
-			one := [1]T{T(t.value())}
-			r.out.store(one[:], to+j*r.to.cs, 1, 0, 1, 1)
+			r.one(l, f, to+j*r.to.cs, &t)
 		}
 		d := len(l.outer) - 1
 		for ; d >= 0; d-- {

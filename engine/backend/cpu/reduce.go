@@ -263,11 +263,16 @@ func (r *reduction[T]) end(l *loop[T], f *frame[T]) {
 		copy(r.totals[f.chunk*r.groups:], sums)
 		return
 	}
-	var one [1]T
 	for i := range sums {
-		one[0] = T(sums[i].value())
-		r.out.store(one[:], r.start(f, first+i), 1, 0, 1, 1)
+		r.one(l, f, r.start(f, first+i), &sums[i])
 	}
+}
+
+// one stores a total as element at.
+func (r *reduction[T]) one(l *loop[T], f *frame[T], at int, t *total) {
+	x := f.mem[l.temp:][:1]
+	x[0] = T(t.value())
+	r.out.store(x, at, 1, 0, 1, 1)
 }
 
 // finish combines what the chunks have left, in their order.
@@ -310,8 +315,7 @@ func (r *reduction[T]) finish(l *loop[T], f *frame[T]) {
 				t.add(r.how, p.hi)
 				t.lo += p.lo
 			}
-			one := [1]T{T(t.value())}
-			r.out.store(one[:], r.start(f, g), 1, 0, 1, 1)
+			r.one(l, f, r.start(f, g), &t)
 			continue
 		}
 		for piece := range l.pieces {

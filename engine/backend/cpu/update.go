@@ -18,6 +18,7 @@ type update[T vec.Float] struct {
 	rate, info    []float64
 	steps         []int64
 	loss          array[float64] // nil: none
+	value         [1]float64     // of the loss
 }
 
 func compileUpdate(x *executable, u *plan.Update) (step, error) {
@@ -48,10 +49,10 @@ func newUpdate[T vec.Float](x *executable, u *plan.Update) (step, error) {
 			if err != nil {
 				return nil, err
 			}
+			*g.to = append(*g.to, v)
 			if len(v) != len(s.params[i]) {
 				return nil, fmt.Errorf("%s %d has %d elements, want %d", g.what, i, len(v), len(s.params[i]))
 			}
-			*g.to = append(*g.to, v)
 		}
 	}
 	o := u.Optimizer
@@ -93,12 +94,12 @@ func newUpdate[T vec.Float](x *executable, u *plan.Update) (step, error) {
 
 // run takes a step, unless the loss is not finite. A rate of 0 is the optimiser's own: the buffer was never written.
 func (s *update[T]) run() error {
-	var loss [1]float64
 	if s.loss != nil {
-		s.loss.load(loss[:], 0, 1, 0, 1, 0)
+		s.loss.load(s.value[:], 0, 1, 0, 1, 0)
 	}
+	loss := s.value[0]
 	var info kernels.StepInfo
-	if loss[0]-loss[0] != 0 {
+	if loss-loss != 0 {
 		info = kernels.StepInfo{GradNorm: norm(s.grads), Skipped: true}
 	} else {
 		o := s.optimizer
@@ -109,7 +110,7 @@ func (s *update[T]) run() error {
 		info = kernels.OptimizerStep(o, &s.state, s.params, s.grads)
 		s.steps[0] = int64(s.state.Steps)
 	}
-	s.info[0], s.info[1], s.info[2], s.info[3] = info.GradNorm, number[float64](info.Clipped), number[float64](info.Skipped), loss[0]
+	s.info[0], s.info[1], s.info[2], s.info[3] = info.GradNorm, number[float64](info.Clipped), number[float64](info.Skipped), loss
 	return nil
 }
 

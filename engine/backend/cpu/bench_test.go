@@ -1,0 +1,153 @@
+package cpu
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/godcem/godcem/engine/ir"
+	"github.com/godcem/godcem/engine/plan"
+	"github.com/godcem/godcem/internal/vec"
+)
+
+// bench times runs of a program; flops and bytes are of one.
+func bench(b *testing.B, m *maker, bytes int) {
+	e, err := New().Compile(&m.p)
+	if err != nil {
+		b.Fatal(err)
+	}
+	x := e.(*executable)
+	for i := range m.p.Buffers {
+		if m.p.Buffers[i].Role == plan.Input {
+			fill(x.slices[i], rand.New(rand.NewPCG(1, 2)))
+		}
+	}
+	b.SetBytes(int64(bytes))
+	b.ReportAllocs()
+	least(b, func() {
+		if err := x.Run(nil); err != nil {
+			b.Fatal(err)
+		}
+	})
+}
+
+// least reports the least time of a call too: what others do on the machine lengthens the mean more.
+func least(b *testing.B, f func()) {
+	best := time.Duration(math.MaxInt64)
+	for b.Loop() {
+		start := time.Now()
+		f()
+		best = min(best, time.Since(start))
+	}
+	b.ReportMetric(float64(best.Nanoseconds()), "least-ns/op")
+}
+
+const benchRows, benchCols = 10000, 128
+
+func biasSoftplus(d *plan.Loop, acc plan.BufID, m *maker) {
+	d.Loads = []plan.Load{{Buf: acc, Strides: []int{benchCols, 1}}, {Buf: m.buffer(plan.Input, ir.F32, benchCols), Strides: []int{0, 1}}}
+	d.Body = []plan.Instr{{Op: ir.Add, A: 0, B: 1, C: -1}, {Op: ir.Softplus, A: 2, B: -1, C: -1}}
+	for v := range int32(2) {
+		d.Stores = append(d.Stores, plan.Store{Value: 2 + v, Buf: m.buffer(plan.Output, ir.F32, benchRows, benchCols), Strides: []int{benchCols, 1}})
+	}
+}
+
+func BenchmarkBiasSoftplus(b *testing.B) {
+	m := &maker{}
+	l := plan.Loop{Type: ir.F32, Dims: []int{benchRows, benchCols}}
+	biasSoftplus(&l, m.buffer(plan.Input, ir.F32, benchRows, benchCols), m)
+	m.loop(l)
+	bench(b, m, 3*4*benchRows*benchCols)
+}
+
+// BenchmarkSoftplusAlone is the floor of the one above: the function over tiles.
+func BenchmarkSoftplusAlone(b *testing.B) {
+	x, y := make([]float32, 1024), make([]float32, 1024)
+	fill(x, rand.New(rand.NewPCG(1, 2)))
+	b.SetBytes(4 * benchRows * benchCols)
+	least(b, func() {
+		for range benchRows * benchCols / 1024 {
+			vec.Softplus(y, x)
+		}
+	})
+}
+
+func BenchmarkSample(b *testing.B) { // X = clamp(mu + sigma*eps)
+	m := &maker{}
+	run := m.buffer(plan.Input, ir.Int64)
+	dims := []int{100, 100, 20}
+	l := plan.Loop{Type: ir.F32, Dims: dims, Loads: []plan.Load{
+		{Buf: m.buffer(plan.Input, ir.F32, 100, 20), Strides: []int{20, 0, 1}}, {Buf: m.buffer(plan.Input, ir.F32, 100, 20), Strides: []int{20, 0, 1}}},
+		Body: []plan.Instr{
+			{Op: ir.Normal, A: -1, B: -1, C: -1, Run: run, Index: &plan.Load{Strides: []int{2000, 20, 1}}, Rand: ir.Rand{Seed: 1, Draw: 2}},
+			{Op: ir.Mul, A: 1, B: 2, C: -1}, {Op: ir.Add, A: 0, B: 3, C: -1}, {Op: ir.Const, Imm: -2}, {Op: ir.Const, Imm: 2},
+			{Op: ir.Max, A: 4, B: 5, C: -1}, {Op: ir.Min, A: 7, B: 6, C: -1}},
+		Stores: []plan.Store{{Value: 8, Buf: m.buffer(plan.Output, ir.F32, dims...), Strides: []int{2000, 20, 1}}}}
+	m.loop(l)
+	bench(b, m, 4*200000)
+}
+
+func benchSum(b *testing.B, strides ...int) {
+	m := &maker{}
+	size := benchCols
+	if strides[1] == 0 {
+		size = benchRows
+	}
+	m.loop(plan.Loop{Type: ir.F32, Dims: []int{benchRows, benchCols},
+		Loads:  []plan.Load{{Buf: m.buffer(plan.Input, ir.F32, benchRows, benchCols), Strides: []int{benchCols, 1}}},
+		Stores: []plan.Store{{Value: 0, Buf: m.buffer(plan.Output, ir.F32, size), Strides: strides, Combine: plan.Sum}}})
+	bench(b, m, 4*benchRows*benchCols)
+}
+
+func BenchmarkColumnSums(b *testing.B) { benchSum(b, 0, 1) }
+func BenchmarkRowSums(b *testing.B)    { benchSum(b, 1, 0) }
+
+func dotSoftplus(b *testing.B, k int, transB bool, epilogue bool) {
+	m := &maker{}
+	d := plan.Dot{Type: ir.F32, Batch: 1, M: benchRows, N: benchCols, K: k,
+		A: plan.Operand{Buf: m.buffer(plan.Input, ir.F32, benchRows, k), Ld: k}, B: plan.Operand{Buf: m.buffer(plan.Input, ir.F32, k, benchCols), Ld: benchCols}}
+	if transB {
+		d.B = plan.Operand{Buf: m.buffer(plan.Input, ir.F32, benchCols, k), Ld: k, Trans: true}
+	}
+	d.Epilogue = plan.Loop{Type: ir.F32, Dims: []int{benchRows, benchCols}}
+	if epilogue {
+		biasSoftplus(&d.Epilogue, plan.Acc, m)
+	} else {
+		d.Epilogue.Loads = []plan.Load{{Buf: plan.Acc, Strides: []int{benchCols, 1}}}
+		d.Epilogue.Stores = []plan.Store{m.all(&d, 0)}
+	}
+	m.dot(d)
+	bench(b, m, 0)
+}
+
+func BenchmarkDot(b *testing.B) {
+	for _, c := range []struct {
+		name string
+		k    int
+		t, e bool
+	}{{"128", 128, false, false}, {"128/softplus", 128, false, true}, {"128T", 128, true, false}, {"128T/softplus", 128, true, true},
+		{"2", 2, false, false}, {"2/softplus", 2, false, true}} {
+		b.Run(c.name, func(b *testing.B) { dotSoftplus(b, c.k, c.t, c.e) })
+	}
+}
+
+func BenchmarkGemm(b *testing.B) {
+	x, w, y := make([]float32, benchRows*128), make([]float32, 128*128), make([]float32, benchRows*128)
+	fill(x, rand.New(rand.NewPCG(1, 2)))
+	fill(w, rand.New(rand.NewPCG(1, 2)))
+	least(b, func() { vec.Gemm(false, false, benchRows, 128, 128, 1, x, 128, w, 128, 0, y, 128) })
+}
+
+// BenchmarkStep is the cost of a step: a program of a hundred loops of 100 elements.
+func BenchmarkStep(b *testing.B) {
+	m := &maker{}
+	from := m.buffer(plan.Input, ir.F32, 100)
+	for range 100 {
+		to := m.buffer(plan.Output, ir.F32, 100)
+		m.loop(plan.Loop{Type: ir.F32, Dims: []int{100}, Loads: []plan.Load{{Buf: from, Strides: []int{1}}},
+			Body: []plan.Instr{{Op: ir.Square, A: 0, B: -1, C: -1}}, Stores: []plan.Store{{Value: 1, Buf: to, Strides: []int{1}}}})
+		from = to
+	}
+	bench(b, m, 0)
+}

@@ -1,0 +1,115 @@
+package cpu
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/godcem/godcem/engine/ir"
+	"github.com/godcem/godcem/engine/plan"
+)
+
+// epilogues by what they do with the product: body and stores over (batch*m, n).
+var epilogues = []struct {
+	name string
+	make func(m *maker, d *plan.Dot)
+}{
+	{"plain", func(m *maker, d *plan.Dot) {
+		e := &d.Epilogue
+		e.Loads = []plan.Load{{Buf: plan.Acc, Strides: []int{d.N, 1}}}
+		e.Stores = []plan.Store{m.all(d, 0)}
+	}},
+	{"two stores", func(m *maker, d *plan.Dot) { // bias, softplus; the product before it is kept
+		e := &d.Epilogue
+		e.Loads = []plan.Load{{Buf: plan.Acc, Strides: []int{d.N, 1}}, {Buf: m.buffer(plan.Input, d.Type, d.N), Strides: []int{0, 1}}}
+		e.Body = []plan.Instr{{Op: ir.Add, A: 0, B: 1, C: -1}, {Op: ir.Softplus, A: 2, B: -1, C: -1}}
+		e.Stores = []plan.Store{m.all(d, 2), m.all(d, 3), m.all(d, 0)}
+	}},
+	{"no plain store", func(m *maker, d *plan.Dot) {
+		e := &d.Epilogue
+		e.Loads = []plan.Load{{Buf: plan.Acc, Strides: []int{d.N, 1}}, {Buf: m.buffer(plan.Input, d.Type, d.Batch*d.M), Strides: []int{1, 0}}}
+		e.Body = []plan.Instr{{Op: ir.Mul, A: 0, B: 1, C: -1}, {Op: ir.Add, A: 2, B: 0, C: -1}}
+		e.Stores = []plan.Store{m.all(d, 2), m.all(d, 3)}
+	}},
+	{"transposed", func(m *maker, d *plan.Dot) {
+		e := &d.Epilogue
+		e.Loads = []plan.Load{{Buf: plan.Acc, Strides: []int{d.N, 1}}}
+		e.Stores = []plan.Store{{Value: 0, Buf: m.buffer(plan.Output, d.Type, d.N, d.Batch*d.M), Strides: []int{1, d.Batch * d.M}}}
+	}},
+	{"reductions", func(m *maker, d *plan.Dot) {
+		e := &d.Epilogue
+		e.Loads = []plan.Load{{Buf: plan.Acc, Strides: []int{d.N, 1}}}
+		e.Body = []plan.Instr{{Op: ir.Square, A: 0, B: -1, C: -1}}
+		e.Stores = []plan.Store{
+			{Value: 0, Buf: m.buffer(plan.Output, d.Type, d.N), Strides: []int{0, 1}, Combine: plan.Sum},
+			{Value: 0, Buf: m.buffer(plan.Output, d.Type, d.Batch*d.M), Strides: []int{1, 0}, Combine: plan.MaxOf},
+			{Value: 1, Buf: m.buffer(plan.Output, d.Type), Strides: []int{0, 0}, Combine: plan.Sum},
+		}
+	}},
+	{"in place", func(m *maker, d *plan.Dot) { // over another operand of the epilogue; the product may not be gathered there
+		x := m.buffer(plan.Temp, d.Type, d.Batch*d.M, d.N)
+		from := m.buffer(plan.Input, d.Type, d.Batch*d.M, d.N)
+		m.loop(plan.Loop{Type: d.Type, Dims: []int{d.Batch * d.M * d.N}, Loads: []plan.Load{{Buf: from, Strides: []int{1}}},
+			Stores: []plan.Store{{Value: 0, Buf: x, Strides: []int{1}}}})
+		e := &d.Epilogue
+		e.Loads = []plan.Load{{Buf: x, Strides: []int{d.N, 1}}, {Buf: plan.Acc, Strides: []int{d.N, 1}}}
+		e.Body = []plan.Instr{{Op: ir.Add, A: 0, B: 1, C: -1}}
+		e.Stores = []plan.Store{{Value: 1, Buf: m.over(x, d.Type), Strides: []int{d.N, 1}}, m.all(d, 2)}
+	}},
+}
+
+// all is a store of every point.
+func (m *maker) all(d *plan.Dot, v int32) plan.Store {
+	return plan.Store{Value: v, Buf: m.buffer(plan.Output, d.Type, d.Batch*d.M, d.N), Strides: []int{d.N, 1}}
+}
+
+func TestDot(t *testing.T) {
+	for _, s := range []struct{ batch, m, n, k int }{
+		{1, 1, 1, 1}, {1, 100, 128, 2}, {1, 300, 128, 128}, {1, 513, 1, 130}, {1, 1, 300, 40}, {1, 40, 37, 3000}, {1, 700, 3, 5},
+		{1, 1000, 20, 0}, {3, 5, 7, 11}, {40, 6, 9, 4}, {3, 300, 33, 17}, {100, 1, 8, 20}, {1, 7, 2000, 3}, {2, 400, 300, 9},
+	} {
+		for trans := range 4 {
+			for _, typ := range []ir.DType{ir.F32, ir.F64} {
+				for _, shared := range []bool{false, true} {
+					if shared && s.batch == 1 {
+						continue
+					}
+					for _, e := range epilogues {
+						name := fmt.Sprintf("%v/%v/%d,%v/%s", typ, s, trans, shared, e.name)
+						t.Run(name, func(t *testing.T) {
+							m := &maker{}
+							d := plan.Dot{Type: typ, Batch: s.batch, M: s.m, N: s.n, K: s.k}
+							r := rand.New(rand.NewPCG(1, 4))
+							operand := func(rows, cols int, trans, shared bool) plan.Operand {
+								if trans {
+									rows, cols = cols, rows
+								}
+								o := plan.Operand{Offset: r.IntN(3), Ld: cols + r.IntN(3), Trans: trans}
+								o.Batch = rows * o.Ld
+								size := o.Offset + s.batch*o.Batch
+								o.Buf = m.buffer(plan.Input, typ, max(size, 1))
+								if shared {
+									o.Batch = 0
+								}
+								return o
+							}
+							d.A = operand(s.m, s.k, trans&1 != 0, false)
+							d.B = operand(s.k, s.n, trans&2 != 0, shared)
+							d.Epilogue = plan.Loop{Type: typ, Dims: []int{s.batch * s.m, s.n}}
+							e.make(m, &d)
+							m.dot(d)
+							// Elements are sums of k products of normal numbers: sqrt(k) roundings of their size, and
+							// sums of them.
+							tol := 1e-5
+							if typ == ir.F64 {
+								tol = 2e-14
+							}
+							x := compare(t, m, 5, tol)
+							sameForThreads(t, x)
+						})
+					}
+				}
+			}
+		}
+	}
+}
