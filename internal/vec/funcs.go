@@ -9,7 +9,13 @@ import (
 type unary[T Float] func(dst, src *T, n int)
 
 // funcKernels is what an instruction set has for an element type.
-type funcKernels[T Float] struct{ exp, expm1, log, log1p, tanh, sigmoid, softplus unary[T] }
+type funcKernels[T Float] struct {
+	exp, expm1, log, log1p, tanh, sigmoid, softplus, log2 unary[T]
+	sin, cos                                              unaryWithin[T]
+}
+
+// unaryWithin is a unary that stops before what is beyond its domain; done elements are.
+type unaryWithin[T Float] func(dst, src *T, n int) (done int)
 
 func funcKernelsOf[T Float]() *funcKernels[T] {
 	return of[T](&funcSets32[current], &funcSets64[current]).(*funcKernels[T])
@@ -41,6 +47,36 @@ func Sigmoid[T Float](dst, src []T) { apply("Sigmoid", funcKernelsOf[T]().sigmoi
 // Softplus is log(1 + e^x). Softplus(-Inf) = 0, Softplus(+Inf) = +Inf.
 func Softplus[T Float](dst, src []T) { apply("Softplus", funcKernelsOf[T]().softplus, dst, src) }
 
+// Log2 is the binary logarithm, exact for powers of 2. Log2(±0) = -Inf, Log2(+Inf) = +Inf, Log2(x < 0) = NaN.
+func Log2[T Float](dst, src []T) { apply("Log2", funcKernelsOf[T]().log2, dst, src) }
+
+// Sin is the sine of x in radians. Sin(±0) = ±0, Sin(±Inf) = NaN. Numbers beyond ±1e6, of float64 beyond ±1e8, take
+// math.Sin each.
+func Sin[T Float](dst, src []T) { applyWithin("Sin", funcKernelsOf[T]().sin, math.Sin, dst, src) }
+
+// Cos is the cosine of x in radians. Cos(±Inf) = NaN. Numbers beyond ±1e6, of float64 beyond ±1e8, take math.Cos each.
+func Cos[T Float](dst, src []T) { applyWithin("Cos", funcKernelsOf[T]().cos, math.Cos, dst, src) }
+
+// applyWithin takes from package math what f stops before.
+func applyWithin[T Float](name string, f unaryWithin[T], beyond func(float64) float64, dst, src []T) {
+	checkLengths(name, len(dst), len(src))
+	const vector = 16
+	limit := of[T](1e6, 1e8).(float64)
+	for len(src) > 0 {
+		done := f(&dst[0], &src[0], len(src))
+		dst, src = dst[done:], src[done:]
+		n := min(vector, len(src))
+		for i, x := range src[:n] {
+			if math.Abs(float64(x)) > limit {
+				dst[i] = T(beyond(float64(x)))
+			} else {
+				f(&dst[i], &src[i], 1)
+			}
+		}
+		dst, src = dst[n:], src[n:]
+	}
+}
+
 func apply[T Float](name string, f unary[T], dst, src []T) {
 	if len(dst) != len(src) {
 		panic(fmt.Sprintf("vec: %s: len(dst) = %d, want len(src) = %d", name, len(dst), len(src)))
@@ -58,17 +94,55 @@ var (
 // funcsGo is plain Go's set.
 func funcsGo[T Float]() funcKernels[T] {
 	each := func(f func(x float64) float64) unary[T] {
-		return func(dst, src *T, n int) {
-			d := from(dst, n)
-			for i, x := range from(src, n) {
-				d[i] = T(f(float64(x)))
-			}
+		return func(dst, src *T, n int) { viaFloat64(from(dst, n), from(src, n), f) }
+	}
+	all := func(f unary[T]) unaryWithin[T] {
+		return func(dst, src *T, n int) int {
+			f(dst, src, n)
+			return n
 		}
 	}
 	return funcKernels[T]{
-		exp: each(math.Exp), expm1: each(math.Expm1), log: each(math.Log), log1p: each(math.Log1p), tanh: each(math.Tanh),
+		exp: each(math.Exp), expm1: each(math.Expm1), log: each(logOf), log1p: each(math.Log1p), tanh: each(math.Tanh),
 		sigmoid: each(sigmoid), softplus: each(softplus),
+		log2: each(log2), sin: all(each(math.Sin)), cos: all(each(math.Cos)),
 	}
+}
+
+// viaFloat64 is dst[i] = f(src[i]). A number converted right before f would wait for the call before: amd64 keeps the
+// upper half of the register that holds its result.
+func viaFloat64[T Float](dst, src []T, f func(x float64) float64) {
+	var buf [64]float64
+	for len(src) > 0 {
+		part := buf[:min(len(buf), len(src))]
+		for i := range part {
+			part[i] = float64(src[i])
+		}
+		for i, x := range part {
+			part[i] = f(x)
+		}
+		for i, y := range part {
+			dst[i] = T(y)
+		}
+		dst, src = dst[len(part):], src[len(part):]
+	}
+}
+
+// logOf is math.Log, which on amd64 takes subnormal numbers for others.
+func logOf(x float64) float64 {
+	if x > 0 && x < 0x1p-1022 {
+		return math.Log(0x1p52*x) - 52*math.Ln2
+	}
+	return math.Log(x)
+}
+
+// log2 is math.Log2 without its cancellation for x a little above 1.
+func log2(x float64) float64 {
+	m, e := math.Frexp(x)
+	if m < math.Sqrt2/2 {
+		m, e = 2*m, e-1
+	}
+	return float64(e) + math.Log(m)*math.Log2E
 }
 
 func sigmoid(x float64) float64 {

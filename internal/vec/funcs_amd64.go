@@ -12,6 +12,9 @@ var funcSets32 = [...]funcKernels[float32]{
 		tanh:     tanh32AVX2,
 		sigmoid:  sigmoid32AVX2,
 		softplus: softplus32AVX2,
+		log2:     log232AVX2,
+		sin:      sin32AVX2,
+		cos:      cos32AVX2,
 	},
 	isaAVX512: {
 		exp:      exp32AVX512,
@@ -21,6 +24,9 @@ var funcSets32 = [...]funcKernels[float32]{
 		tanh:     tanh32AVX512,
 		sigmoid:  sigmoid32AVX512,
 		softplus: softplus32AVX512,
+		log2:     log232AVX512,
+		sin:      sin32AVX512,
+		cos:      cos32AVX512,
 	},
 }
 
@@ -34,6 +40,9 @@ var funcSets64 = [...]funcKernels[float64]{
 		tanh:     tanh64AVX2,
 		sigmoid:  sigmoid64AVX2,
 		softplus: softplus64AVX2,
+		log2:     log264AVX2,
+		sin:      sin64AVX2,
+		cos:      cos64AVX2,
 	},
 	isaAVX512: {
 		exp:      exp64AVX512,
@@ -43,5 +52,8 @@ var funcSets64 = [...]funcKernels[float64]{
 		tanh:     tanh64AVX512,
 		sigmoid:  sigmoid64AVX512,
 		softplus: softplus64AVX512,
+		log2:     log264AVX512,
+		sin:      sin64AVX512,
+		cos:      cos64AVX512,
 	},
 }

@@ -39,6 +39,23 @@ func sigmoid32AVX512(dst *float32, src *float32, n int)
 //go:noescape
 func softplus32AVX512(dst *float32, src *float32, n int)
 
+// log232AVX512 is dst[i] = log2(src[i]) for n elements; dst may be src.
+//
+//go:noescape
+func log232AVX512(dst *float32, src *float32, n int)
+
+// sin32AVX512 is dst[i] = sin(src[i]) for n elements, done of them: it stops before a vector with
+// |src[i]| > 1e+06. dst may be src.
+//
+//go:noescape
+func sin32AVX512(dst *float32, src *float32, n int) (done int)
+
+// cos32AVX512 is dst[i] = cos(src[i]) for n elements, done of them: it stops before a vector with
+// |src[i]| > 1e+06. dst may be src.
+//
+//go:noescape
+func cos32AVX512(dst *float32, src *float32, n int) (done int)
+
 // exp64AVX512 is dst[i] = exp(src[i]) for n elements; dst may be src.
 //
 //go:noescape
@@ -73,3 +90,20 @@ func sigmoid64AVX512(dst *float64, src *float64, n int)
 //
 //go:noescape
 func softplus64AVX512(dst *float64, src *float64, n int)
+
+// log264AVX512 is dst[i] = log2(src[i]) for n elements; dst may be src.
+//
+//go:noescape
+func log264AVX512(dst *float64, src *float64, n int)
+
+// sin64AVX512 is dst[i] = sin(src[i]) for n elements, done of them: it stops before a vector with
+// |src[i]| > 1e+08. dst may be src.
+//
+//go:noescape
+func sin64AVX512(dst *float64, src *float64, n int) (done int)
+
+// cos64AVX512 is dst[i] = cos(src[i]) for n elements, done of them: it stops before a vector with
+// |src[i]| > 1e+08. dst may be src.
+//
+//go:noescape
+func cos64AVX512(dst *float64, src *float64, n int) (done int)

@@ -68,10 +68,36 @@ func bigLog1p(x *big.Float, guess float64) *big.Float {
 	return s.Mul(s, x)
 }
 
+var bigPi = bigParse("3.14159265358979323846264338327950288419716939937510582097494459230781640628620899862803482534211706798214808651")
+
+// bigSin is sin(x + turn*pi/2) for |x| well below 2^100.
+func bigSin(x float64, turn int64) *big.Float {
+	half := newBig().Quo(bigPi, bigOf(2))
+	n, _ := newBig().Quo(bigOf(x), half).Float64()
+	n = math.RoundToEven(n)
+	r := newBig().Sub(bigOf(x), newBig().Mul(bigOf(n), half))
+	turn += int64(math.Mod(n, 4)) + 4
+	// The terms of odd order, or of even.
+	term, from := newBig().Set(r), int64(2)
+	if turn&1 == 1 {
+		term, from = bigOf(1), 1
+	}
+	square, sum := newBig().Mul(r, r), newBig().Set(term)
+	for i := from; term.Sign() != 0 && term.MantExp(nil) > sum.MantExp(nil)-bigPrec; i += 2 {
+		term.Mul(term, square)
+		term.Quo(term, newBig().SetInt64(-i*(i+1)))
+		sum.Add(sum, term)
+	}
+	if turn&2 != 0 {
+		sum.Neg(sum)
+	}
+	return sum
+}
+
 var bigFunctions = map[string]func(x float64) *big.Float{
 	"Exp":   func(x float64) *big.Float { return bigExp(bigOf(x)) },
 	"Expm1": func(x float64) *big.Float { return bigExpm1(bigOf(x)) },
-	"Log":   func(x float64) *big.Float { return bigLog(bigOf(x), math.Log(x)) },
+	"Log":   func(x float64) *big.Float { return bigLog(bigOf(x), logOf(x)) },
 	"Log1p": func(x float64) *big.Float { return bigLog1p(bigOf(x), math.Log1p(x)) },
 	"Tanh": func(x float64) *big.Float {
 		e := bigExpm1(bigOf(2 * x))
@@ -80,6 +106,9 @@ var bigFunctions = map[string]func(x float64) *big.Float{
 	"Sigmoid": func(x float64) *big.Float {
 		return newBig().Quo(bigOf(1), newBig().Add(bigOf(1), bigExp(bigOf(-x))))
 	},
+	"Log2":     func(x float64) *big.Float { return newBig().Quo(bigLog(bigOf(x), logOf(x)), bigLn2) },
+	"Sin":      func(x float64) *big.Float { return bigSin(x, 0) },
+	"Cos":      func(x float64) *big.Float { return bigSin(x, 1) },
 	"Softplus": func(x float64) *big.Float { return bigLog1p(bigExp(bigOf(x)), softplus(x)) },
 }
 

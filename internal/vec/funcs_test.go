@@ -34,13 +34,17 @@ var (
 var functions = []function{
 	{"Exp", Exp[float32], Exp[float64], math.Exp, 1, -746, 709.7, 1, 1, [][2]float64{{-inf, 0}, {inf, inf}, {1e4, inf}, {-1e4, 0}}},
 	{"Expm1", Expm1[float32], Expm1[float64], math.Expm1, 1.5, -746, 709.7, 0, negative, [][2]float64{{-inf, -1}, {inf, inf}, {1e4, inf}, {-1e4, -1}}},
-	{"Log", Log[float32], Log[float64], math.Log, 1, 0x1p-1074, math.MaxFloat64, -inf, -inf,
+	{"Log", Log[float32], Log[float64], logOf, 1, 0x1p-1074, math.MaxFloat64, -inf, -inf,
 		[][2]float64{{1, 0}, {inf, inf}, {-inf, nan}, {-1, nan}, {-0x1p-149, nan}, {-math.MaxFloat32, nan}}},
 	{"Log1p", Log1p[float32], Log1p[float64], math.Log1p, 1.5, math.Nextafter(-1, 0), math.MaxFloat64, 0, negative,
 		[][2]float64{{-1, -inf}, {inf, inf}, {-inf, nan}, {-2, nan}, {-1 - 0x1p-23, nan}, {-math.MaxFloat32, nan}}},
 	{"Tanh", Tanh[float32], Tanh[float64], math.Tanh, 1.5, -300, 300, 0, negative, [][2]float64{{-inf, -1}, {inf, 1}, {1e4, 1}, {-1e4, -1}}},
 	{"Sigmoid", Sigmoid[float32], Sigmoid[float64], sigmoid, 2, -746, 750, 0.5, 0.5, [][2]float64{{-inf, 0}, {inf, 1}, {1e4, 1}, {-1e4, 0}}},
 	{"Softplus", Softplus[float32], Softplus[float64], softplus, 2, -746, 750, math.Ln2, math.Ln2, [][2]float64{{-inf, 0}, {inf, inf}, {1e4, 1e4}, {-1e4, 0}}},
+	{"Log2", Log2[float32], Log2[float64], log2, 2, 0x1p-1074, math.MaxFloat64, -inf, -inf,
+		[][2]float64{{1, 0}, {8, 3}, {0x1p-126, -126}, {0x1p-149, -149}, {0x1p127, 127}, {inf, inf}, {-inf, nan}, {-1, nan}, {-0x1p-149, nan}}},
+	{"Sin", Sin[float32], Sin[float64], math.Sin, 2, -1.1e8, 1.1e8, 0, negative, [][2]float64{{-inf, nan}, {inf, nan}}},
+	{"Cos", Cos[float32], Cos[float64], math.Cos, 2, -1.1e8, 1.1e8, 1, 1, [][2]float64{{-inf, nan}, {inf, nan}}},
 }
 
 // apply calls the function of the slices' element type.
@@ -257,7 +261,7 @@ func testTails[T Float](t *testing.T) {
 				if !sameBits(in, all[:n]) {
 					t.Fatalf("%s of %d elements changed them", f.name, n)
 				}
-				if f.name != "Log" && f.name != "Log1p" {
+				if !strings.HasPrefix(f.name, "Log") {
 					verify()
 				}
 				if !sameBits(out, want[:n]) {
@@ -270,6 +274,88 @@ func testTails[T Float](t *testing.T) {
 			}
 		}
 	}
+}
+
+// What is beyond the kernels' domains, among what is within.
+func TestFuncBeyond(t *testing.T) { both(t, testBeyond[float32], testBeyond[float64]) }
+
+func testBeyond[T Float](t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	limit := of[T](1e6, 1e8).(float64)
+	kinds := []float64{limit, -limit, 2 * limit, -2 * limit, 1e30, nan, inf, -inf, 1, -1, 2, 3, 0.1, 100}
+	for _, f := range functions {
+		if f.name != "Sin" && f.name != "Cos" {
+			continue
+		}
+		for n := range 70 {
+			src, want := make([]T, n), make([]T, n)
+			for i := range src {
+				src[i] = T(kinds[r.IntN(min(len(kinds), 5+n))])
+				f.apply(want[i:i+1], src[i:i+1])
+				if x := float64(src[i]); math.Abs(x) > limit && !same(want[i], T(f.ref(x))) {
+					t.Errorf("%s(%v) = %v, want %v", f.name, x, want[i], T(f.ref(x)))
+				}
+			}
+			f.apply(src, src)
+			for i := range src {
+				if !same(src[i], want[i]) {
+					t.Fatalf("%s of %d: element %d is %v, want %v", f.name, n, i, src[i], want[i])
+				}
+			}
+		}
+	}
+}
+
+// Pow and PowS against math.Pow, of all kinds of numbers.
+func TestPow(t *testing.T) { both(t, testPow[float32], testPow[float64]) }
+
+func testPow[T Float](t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	kinds := []float64{0, negative, 1, -1, 2, -2, 3, -3, 0.5, -0.5, 1.5, inf, -inf, nan, 1 << 24, 1<<24 + 2, -(1<<24 - 1), 1e30, -1e30, 1e-40, -1e-40}
+	number := func() T {
+		if r.IntN(2) == 0 {
+			return T(kinds[r.IntN(len(kinds))])
+		}
+		return T(10 * r.NormFloat64())
+	}
+	ulp := of[T](0x1p-24, 0x1p-53).(float64)
+	verify := func(a, b, got T, ulps float64) {
+		t.Helper()
+		want := math.Pow(float64(a), float64(b))
+		if d := math.Abs(float64(got) - want); !same(got, T(want)) && !(d <= 2*ulps*ulp*math.Abs(want)) {
+			t.Fatalf("Pow(%v, %v) = %v, want %v", a, b, got, want)
+		}
+	}
+	for n := range 300 {
+		a, b := make([]T, n), make([]T, n)
+		for i := range n {
+			a[i], b[i] = number(), number()
+		}
+		dst := make([]T, n)
+		Pow(dst, a, b)
+		for i, v := range dst {
+			verify(a[i], b[i], v, 0.51)
+		}
+		in := append([]T(nil), b...)
+		Pow(in, a, in)
+		for i, v := range in {
+			if !same(v, dst[i]) {
+				t.Fatalf("Pow in place: element %d of %d is %v, want %v", i, n, v, dst[i])
+			}
+		}
+		s := T(kinds[n%len(kinds)])
+		copy(dst, a)
+		PowS(dst, dst, s)
+		for i, v := range dst {
+			verify(a[i], s, v, 1.01)
+		}
+	}
+	x := make([]T, 200)
+	check.NoAllocs(t, "Pow", func() {
+		Pow(x, x, x)
+		PowS(x, x, 3)
+		PowS(x, x, 1.5)
+	})
 }
 
 func TestFuncAllocates(t *testing.T) {
@@ -293,26 +379,29 @@ func TestFuncPanics(t *testing.T) {
 	}
 }
 
-// BenchmarkFuncs reports ns per element of slices in the first-level cache.
+// BenchmarkFuncs reports on tiles of 512 elements, the calls included.
 func BenchmarkFuncs(b *testing.B) {
 	b.Run("float32", benchFuncs[float32])
 	b.Run("float64", benchFuncs[float64])
 }
 
 func benchFuncs[T Float](b *testing.B) {
-	const n = 2000
+	const n = 512
 	src, dst := make([]T, n), make([]T, n)
 	r := rand.New(rand.NewPCG(7, 8))
 	for i := range src {
 		src[i] = T(math.Abs(3 * r.NormFloat64()))
 	}
 	for _, f := range functions {
-		for set := isaGo; set <= best; set++ {
-			b.Run(f.name+"/"+isaNames[set], func(b *testing.B) {
-				defer func(old isa) { current = old }(current)
-				current = set
-				benchBest(b, n, func() { f.apply(dst, src) })
-			})
+		var run func()
+		switch dst := any(dst).(type) {
+		case []float32:
+			run = func() { f.single(dst, any(src).([]float32)) }
+		case []float64:
+			run = func() { f.double(dst, any(src).([]float64)) }
 		}
+		benchTiles(b, f.name, n, run)
 	}
+	benchTiles(b, "Pow", n, func() { Pow(dst, src, src) })
+	benchTiles(b, "PowS3", n, func() { PowS(dst, src, 3) })
 }

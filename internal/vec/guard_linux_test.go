@@ -101,6 +101,11 @@ func testArithStaysInside[T Float](t *testing.T) {
 					t.Fatalf("%s of %d: %v", c.name, n, fault)
 				}
 			}
+			for _, f := range functions {
+				if fault := faults(func() { f.apply(dst, x[0]) }); fault != nil {
+					t.Fatalf("%s of %d: %v", f.name, n, fault)
+				}
+			}
 			single, double := fenced[float32](t, n, atEnd), fenced[float64](t, n, atEnd)
 			fault := faults(func() {
 				dst[0] = Sum(x[0]) + MaxOf(x[1]) + MinOf(x[2]) + T(SumWide(x[0]))

@@ -12,6 +12,9 @@ func funcs(g *gen) {
 		g.unary("tanh", "tanh(src[i])", g.tanh)
 		g.unary("sigmoid", "1 / (1 + exp(-src[i]))", g.sigmoid)
 		g.unary("softplus", "log(1 + exp(src[i]))", g.softplus)
+		g.unary("log2", "log2(src[i])", g.log2)
+		g.unaryWithin("sin", "sin(src[i])", pick(g, 1e6, 1e8), func(x vector) vector { return g.sine(x, false) })
+		g.unaryWithin("cos", "cos(src[i])", pick(g, 1e6, 1e8), func(x vector) vector { return g.sine(x, true) })
 	}
 }
 
@@ -35,6 +38,20 @@ var (
 	// The same in float64 as a quotient, x <= 0.625, after Cephes.
 	tanhP64 = []float64{-1.61468768441708447952e3, -9.92877231001918586564e1, -9.64399179425052238628e-1}
 	tanhQ64 = []float64{4.84406305325125486048e3, 2.23548839060100448583e3, 1.12811678491632931402e2, 1}
+)
+
+// (sin(r)/r - 1) / r^2 and (cos(r) - 1 + r^2/2) / r^4 in r^2 on |r| <= pi/4, after Cephes.
+var (
+	sinPoly32 = []float64{-1.6666654611e-1, 8.3321608736e-3, -1.9515295891e-4}
+	cosPoly32 = []float64{4.166664568298827e-2, -1.388731625493765e-3, 2.443315711809948e-5}
+	sinPoly64 = []float64{-1.66666666666666307295e-1, 8.33333333332211858878e-3, -1.98412698295895385996e-4, 2.75573136213857245213e-6,
+		-2.50507477628578072866e-8, 1.58962301576546568060e-10}
+	cosPoly64 = []float64{4.16666666666665929218e-2, -1.38888888888730564116e-3, 2.48015872888517045348e-5, -2.75573141792967388112e-7,
+		2.08757008419747316778e-9, -1.13585365213876817300e-11}
+
+	// pi/2 in three parts, none rounded up: with all of one sign, -0 stays what it is.
+	halfPi32 = []float64{1.570796251296997, 7.549789415861596e-08, 5.390302529957765e-15}
+	halfPi64 = []float64{1.5707963267948966, 6.123233995736765e-17, 1.0828566739219139e-32}
 )
 
 func (g *gen) expPoly() []float64 { return pick(g, expPoly32, expPoly64) }
@@ -127,10 +144,7 @@ func (g *gen) expm1(x vector) vector {
 // logOf spoils f: it is log(2^k (1+f)) for k from u's bits and f that belongs to it; see exponent.
 func (g *gen) logOf(k, f vector) vector {
 	if g.size == 4 {
-		p := g.poly(f, logPoly32...)
-		p = g.fma(f, p, g.num(-0.5))
-		y := g.addProduct(f, g.times(f, f), p)
-		return g.addProduct(y, g.num(float64(float32(math.Ln2))), k)
+		return g.addProduct(g.log1pPoly(f), g.num(float64(float32(math.Ln2))), k)
 	}
 	// As in FreeBSD's e_log.c: log(1+f) = f - (f^2/2 - s (f^2/2 + R)), s = f/(2+f); k*hi is exact.
 	const hi, lo = 6.93147180369123816490e-01, 1.90821492927058770002e-10
@@ -141,6 +155,13 @@ func (g *gen) logOf(k, f vector) vector {
 	y := g.addProduct(g.times(g.num(lo), k), s, g.plus(h, R))
 	y = g.minus(g.minus(h, y), f)
 	return g.minus(g.times(g.num(hi), k), y)
+}
+
+// log1pPoly spoils f: it is log(1+f) in float32.
+func (g *gen) log1pPoly(f vector) vector {
+	p := g.poly(f, logPoly32...)
+	p = g.fma(f, p, g.num(-0.5))
+	return g.addProduct(f, g.times(f, f), p)
 }
 
 // exponent splits u > 0 in 2^k m: m is in [2/3, 4/3), in float64 in [sqrt(1/2), sqrt(2)). biased is k + bias.
@@ -166,7 +187,28 @@ func (g *gen) logEnds(y, u vector) vector {
 }
 
 func (g *gen) log(x vector) vector {
-	// Subnormal numbers are made normal.
+	k, f := g.logParts(x)
+	return g.logEnds(g.logOf(k, f), x)
+}
+
+// log2 is k + log(1+f) log2(e).
+func (g *gen) log2(x vector) vector {
+	k, f := g.logParts(x)
+	var y vector
+	if g.size == 4 {
+		y = g.log1pPoly(f)
+	} else {
+		s := g.over(f, g.plus(g.num(2), f))
+		z := g.times(s, s)
+		R := g.times(z, g.poly(z, logPoly64...))
+		h := g.times(g.num(0.5), g.times(f, f))
+		y = g.minus(f, g.lessProduct(h, s, g.plus(h, R)))
+	}
+	return g.logEnds(g.addProduct(k, g.num(math.Log2E), y), x)
+}
+
+// logParts splits x > 0 in 2^k (1+f), subnormal numbers too.
+func (g *gen) logParts(x vector) (k, f vector) {
 	tiny, shift := 0x1p-126, 23
 	if g.size == 8 {
 		tiny, shift = 0x1p-1022, 52
@@ -175,7 +217,7 @@ func (g *gen) log(x vector) vector {
 	u := g.choose(isTiny, g.times(g.num(math.Ldexp(1, shift)), x), x)
 	_, k, m := g.exponent(u)
 	k = g.choose(isTiny, g.minus(k, g.num(float64(shift))), k)
-	return g.logEnds(g.logOf(k, g.minus(m, g.num(1))), x)
+	return k, g.minus(m, g.num(1))
 }
 
 // log1pOf is log(1+x) for x > -1, for x = 0 with either sign +0.
@@ -229,4 +271,27 @@ func (g *gen) sigmoid(x vector) vector {
 func (g *gen) softplus(x vector) vector {
 	e := g.exp(g.or(g.sign(), x))
 	return g.plus(g.atLeast(x, 0), g.log1pOf(e, g.plus(g.num(1), e)))
+}
+
+// sine spoils x: it is sin(x), or cos(x), from the quarter turn n next to x and the rest r. n*halfPi[0] and its
+// difference from x are exact within the fused operation; what the next part loses is known, and subtracted with the last.
+func (g *gen) sine(x vector, cosine bool) vector {
+	N := g.addProduct(g.from(g.num(g.magic())), g.num(2/math.Pi), x)
+	n := g.minus(N, g.num(g.magic()))
+	p := pick(g, halfPi32, halfPi64)
+	x = g.lessProduct(x, g.num(p[0]), n)
+	r := g.minus(x, g.times(g.num(p[1]), n))
+	lost := g.productLess(g.minus(x, r), g.num(p[1]), n)
+	r = g.minus(r, g.addProduct(lost, g.num(p[2]), n))
+	z := g.times(r, r)
+	c := g.fma(z, g.poly(z, pick(g, cosPoly32, cosPoly64)...), g.num(-0.5))
+	c = g.fma(z, c, g.num(1))
+	s := g.addProduct(g.copied(r), g.times(z, r), g.poly(z, pick(g, sinPoly32, sinPoly64)...))
+	if cosine {
+		N = g.intPlus(g.bits(1), N)
+	} else {
+		s = g.signed(s, r) // sin(-0) = -0
+	}
+	y := g.choose(g.lowBit(N), c, s)
+	return g.xor(g.and(g.sign(), g.shiftLeft(N, 8*g.size-2)), y)
 }

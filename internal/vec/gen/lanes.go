@@ -123,7 +123,7 @@ func (g *gen) fma(a, x vector, c operand.Op) vector {
 	return x
 }
 
-// addProduct spoils c: it returns a*b + c, lessProduct c - a*b. a may be memory.
+// addProduct spoils c: it returns a*b + c, lessProduct c - a*b, productLess a*b - c. a may be memory.
 func (g *gen) addProduct(c vector, a operand.Op, b vector) vector {
 	g.do(inst{g.VFMADD231PS, g.VFMADD231PD, g.VFMADD231PS_BCST, g.VFMADD231PD_BCST}, a, b, c)
 	return c
@@ -131,6 +131,11 @@ func (g *gen) addProduct(c vector, a operand.Op, b vector) vector {
 
 func (g *gen) lessProduct(c vector, a operand.Op, b vector) vector {
 	g.do(inst{g.VFNMADD231PS, g.VFNMADD231PD, g.VFNMADD231PS_BCST, g.VFNMADD231PD_BCST}, a, b, c)
+	return c
+}
+
+func (g *gen) productLess(c vector, a operand.Op, b vector) vector {
+	g.do(inst{g.VFMSUB231PS, g.VFMSUB231PD, g.VFMSUB231PS_BCST, g.VFMSUB231PD_BCST}, a, b, c)
 	return c
 }
 
@@ -222,9 +227,32 @@ func (g *gen) choose(s selection, a operand.Op, b vector) vector {
 	return d
 }
 
+// lowBit selects the lanes whose lowest bit is set.
+func (g *gen) lowBit(v vector) selection {
+	s := g.shiftLeft(v, 8*g.size-1)
+	if !g.wide() {
+		return s
+	}
+	k := g.K()
+	pick(g, g.VPMOVD2M, g.VPMOVQ2M)(s, k)
+	return k
+}
+
 // unary writes the function NAME of slices around the formula of one vector. Lanes beyond the slices' ends hold 0.
 func (g *gen) unary(name, doc string, formula func(x vector) vector) {
-	g.begin(name, "dst, src *T, n int", fmt.Sprintf("%s%d%s is dst[i] = %s for n elements; dst may be src.", name, 8*g.size, g.suffix, doc))
+	g.unaryWithin(name, doc, 0, formula)
+}
+
+// unaryWithin is unary for |x| <= limit, unless that is 0: the function returns the number of elements that are done, all or
+// those before the vector with the first that is beyond.
+func (g *gen) unaryWithin(name, doc string, limit float64, formula func(x vector) vector) {
+	whole := fmt.Sprintf("%s%d%s is dst[i] = %s for n elements", name, 8*g.size, g.suffix, doc)
+	if limit == 0 {
+		g.begin(name, "dst, src *T, n int", whole+"; dst may be src.")
+	} else {
+		g.beginResult(name, "dst, src *T, n int", "done int", whole+", done of them: it stops before a vector with",
+			fmt.Sprintf("|src[i]| > %g. dst may be src.", limit))
+	}
 	dst, src, n := g.GP64(), g.GP64(), g.GP64()
 	g.MOVQ(g.param("dst"), dst)
 	g.MOVQ(g.param("src"), src)
@@ -236,6 +264,16 @@ func (g *gen) unary(name, doc string, formula func(x vector) vector) {
 	g.JLT(operand.LabelRef("part"))
 	g.load(operand.Mem{Base: src}, x)
 	g.Label("formula")
+	if limit != 0 {
+		beyond := g.compare(g.abs(x), above, g.num(limit))
+		if t := g.GP64(); g.wide() {
+			g.KORTESTW(beyond, beyond)
+		} else {
+			pick(g, g.VMOVMSKPS, g.VMOVMSKPD)(beyond, t.As32())
+			g.TESTL(t.As32(), t.As32())
+		}
+		g.JNE(operand.LabelRef("stop"))
+	}
 	y := formula(x)
 	g.CMPQ(n, full)
 	g.JLT(operand.LabelRef("storePart"))
@@ -252,6 +290,14 @@ func (g *gen) unary(name, doc string, formula func(x vector) vector) {
 	g.Label("storePart")
 	g.storePart(y, g.firstLanes(n), operand.Mem{Base: dst})
 	g.Label("done")
+	if limit != 0 {
+		g.XORQ(n, n)
+		g.Label("stop")
+		done := g.GP64()
+		g.MOVQ(g.param("n"), done)
+		g.SUBQ(n, done)
+		g.MOVQ(done, g.result())
+	}
 	g.VZEROUPPER()
 	g.RET()
 }
