@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/godcem/godcem/engine/backend/cpu"
 	"github.com/godcem/godcem/engine/backend/null"
 	"github.com/godcem/godcem/engine/backend/ref"
 )
@@ -17,6 +18,7 @@ type opener struct {
 
 // openers lists the kinds of device, the default first.
 var openers = []opener{
+	{"cpu", cpu.New},
 	{"ref", ref.New},
 	{"null", null.New},
 }

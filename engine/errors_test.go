@@ -33,7 +33,6 @@ func TestNewVMErrors(t *testing.T) {
 		"nil device":          {m.g, []engine.Option{engine.On(nil)}, []string{"On", "nil"}},
 		"nil output":          {m.g, []engine.Option{engine.Outputs(m.out, nil)}, []string{"Outputs", "node 1 is nil"}},
 		"foreign output":      {m.g, []engine.Option{engine.Outputs(other.hidden)}, []string{"Outputs", "tanh", "(8, 5)", "not a node of the VM's graph"}},
-		"output twice":        {m.g, []engine.Option{engine.Outputs(m.out), engine.Outputs(m.out)}, []string{"Outputs", "twice"}},
 		"statement as output": {m.g, []engine.Option{engine.Outputs(statement)}, []string{"Outputs", "statement"}},
 		"seed twice":          {m.g, []engine.Option{engine.Seed(1), engine.Seed(2)}, []string{"Seed", "twice"}},
 		"no budget":           {m.g, []engine.Option{engine.MemoryBudget(0)}, []string{"MemoryBudget", "0 bytes"}},

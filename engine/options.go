@@ -57,7 +57,7 @@ func On(d Device) Option {
 }
 
 // Outputs names the nodes whose values are wanted besides the graph's roots and what is read. All others then have no
-// value, and need not be stored.
+// value, and need not be stored. A node may be named more than once.
 func Outputs(nodes ...*G.Node) Option {
 	return func(c *config) error {
 		c.outputs, c.named = append(c.outputs, nodes...), true
@@ -174,7 +174,7 @@ func configure(g *G.ExprGraph, opts []Option) (*config, error) {
 			return nil, err
 		}
 	}
-	if err := checkNodes(g, "Outputs", c.outputs, true); err != nil {
+	if err := checkNodes(g, "Outputs", c.outputs, false); err != nil {
 		return nil, err
 	}
 	for _, n := range c.outputs {
