@@ -230,6 +230,11 @@ func (t *table) broadcasts() {
 			}
 			return G.HadamardProd(a, b)
 		}})
+	t.add(opCase{fn: "Broadcast", name: "of an axis that is not 1", inputs: in(-2, 2, sh(3, 2), sh(3, 4)),
+		build: func(_ tensor.Dtype, x G.Nodes) (*G.Node, error) {
+			a, _, err := G.Broadcast(x[0], x[1], G.NewBroadcastPattern([]byte{1}, nil))
+			return a, err
+		}, flat: true})
 	t.add(opCase{fn: "Auto", inputs: in(-2, 2, sh(2, 3, 1), sh(2, 1, 4)),
 		build: func(_ tensor.Dtype, x G.Nodes) (*G.Node, error) { return G.Auto(G.BroadcastAdd, x[0], x[1]) }})
 }

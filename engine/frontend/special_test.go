@@ -246,21 +246,26 @@ func TestBatchNormStatistics(t *testing.T) {
 
 // TestStateRunsFirst: the derivative of an op with state needs what the op left, even if nothing else does.
 func TestStateRunsFirst(t *testing.T) {
-	g := G.NewGraph()
-	s := sh(4, 3)
-	x := bound(g, tensor.Float64, s, []float64{1, 2, 3, 2, 5, 1, 7, 8, 9, 1, 0, 2}, "x")
-	ones := bound(g, tensor.Float64, s, slices.Repeat([]float64{1}, 12), "ones")
-	y, _, _, _, err := G.BatchNorm(x, ones, ones, .9, 1e-5)
-	if err != nil {
-		t.Fatal(err)
+	build := func() (*G.ExprGraph, *G.Node) {
+		g := G.NewGraph()
+		s := sh(4, 3)
+		x := bound(g, tensor.Float64, s, []float64{1, 2, 3, 2, 5, 1, 7, 8, 9, 1, 0, 2}, "x")
+		ones := bound(g, tensor.Float64, s, slices.Repeat([]float64{1}, 12), "ones")
+		y, _, _, op, err := G.BatchNorm(x, ones, ones, .9, 1e-5)
+		if err != nil {
+			t.Fatal(err)
+		}
+		op.SetTraining(true)
+		w := bound(g, tensor.Float64, s, []float64{1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3}, "w")
+		grads, err := G.Grad(G.Must(G.Sum(G.Must(G.HadamardProd(y, w)))), x)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g, grads[0]
 	}
-	w := bound(g, tensor.Float64, s, []float64{1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2, 3}, "w")
-	grads, err := G.Grad(G.Must(G.Sum(G.Must(G.HadamardProd(y, w)))), x)
-	if err != nil {
-		t.Fatal(err)
-	}
+	g, grad := build()
 	var read G.Value
-	G.Read(grads[0], &read)
+	G.Read(grad, &read)
 	vm := G.NewTapeMachine(g)
 	defer vm.Close()
 	if err := vm.RunAll(); err != nil {
@@ -270,22 +275,87 @@ func TestStateRunsFirst(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, n := range g.AllNodes() {
-		if op, ok := n.Op().(G.TrainModeOp); ok {
-			op.SetTraining(true)
-		}
-	}
-	m, err := Import(g, Options{Wanted: grads})
+	g, grad = build()
+	m, err := Import(g, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	m.Graph.Outputs = []ir.ID{m.IDs[m.Number(grads[0])]} // the gradient alone
+	m.Graph.Outputs = []ir.ID{m.IDs[m.Number(grad)]} // the gradient alone
 	out, err := ref.Eval(m.Graph, feed(m, m.Graph, &err))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := compare(floats(out[0]), floats(want), 1e-12); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestEffects: what keeps something between runs, or draws, is neither merged nor run twice.
+func TestEffects(t *testing.T) {
+	want := map[string]bool{
+		"randomOp": true, "dropoutOp": true, "BatchNormOp": true, "batchnormDiffOp": true, "maxPoolOp": true,
+		"maxPoolDiffOp": true,
+		"avgPoolOp":     true, "GroupNormOp": true, "ctcLossOp": true, "ctcLossDiffOp": true, "sparsemaxOp": false,
+		"im2colOp": false,
+	}
+	seen := map[string]bool{}
+	cases := opCases()
+	cases = append(cases, opCase{fn: "UniformRandomNode", flat: true, inputs: in(0, 1, sh(3)),
+		build: func(dt tensor.Dtype, x G.Nodes) (*G.Node, error) {
+			return G.Add(x[0], G.UniformRandomNode(x[0].Graph(), dt, 0, 1, 3))
+		}})
+	for _, c := range cases {
+		d := &gradients[0]
+		if c.flat {
+			d = nil
+		}
+		_, m, err := c.imported(tensor.Float64, d)
+		if err != nil {
+			continue // TestOps says why
+		}
+		for i := range m.Graph.Nodes {
+			k, ok := m.Graph.Nodes[i].Attr.(*hostOp)
+			if !ok {
+				continue
+			}
+			name := opName(k.op)
+			if effects, ok := want[name]; ok && ir.HasEffects(k) != effects {
+				t.Errorf("%s has effects: %v, want %v", name, !effects, effects)
+			}
+			seen[name] = true
+		}
+	}
+	for name := range want {
+		if !seen[name] {
+			t.Errorf("%s was not met", name)
+		}
+	}
+}
+
+// TestHostOpGetsCopies: an op may write to its operands.
+func TestHostOpGetsCopies(t *testing.T) {
+	k := &hostOp{op: failing{"scribble"}, in: [][]int{{2}}, out: []int{2}}
+	in, out := []float64{1, 2}, []float64{0, 0}
+	if err := k.Run(out, []any{in}); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(in, []float64{1, 2}) || !slices.Equal(out, []float64{-1, -1}) {
+		t.Errorf("operand %v, result %v", in, out)
+	}
+}
+
+// TestConstantsAreCopied: a constant is what it was at the import.
+func TestConstantsAreCopied(t *testing.T) {
+	g := G.NewGraph()
+	d := []float64{1, 2}
+	y := G.Must(G.Add(vector(g, "x", 1, 1), G.NewConstant(tensor.New(tensor.WithShape(2), tensor.WithBacking(d)))))
+	m, err := Import(g, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d[0] = 7
+	if got := valueOf(t, m, y); !equal(got, []float64{2, 3}) {
+		t.Errorf("%v, want [2 3]", got)
 	}
 }
 
@@ -360,11 +430,22 @@ func TestMovingSlices(t *testing.T) {
 		if m, err = Import(g, Options{All: true, Stale: m}); err != nil {
 			t.Fatal(err)
 		}
+		if m, err = Import(g, Options{All: true, Stale: m}); err != nil { // and again, though nothing has moved
+			t.Fatal(err)
+		}
 		G.UnsafeLet(s, G.S(1, 3))
 		if m.Stale() {
-			t.Errorf("interior %v: stale after another import", interior)
+			t.Errorf("interior %v: stale after other imports", interior)
 		}
 		check(1)
+		// The values of a resident input are on the device: its slices are taken there.
+		m, err = Import(g, Options{All: true, Stale: m, Resident: G.Nodes{x}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := hosts(m); !slices.Equal(got, []string{"sliceIncrOp", "sliceOp"}) {
+			t.Errorf("interior %v, resident: on the host: %v", interior, got)
+		}
 	}
 }
 
@@ -476,6 +557,9 @@ func TestForeignOps(t *testing.T) {
 		}
 		if got := valueOf(t, m, y); !equal(got, []float64{1, 2, 3}) || (len(hosts(m)) == 1) != c.host {
 			t.Errorf("%s: %v on %v", name, got, hosts(m))
+		}
+		if c.host && len(m.Graph.Nodes) != 2 {
+			t.Errorf("%s: %d nodes, want the input and the kernel", name, len(m.Graph.Nodes))
 		}
 	}
 }
