@@ -155,6 +155,34 @@ func equalAttr(a any) any {
 	return a
 }
 
+// TestSplat: a long constant of one value is short in any type, and comes back.
+func TestSplat(t *testing.T) {
+	const text = `%0 = const f32[20] splat(-0)
+%1 = const f64[20] splat(NaN)
+%2 = const i64[20] splat(-3)
+%3 = const int[20] splat(4)
+%4 = const i32[20] splat(5)
+%5 = const u8[20] splat(6)
+%6 = const bool[20] splat(true)
+`
+	g := parse(t, text)
+	if got := g.String(); got != text {
+		t.Errorf("printed\n%s\nwant\n%s", got, text)
+	}
+	for i := range g.Nodes {
+		if _, n := DataType(g.Nodes[i].Attr.(*Tensor).Data); n != 20 {
+			t.Errorf("%s has %d elements", g.Label(ID(i)), n)
+		}
+	}
+	g.Nodes[0].Attr.(*Tensor).Data.([]float32)[19] = 0
+	if got := g.Nodes[0].Attr.(*Tensor).String(); got != "{-0, -0, -0, -0, ...}" {
+		t.Errorf("with another zero at its end it is %s", got)
+	}
+	if new(Tensor).Uniform() || (&Tensor{[]float64{}}).Uniform() {
+		t.Error("a constant without elements has one value")
+	}
+}
+
 type failing struct{ left int }
 
 var errFull = errors.New("disk full")

@@ -60,11 +60,12 @@ func TestCanonicalise(t *testing.T) {
 		{ // permutations that do not commute
 			`%2 = input f64[2,3,5] "z"
 			%3 = transpose f64[3,5,2] %2 axes(1,2,0)
-			%4 = transpose f64[5,3,2] %3 axes(1,0,2)
-			outputs %4`,
+			%4 = transpose f64[2,3,5] %3 axes(2,0,1)
+			%5 = transpose f64[5,2,3] %3 axes(1,2,0)
+			outputs %4, %5`,
 			`%0 = input f64[2,3,5] "z"
-			%1 = transpose f64[5,3,2] %0 axes(2,1,0)
-			outputs %1`,
+			%1 = transpose f64[5,2,3] %0 axes(2,0,1)
+			outputs %0, %1`,
 		},
 		{ // between the elements of a pad; beside each other, but not in line
 			`%2 = pad f64[6,3] %0 start(0,0) step(3,1)
@@ -73,7 +74,9 @@ func TestCanonicalise(t *testing.T) {
 			%5 = slice f64[1,1] %0 start(0,0) step(1,1)
 			%6 = slice f64[1,1] %0 start(1,1) step(1,1)
 			%7 = concat f64[1,2] %5, %6 axes(1)
-			outputs %3, %4, %7`,
+			%8 = pad f64[2,7] %0 start(0,0) step(1,3)
+			%9 = slice f64[2,2] %8 start(0,1) step(1,3)
+			outputs %3, %4, %7, %9`,
 			`%0 = input f64[2,3] "x"
 			%1 = pad f64[6,3] %0 start(0,0) step(3,1)
 			%2 = slice f64[2,3] %1 start(1,0) step(1,1)
@@ -81,7 +84,9 @@ func TestCanonicalise(t *testing.T) {
 			%4 = slice f64[1,1] %0 start(0,0) step(1,1)
 			%5 = slice f64[1,1] %0 start(1,1) step(1,1)
 			%6 = concat f64[1,2] %4, %5 axes(1)
-			outputs %2, %3, %6`,
+			%7 = pad f64[2,7] %0 start(0,0) step(1,3)
+			%8 = slice f64[2,2] %7 start(0,1) step(1,3)
+			outputs %2, %3, %6, %8`,
 		},
 		{ // concat of what has been sliced apart
 			`%2 = slice f64[2,1] %0 start(0,0) step(1,1)
