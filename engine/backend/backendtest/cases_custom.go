@@ -99,7 +99,7 @@ func customCases() []Case {
 			b.Output(y, b.Unary(ir.Tanh, b.Transpose(y, 1, 0)), b.Custom(scan{2}, t, []int{40}, b.Reshape(y, []int{40})),
 				b.Custom(graphs.Centre{}, t, []int{8, 5}, b.Transpose(x, 1, 0)), b.Custom(scan{1}, t, []int{3}, b.Full(t, []int{3}, 2)))
 		},
-		Tol: 60, Why: "sums of 40", Variants: true,
+		Tol: 16, Why: "sums of 40", Variants: true,
 	}, {
 		Name: "custom/same kernel, same operand",
 		Build: func(b *ir.Builder, t ir.DType) {
@@ -107,7 +107,7 @@ func customCases() []Case {
 			y, z := b.Custom(scan{1}, t, []int{30}, x), b.Custom(scan{1}, t, []int{30}, x)
 			b.Output(b.Binary(ir.Sub, y, z), y, b.Custom(scan{3}, t, []int{30}, x))
 		},
-		Tol: 100, Why: "sums of 30, three times",
+		Tol: 16, Why: "sums of 30, three times",
 	}, {
 		Name: "custom/views as operands",
 		Build: func(b *ir.Builder, t ir.DType) {
@@ -115,7 +115,7 @@ func customCases() []Case {
 			b.Output(b.Custom(scan{1}, t, []int{12}, b.Reshape(b.Slice(x, []int{1, 0}, []int{2, 1}, []int{3, 4}), []int{12})),
 				b.Custom(scan{1}, t, []int{24}, b.Reshape(x, []int{24})), b.Custom(scan{1}, t, []int{2, 6, 4}, b.BroadcastTo(x, []int{2, 6, 4})))
 		},
-		Tol: 60, Why: "sums of 48", Variants: true,
+		Tol: 16, Why: "sums of 48", Variants: true,
 	}, {
 		Name: "custom/several types and an empty operand",
 		Build: func(b *ir.Builder, _ ir.DType) {
@@ -146,7 +146,7 @@ func customCases() []Case {
 			late := b.Dot(b.Unary(ir.Tanh, y), z, ir.Trans{})
 			b.Output(b.Binary(ir.Add, y, z), b.Binary(ir.Mul, late, y), b.Reduce(ir.ReduceSum, z, 0))
 		},
-		Tol: 200, Why: "sums of 20 products of size 4", Variants: true, Budgets: []float64{0.6},
+		Tol: 24, Why: "sums of 20 products of size 4", Variants: true, Budgets: []float64{0.6},
 		Check: func(run int) error {
 			now := calls.Load()
 			n := now - seen

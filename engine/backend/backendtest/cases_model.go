@@ -83,7 +83,7 @@ func modelCases() []Case {
 			z := softmax(b, b.Transpose(x, 1, 0))
 			b.Output(y, z, b.Dot(y, z, ir.Trans{}), softmax(b, input(b, t, "one", 5, 1)), softmax(b, input(b, t, "big", 3, 200)))
 		},
-		Tol: 40, Why: "exp of up to 20 has that slope; sums of 200", Variants: true, Bench: true,
+		Tol: 12, Why: "exp of up to 20 has that slope; sums of 200", Variants: true, Bench: true,
 	}, {
 		Name: "model/log softmax with gradient",
 		Build: func(b *ir.Builder, t ir.DType) {
@@ -92,7 +92,7 @@ func modelCases() []Case {
 			loss := b.Unary(ir.Neg, b.Reduce(ir.ReduceSum, b.Binary(ir.Mul, ls, y), 0, 1))
 			b.Output(append(gradients(b, loss, x, y), loss)...)
 		},
-		Tol: 200, Why: "sums of 108 terms of up to 8", Variants: true,
+		Tol: 24, Why: "sums of 108 terms of up to 8", Variants: true,
 	}, {
 		Name: "model/layer norm with gradient",
 		Build: func(b *ir.Builder, t ir.DType) {
@@ -104,28 +104,28 @@ func modelCases() []Case {
 			loss := b.Reduce(ir.ReduceSum, b.Binary(ir.Mul, y, input(b, t, "g", 10, 32)), 0, 1)
 			b.Output(append(gradients(b, loss, x), y, loss)...)
 		},
-		Tol: 200, Why: "sums of 320", Variants: true,
+		Tol: 24, Why: "sums of 320", Variants: true,
 	}, {
 		Name: "model/net forward and backward",
 		Build: func(b *ir.Builder, t ir.DType) {
 			n := mlp(b, t, 33, 5, 8, 3)
 			b.Output(append(gradients(b, n.loss, n.params...), n.loss)...)
 		},
-		Tol: 300, Why: mlpWhy + ", and sums over the batch of 33", Variants: true, Budgets: []float64{0.7, 0.4}, Bench: true,
+		Tol: 64, Why: mlpWhy + ", and sums over the batch of 33", Variants: true, Budgets: []float64{0.7, 0.4}, Bench: true,
 	}, {
 		Name: "model/one sample",
 		Build: func(b *ir.Builder, t ir.DType) {
 			n := mlp(b, t, 1, 3, 8, 2)
 			b.Output(append(gradients(b, n.loss, n.params...), n.out)...)
 		},
-		Tol: 200, Why: mlpWhy, Variants: true,
+		Tol: 32, Why: mlpWhy, Variants: true,
 	}, {
 		Name: "model/net of 128",
 		Build: func(b *ir.Builder, t ir.DType) {
 			n := mlp(b, t, 70, 2, 128, 1)
 			b.Output(append(gradients(b, n.loss, n.params...), n.loss)...)
 		},
-		Feed: scaled, Tol: 300, Why: mlpWhy + ", of 128 with small weights", Bench: true, Budgets: []float64{0.5},
+		Feed: scaled, Tol: 40, Why: mlpWhy + ", of 128 with small weights", Bench: true, Budgets: []float64{0.5},
 	}}
 	for _, steps := range []int{1, 3, 20} {
 		cases = append(cases, Case{
@@ -136,7 +136,7 @@ func modelCases() []Case {
 				loss := b.Reduce(ir.ReduceSum, cost, 0, 1)
 				b.Output(append(gradients(b, loss, u, th, w), cost)...)
 			},
-			Tol: 400, Why: "20 steps, and sums over 33 samples", Variants: steps < 20, Bench: steps == 20, Budgets: []float64{0.5},
+			Tol: 48, Why: "20 steps, and sums over 33 samples", Variants: steps < 20, Bench: steps == 20, Budgets: []float64{0.5},
 		})
 	}
 	return append(cases, Case{
@@ -162,7 +162,7 @@ func modelCases() []Case {
 			loss := b.Reduce(ir.ReduceSum, b.Unary(ir.Square, b.Binary(ir.Sub, mu, theta)), 0, 1)
 			b.Output(append(gradients(b, loss, theta), mu, sigma, loss)...)
 		},
-		Tol: 2000, Why: "three iterations, each of which multiplies errors by about 5", Variants: true, Budgets: []float64{0.7, 0.5}, Bench: true,
+		Tol: 64, Why: "three iterations, each of which multiplies errors by about 5", Variants: true, Budgets: []float64{0.7, 0.5}, Bench: true,
 	})
 }
 

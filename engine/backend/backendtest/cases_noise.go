@@ -50,7 +50,7 @@ func noiseCases() []Case {
 			g = b.Binary(ir.Mul, g, inside)
 			b.Output(b.Reduce(ir.ReduceSum, g, 1), b.Reduce(ir.ReduceSum, b.Binary(ir.Mul, g, eps), 1), cost)
 		},
-		Tol: 60, Why: "sums of 11 of size 10", Variants: true, Budgets: []float64{0.5},
+		Tol: 16, Why: "sums of 11 of size 10", Variants: true, Budgets: []float64{0.5},
 	}, {
 		Name: "noise/moved and cast",
 		Build: func(b *ir.Builder, t ir.DType) {
@@ -90,7 +90,7 @@ func noiseCases() []Case {
 			q := b.Binary(ir.Add, p, draw(b, ir.Normal, t, 5, 2, 0, 20, 10))
 			b.Output(q, b.Reduce(ir.ReduceSum, e, 0), b.Dot(w, e, ir.Trans{A: true, B: true}))
 		},
-		Tol: 60, Why: "sums of 30 products of up to 4*2", Variants: true,
+		Tol: 16, Why: "sums of 30 products of up to 4*2", Variants: true,
 	}, {
 		Name: "noise/the run number is an output",
 		Build: func(b *ir.Builder, t ir.DType) {
