@@ -51,9 +51,9 @@ func lowerRepeat(c *call) ir.ID {
 		return c.b.BroadcastTo(x, c.shape)
 	}
 	each := slices.Insert(slices.Clone(s), axis+1, 1)
-	x = c.b.Reshape(x, each)
-	each[axis+1] = c.shape[axis] / s[axis]
-	return c.b.Reshape(c.b.BroadcastTo(x, slices.Clone(each)), c.shape)
+	wide := slices.Clone(each)
+	wide[axis+1] = c.shape[axis] / s[axis]
+	return c.b.Reshape(c.b.BroadcastTo(c.b.Reshape(x, each), wide), c.shape)
 }
 
 // span is what a slice op takes of a shape: the start and step per dimension and how many of each, before dimensions
