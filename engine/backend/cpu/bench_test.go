@@ -151,3 +151,36 @@ func BenchmarkStep(b *testing.B) {
 	}
 	bench(b, m, 0)
 }
+
+// BenchmarkCompile loads programs of 30000 instructions, in one loop and in as many.
+func BenchmarkCompile(b *testing.B) {
+	const n = 30000
+	chain := func(l *plan.Loop, count int) {
+		for j := range count {
+			op := []ir.Op{ir.Mul, ir.Add, ir.Tanh}[j%3]
+			l.Body = append(l.Body, plan.Instr{Op: op, A: int32(j + 1), B: int32(j % 2), C: -1})
+		}
+	}
+	one, many := &maker{}, &maker{}
+	x, y := one.buffer(plan.Input, ir.F32, 16), one.buffer(plan.Output, ir.F32, 16)
+	loads := []plan.Load{{Buf: x, Strides: []int{1}}, {Buf: x, Strides: []int{1}}}
+	l := plan.Loop{Type: ir.F32, Dims: []int{16}, Loads: loads, Stores: []plan.Store{{Value: n + 1, Buf: y, Strides: []int{1}}}}
+	chain(&l, n)
+	one.loop(l)
+	many.p.Buffers, many.p.Arena = one.p.Buffers, one.p.Arena
+	for range n {
+		l := plan.Loop{Type: ir.F32, Dims: []int{16}, Loads: loads, Stores: []plan.Store{{Value: 2, Buf: y, Strides: []int{1}}}}
+		chain(&l, 1)
+		many.loop(l)
+	}
+	for name, m := range map[string]*maker{"one": one, "many": many} {
+		b.Run(name, func(b *testing.B) {
+			b.ReportAllocs()
+			least(b, func() {
+				if _, err := New().Compile(&m.p); err != nil {
+					b.Fatal(err)
+				}
+			})
+		})
+	}
+}

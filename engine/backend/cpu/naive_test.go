@@ -119,13 +119,11 @@ func affine(off int, strides, at []int) int {
 }
 
 func (n *naive) loop(l *plan.Loop, acc []float64) {
-	type key struct {
-		store, at int
-	}
-	sums := map[key]*total{}
+	sums := make([][]total, len(l.Stores)) // by element
 	for i := range l.Stores {
-		if l.Stores[i].Combine != plan.Set {
-			n.begin(l, i, func(at int) { sums[key{i, at}] = &total{hi: identity(l.Stores[i].Combine)} })
+		if s := &l.Stores[i]; s.Combine != plan.Set {
+			sums[i] = make([]total, n.p.Buffers[s.Buf].Count())
+			n.each(l, i, func(at int) { sums[i][at].hi = identity(s.Combine) })
 		}
 	}
 	points := l.Points()
@@ -155,17 +153,19 @@ func (n *naive) loop(l *plan.Loop, acc []float64) {
 			if to := affine(s.Offset, s.Strides, at); s.Combine == plan.Set {
 				setAny(n.slice(s.Buf), to, v[s.Value])
 			} else {
-				sums[key{i, to}].add(s.Combine, v[s.Value])
+				sums[i][to].add(s.Combine, v[s.Value])
 			}
 		}
 	}
-	for k, t := range sums {
-		setAny(n.slice(l.Stores[k.store].Buf), k.at, t.value())
+	for i := range l.Stores {
+		if s := &l.Stores[i]; s.Combine != plan.Set {
+			n.each(l, i, func(at int) { setAny(n.slice(s.Buf), at, sums[i][at].value()) })
+		}
 	}
 }
 
-// begin names the elements of a combining store.
-func (n *naive) begin(l *plan.Loop, i int, f func(at int)) {
+// each names the elements of a combining store.
+func (n *naive) each(l *plan.Loop, i int, f func(at int)) {
 	s := &l.Stores[i]
 	var walk func(d, at int)
 	walk = func(d, at int) {
