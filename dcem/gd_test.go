@@ -69,7 +69,7 @@ func newDescent(t *testing.T, c GDConfig, theta []float64, node, gradients bool)
 			t.Fatal(err)
 		}
 	}
-	s.vm = G.NewTapeMachine(g)
+	s.vm = bothMachines(t, g)
 	t.Cleanup(func() { s.vm.Close() })
 	if err := s.vm.RunAll(); err != nil {
 		t.Fatal(err)

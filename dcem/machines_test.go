@@ -1,10 +1,13 @@
 package dcem
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"testing"
 
 	"github.com/godcem/godcem/autodiff"
+	"github.com/godcem/godcem/engine"
 	"github.com/godcem/godcem/internal/check"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -115,3 +118,61 @@ func TestGraphsPassTheCheck(t *testing.T) {
 		}
 	}
 }
+
+// bothMachines runs a graph on the TapeMachine and then on the engine, whose values stay, and compares the two at the
+// graph's roots.
+func bothMachines(t *testing.T, g *G.ExprGraph) G.VM {
+	t.Helper()
+	vm, err := engine.NewVM(g)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &agreeing{t: t, tape: G.NewTapeMachine(g), engine: vm, roots: g.Roots()}
+}
+
+type agreeing struct {
+	t      *testing.T
+	tape   G.VM
+	engine *engine.VM
+	roots  G.Nodes
+}
+
+func (m *agreeing) RunAll() error {
+	m.t.Helper()
+	if err := m.tape.RunAll(); err != nil {
+		return err
+	}
+	var want [][]float64
+	for _, n := range m.roots {
+		want = append(want, floats(m.t, n.Value()))
+	}
+	m.tape.Reset()
+	if err := m.engine.RunAll(); err != nil {
+		return err
+	}
+	for i, n := range m.roots {
+		// Sums in another order and functions that differ by two units in the last place, through at most four
+		// iterations; in float32 the solves' own sensitivity, some hundreds, comes on top.
+		tol := 1e-11
+		if n.Dtype() == tensor.Float32 {
+			tol = 1e-3
+		}
+		got, scale := floats(m.t, n.Value()), 1.0
+		for _, v := range want[i] {
+			if !math.IsInf(v, 0) {
+				scale = max(scale, math.Abs(v))
+			}
+		}
+		for j, v := range want[i] {
+			if same := got[j] == v || math.IsNaN(v) && math.IsNaN(got[j]); !same && !(math.Abs(got[j]-v) <= tol*scale) {
+				m.t.Errorf("%v[%d]: %v on the engine, %v on the TapeMachine", n, j, got[j], v)
+				break
+			}
+		}
+	}
+	return nil
+}
+
+func (m *agreeing) Reset() { m.engine.Reset() }
+
+func (m *agreeing) Close() error { return errors.Join(m.tape.Close(), m.engine.Close()) }

@@ -145,12 +145,12 @@ func evaluate(t *testing.T, c opCase, dt tensor.Dtype, x []float64, want quantit
 	var vm G.VM
 	switch want {
 	case lossValue:
-		vm = G.NewTapeMachine(g)
+		vm = bothMachines(t, g)
 	case outValue:
 		if out, err = Keep(out); err != nil {
 			t.Fatal(err)
 		}
-		vm = G.NewTapeMachine(g)
+		vm = bothMachines(t, g)
 	case gradTape:
 		if _, err := G.Grad(loss, in...); err != nil {
 			t.Fatal(err)
@@ -181,7 +181,7 @@ func evaluate(t *testing.T, c opCase, dt tensor.Dtype, x []float64, want quantit
 				}
 			}
 		}
-		vm = G.NewTapeMachine(g)
+		vm = bothMachines(t, g)
 	}
 	defer vm.Close()
 	if err := vm.RunAll(); err != nil {

@@ -251,7 +251,7 @@ func newRandomSolve(t *testing.T, c Config, dt tensor.Dtype, gradients string) *
 			t.Fatal(err)
 		}
 	}
-	s.vm = G.NewTapeMachine(g)
+	s.vm = bothMachines(t, g)
 	t.Cleanup(func() { s.vm.Close() })
 	return s
 }

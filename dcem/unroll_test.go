@@ -78,7 +78,7 @@ func newSolve(t *testing.T, c Config, theta []float64, gradients string) *solveO
 	s.loss = G.Must(G.Add(G.Must(G.Sum(G.Must(G.Square(s.u.Answer)))), G.Must(G.Sum(s.u.Sigma()))))
 	switch gradients {
 	case "":
-		s.vm = G.NewTapeMachine(g)
+		s.vm = bothMachines(t, g)
 	case "gorgonia":
 		if _, err := G.Grad(s.loss, s.inputs...); err != nil {
 			t.Fatal(err)
@@ -88,7 +88,7 @@ func newSolve(t *testing.T, c Config, theta []float64, gradients string) *solveO
 		if s.grads, err = autodiff.Gradients(s.loss, s.inputs...); err != nil {
 			t.Fatal(err)
 		}
-		s.vm = G.NewTapeMachine(g)
+		s.vm = bothMachines(t, g)
 	}
 	if err := s.vm.RunAll(); err != nil {
 		t.Fatal(err)

@@ -3,10 +3,12 @@ package bumps
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/godcem/godcem/dcem"
 	"github.com/godcem/godcem/kernels"
+	"github.com/godcem/godcem/models/train"
 	"gorgonia.org/tensor"
 )
 
@@ -32,6 +34,8 @@ type Config struct {
 	Decay    float64 `json:"decay" help:"RMSProp's decay of the mean square (alpha in PyTorch)"`
 	Momentum float64 `json:"momentum" help:"RMSProp's momentum"`
 
+	Machine string `json:"vm" help:"what runs the graph: engine (compiled) or tape (Gorgonia's TapeMachine)"`
+
 	CEMSigma        float64 `json:"cem_sigma" help:"standard deviation with which vanilla CEM starts its search"`
 	ValidateEvery   int     `json:"validate_every" help:"updates between validations: mean losses of 20 solves on fixed noise"`
 	CheckpointEvery int     `json:"checkpoint_every" help:"updates between checkpoints" resume:"free"`
@@ -44,7 +48,7 @@ func Default() Config {
 		Updates: 50, Params: Initial(), Target: []float64{0, 1.25},
 		Samples: 100, Elites: 10, Iterations: 10, Temperature: 1, Relaxation: kernels.LML.String(),
 		Mu: []float64{-1, 1}, Sigma: 0.3,
-		Rate: 1e-2, Decay: 0.99, Momentum: 0.1,
+		Rate: 1e-2, Decay: 0.99, Momentum: 0.1, Machine: train.Engine,
 		CEMSigma: 1, ValidateEvery: 5, CheckpointEvery: 10, Figures: true,
 	}
 }
@@ -73,6 +77,9 @@ func (c Config) Validate() error {
 		if v.value < v.low || v.value > v.high {
 			return fmt.Errorf("%s is %d, want %d to %d", v.name, v.value, v.low, v.high)
 		}
+	}
+	if !slices.Contains(train.Machines, c.Machine) {
+		return fmt.Errorf("vm is %q, want engine or tape", c.Machine)
 	}
 	if c.Elites < 1 || c.Elites > c.Samples {
 		return fmt.Errorf("elites is %d, want 1 to samples = %d", c.Elites, c.Samples)

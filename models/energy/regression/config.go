@@ -10,6 +10,7 @@ import (
 	"github.com/godcem/godcem/kernels"
 	"github.com/godcem/godcem/models/energy"
 	"github.com/godcem/godcem/models/nn"
+	"github.com/godcem/godcem/models/train"
 	"gorgonia.org/tensor"
 )
 
@@ -43,6 +44,7 @@ type Config struct {
 	Hidden     []int         `json:"hidden" help:"sizes of the net's hidden layers"`
 	Activation nn.Activation `json:"activation" help:"between the layers: softplus, relu, elu, tanh, sigmoid or identity"`
 	Float64    bool          `json:"float64" help:"compute in float64, not float32"`
+	Machine    string        `json:"vm" help:"what runs the graphs: engine (compiled) or tape (Gorgonia's TapeMachine)"`
 
 	Iterations  int       `json:"iterations" help:"iterations of DCEM, or steps of gradient descent"`
 	Samples     int       `json:"samples" help:"DCEM: samples per iteration"`
@@ -69,7 +71,7 @@ type Config struct {
 func Default() Config {
 	return Config{
 		Method: DCEM, Updates: 5000, Points: 100,
-		Model: ModelMLP, Hidden: []int{128, 128, 128}, Activation: nn.Softplus,
+		Model: ModelMLP, Hidden: []int{128, 128, 128}, Activation: nn.Softplus, Machine: train.Engine,
 		Iterations: 10, Samples: 100, Elites: 10, Temperature: 1, Relaxation: kernels.LML.String(), Sigma: 7, GDRate: 0.1,
 		Rate: 1e-3, Clip: 1, Patience: 20, ValidateEvery: 100, CheckpointEvery: 250, Figures: true,
 	}
@@ -92,7 +94,7 @@ func (c Config) Validate() error {
 	for _, v := range []struct {
 		name, value string
 		known       []string
-	}{{"method", c.Method, methods}, {"model", c.Model, models}} {
+	}{{"method", c.Method, methods}, {"model", c.Model, models}, {"vm", c.Machine, train.Machines}} {
 		if !slices.Contains(v.known, v.value) {
 			return fmt.Errorf("%s is %q, want %s", v.name, v.value, oneOf(v.known))
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/godcem/godcem/internal/run"
 	"github.com/godcem/godcem/models/nn"
+	"github.com/godcem/godcem/models/train"
 	"github.com/spf13/pflag"
 )
 
@@ -32,7 +33,7 @@ func TestDefaultIsThePaper(t *testing.T) {
 func unusual() Config {
 	return Config{
 		Seed: math.MaxUint64, Method: CEMForward, Updates: 7, Points: 11,
-		Model: ModelICNN, Hidden: []int{5, 4}, Activation: nn.ReLU, Float64: true,
+		Model: ModelICNN, Hidden: []int{5, 4}, Activation: nn.ReLU, Float64: true, Machine: train.Tape,
 		Iterations: 4, Samples: 9, Elites: 3, Temperature: 0.1 + 0.2, Relaxation: "csparsemax", Backprop: 2, Sigma: 1.5,
 		Start: -0.25, GDRate: 0.01, Lower: []float64{-6}, Upper: []float64{1. / 3},
 		Rate: 1e-4, Clip: 0.5, Patience: 3, ValidateEvery: 2, CheckpointEvery: 5,

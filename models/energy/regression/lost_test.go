@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/godcem/godcem/internal/run"
+	"github.com/godcem/godcem/kernels"
 )
 
 // A resumed run reports the lost gradients of all its parts. A weight that is NaN loses every sample's.
@@ -17,6 +18,9 @@ func TestLostGradients(t *testing.T) {
 	train := func(dir string, at int, resume bool) int64 {
 		task := open(t, c).(*task[float32])
 		task.values[0][0] = float32(math.NaN())
+		if err := task.stepper.Restore(kernels.OptimizerState[float32]{}); err != nil { // tells the device
+			t.Fatal(err)
+		}
 		_, err := run.Train(context.Background(), &cut{Task: task, at: at}, run.Options{
 			Steps: c.Updates, ValidateEvery: c.ValidateEvery, CheckpointEvery: c.CheckpointEvery,
 			Out: dir, Resume: resume, Config: c, Progress: run.ProgressOptions{Silent: true},

@@ -2,6 +2,7 @@ package regression
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/godcem/godcem/internal/viz"
 	"github.com/godcem/godcem/kernels"
 	"github.com/godcem/godcem/models/energy"
+	"github.com/godcem/godcem/models/train"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -39,6 +41,7 @@ func newPredictor[T kernels.Float](method string, c Config, model energy.Model) 
 
 // searcher predicts with (D)CEM.
 type searcher[T kernels.Float] struct {
+	vm        G.VM
 	objective *dcem.GraphObjective[T]
 	solver    *dcem.Solver[T]
 	record    bool
@@ -51,7 +54,12 @@ func newSearcher[T kernels.Float](c Config, model energy.Model, hard bool) (*sea
 		return nil, err
 	}
 	s := &searcher[T]{}
-	if s.objective, err = dcem.NewGraphObjective[T](y, costs, nil); err != nil {
+	vm, err := train.NewVM(c.Machine, costs.Graph(), costs)
+	if err != nil {
+		return nil, err
+	}
+	s.vm = vm
+	if s.objective, err = dcem.NewGraphObjective[T](y, costs, vm); err != nil {
 		return nil, err
 	}
 	sc := c.solve(c.Points)
@@ -98,7 +106,7 @@ func (s *searcher[T]) trace(run uint64) (trace, error) {
 	return s.tried, err
 }
 
-func (s *searcher[T]) close() error { return s.objective.Close() }
+func (s *searcher[T]) close() error { return errors.Join(s.objective.Close(), s.vm.Close()) }
 
 // descender predicts with gradient descent on y.
 type descender[T kernels.Float] struct {
@@ -125,8 +133,8 @@ func newDescender[T kernels.Float](c Config, model energy.Model) (*descender[T],
 		}
 		d.y = append(d.y, y)
 	}
-	d.vm = G.NewTapeMachine(g)
-	return d, nil
+	d.vm, err = train.NewVM(c.Machine, g, d.y...)
+	return d, err
 }
 
 func (d *descender[T]) predict(run uint64) ([]float64, error) {
@@ -178,8 +186,8 @@ func newSurveyor[T kernels.Float](c Config, model energy.Model) (*surveyor[T], e
 	for i := range candidates {
 		candidates[i] = T(s.y[i%gridSize])
 	}
-	s.vm = G.NewTapeMachine(energies.Graph())
-	return s, nil
+	s.vm, err = train.NewVM(c.Machine, energies.Graph(), energies)
+	return s, err
 }
 
 // survey returns E(x_i, y_j).

@@ -9,6 +9,7 @@ import (
 	"github.com/godcem/godcem/internal/check"
 	"github.com/godcem/godcem/internal/viz"
 	"github.com/godcem/godcem/models/energy"
+	"github.com/godcem/godcem/models/train"
 	G "gorgonia.org/gorgonia"
 )
 
@@ -20,6 +21,9 @@ func trained(t *testing.T, c Config) Task {
 		if _, err := task.Step(context.Background(), step); err != nil {
 			t.Fatal(err)
 		}
+	}
+	if _, err := task.Predict(fixedNoise); err != nil { // brings the values of the parameters' nodes up to date
+		t.Fatal(err)
 	}
 	return task
 }
@@ -48,7 +52,10 @@ func TestPredictionsAreSolves(t *testing.T) {
 			t.Fatal(err)
 		}
 		answer := G.Must(dcem.Keep(u.Answer))
-		vm := G.NewTapeMachine(g)
+		vm, err := train.NewVM(c.Machine, g)
+		if err != nil {
+			t.Fatal(err)
+		}
 		defer vm.Close()
 		for _, noise := range []uint64{0, 7} {
 			if err := G.Let(u.Run, int64(noise)); err != nil {

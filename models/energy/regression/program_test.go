@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/godcem/godcem/internal/run"
+	"github.com/godcem/godcem/kernels"
 	"github.com/godcem/godcem/models/nn"
 	"github.com/spf13/pflag"
 )
@@ -90,6 +91,9 @@ func checkMetrics(t *testing.T, c Config, dir string, m map[string]float64) {
 	// params.npz holds the best parameters.
 	fresh := open(t, c)
 	if err := nn.LoadNPZ(filepath.Join(dir, ParamsFile), fresh.Params()); err != nil {
+		t.Fatal(err)
+	}
+	if err := fresh.(*task[float32]).stepper.Restore(kernels.OptimizerState[float32]{}); err != nil { // tells the device
 		t.Fatal(err)
 	}
 	if got, _, err := fresh.Validate(0); err != nil || got != score {

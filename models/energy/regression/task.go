@@ -4,16 +4,15 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 
-	"github.com/godcem/godcem/autodiff"
 	"github.com/godcem/godcem/dcem"
 	"github.com/godcem/godcem/internal/run"
 	"github.com/godcem/godcem/internal/viz"
 	"github.com/godcem/godcem/kernels"
 	"github.com/godcem/godcem/models/energy"
 	"github.com/godcem/godcem/models/nn"
+	"github.com/godcem/godcem/models/train"
 	G "gorgonia.org/gorgonia"
 )
 
@@ -29,7 +28,8 @@ const Kind = "regression"
 // and take turns with it.
 type Task interface {
 	run.Validator
-	// Params are the parameters.
+	// Params are the parameters. Their values lie on the device while updates are taken; those of the nodes are up to
+	// date after Predict, Trace, Energies, Validate and Save.
 	Params() nn.Params
 	// Predict returns the method's prediction at every point, with the noise of that run number: updates have those
 	// from 1.
@@ -59,22 +59,14 @@ func NewTask(c Config) (Task, error) {
 }
 
 type task[T kernels.Float] struct {
-	c     Config
+	*problem[T]
 	truth []float64
 	xs    []float64
 
-	model  energy.Model
-	values [][]T // the parameters' memory
-	state  kernels.OptimizerState[T]
-	rates  plateau
-	lost   int64 // gradients lost before the state was loaded
-
-	x, y    []T     // memory of the update's point
-	run     *G.Node // nil without noise
-	vm      G.VM
-	loss    *G.Node
-	grads   G.Nodes
-	counter func() int64 // gradients lost by this graph
+	stepper train.Stepper[T]
+	values  [][]T // the parameters' memory
+	rates   plateau
+	lost    int64 // gradients lost before the state was loaded
 
 	predictor predictor
 	surveyor  *surveyor[T]
@@ -84,18 +76,32 @@ type task[T kernels.Float] struct {
 	}
 }
 
-func newTask[T kernels.Float](c Config) (*task[T], error) {
-	t := &task[T]{c: c}
+func newTask[T kernels.Float](c Config) (t *task[T], err error) {
+	t = &task[T]{}
 	t.xs, t.truth = Points(c.Points)
-	if err := t.build(); err != nil {
+	if t.problem, err = newProblem[T](c); err != nil {
 		return nil, err
 	}
-	var err error
+	params := t.model.Params()
+	t.values = nn.Values[T](params)
+	if t.stepper, err = train.New[T](c.Machine, c.optimizer(c.Rate), t.loss, params.Nodes()...); err != nil {
+		return nil, err
+	}
 	if t.predictor, err = newPredictor[T](c.Method, c, t.model); err != nil {
 		return nil, err
 	}
 	t.surveyor, err = newSurveyor[T](c, t.model)
 	return t, err
+}
+
+// problem is the graph of one update: the search for y at one point and the squared error of what it finds.
+type problem[T kernels.Float] struct {
+	c       Config
+	model   energy.Model
+	x, y    []T     // memory of the point
+	run     *G.Node // run number of the noise; nil without noise
+	loss    *G.Node
+	counter func() int64 // gradients lost by this graph
 }
 
 // newModel adds the model's parameters to the graph.
@@ -109,69 +115,84 @@ func newModel(g *G.ExprGraph, c Config) (energy.Model, error) {
 	return energy.NewMLP(g, c.energy())
 }
 
-// build makes the graph of an update.
-func (t *task[T]) build() (err error) {
+func newProblem[T kernels.Float](c Config) (p *problem[T], err error) {
 	g := G.NewGraph()
-	if t.model, err = newModel(g, t.c); err != nil {
-		return err
+	p = &problem[T]{c: c, x: make([]T, 1), y: make([]T, 1)}
+	if p.model, err = newModel(g, c); err != nil {
+		return nil, err
 	}
-	t.x, t.y = make([]T, 1), make([]T, 1)
-	objective := energy.Objective(t.model, input(g, "x", t.x, 1, 1))
-	answer, err := t.search(g, objective)
+	objective := energy.Objective(p.model, input(g, "x", p.x, 1, 1))
+	answer, err := p.search(g, objective)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	off, err := G.Sub(answer, input(g, "truth", t.y, 1, 1))
+	off, err := G.Sub(answer, input(g, "truth", p.y, 1, 1))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	square, err := G.HadamardProd(off, off)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if t.loss, err = G.Mean(square); err != nil {
-		return err
+	p.loss, err = G.Mean(square)
+	return p, err
+}
+
+// at sets the point and the run number of the noise.
+func (p *problem[T]) at(x, truth float64, run int) error {
+	p.x[0], p.y[0] = T(x), T(truth)
+	if p.run == nil {
+		return nil
 	}
-	params := t.model.Params()
-	if t.grads, err = autodiff.Gradients(t.loss, params.Nodes()...); err != nil {
-		return err
-	}
-	t.values = nn.Values[T](params)
-	t.vm = G.NewTapeMachine(g)
-	return nil
+	return G.Let(p.run, int64(run))
 }
 
 // search adds the search for y at one point, and returns the answer, (1, 1).
-func (t *task[T]) search(g *G.ExprGraph, objective dcem.Objective) (*G.Node, error) {
-	if t.c.trainsThroughGD() {
-		u, err := dcem.UnrollGD(g, objective, t.c.descent(1))
+func (p *problem[T]) search(g *G.ExprGraph, objective dcem.Objective) (*G.Node, error) {
+	if p.c.trainsThroughGD() {
+		u, err := dcem.UnrollGD(g, objective, p.c.descent(1))
 		if err != nil {
 			return nil, err
 		}
-		t.counter = func() int64 { return 0 }
+		p.counter = func() int64 { return 0 }
 		return u.Answer, nil
 	}
-	c := t.c.solve(1)
-	c.Backprop = t.c.Backprop
+	c := p.c.solve(1)
+	c.Backprop = p.c.Backprop
 	u, err := dcem.Unroll(g, objective, c)
 	if err != nil {
 		return nil, err
 	}
-	t.run, t.counter = u.Run, u.LostGradients
+	p.run, p.counter = u.Run, u.LostGradients
 	return u.Answer, nil
 }
 
 func (t *task[T]) Close() error {
-	return errors.Join(t.vm.Close(), t.predictor.close(), t.surveyor.close())
+	return errors.Join(t.stepper.Close(), t.predictor.close(), t.surveyor.close())
 }
 
 func (t *task[T]) Params() nn.Params { return t.model.Params() }
 
-func (t *task[T]) Predict(run uint64) ([]float64, error) { return t.predictor.predict(run) }
+func (t *task[T]) Predict(run uint64) ([]float64, error) {
+	if err := t.stepper.Sync(); err != nil {
+		return nil, err
+	}
+	return t.predictor.predict(run)
+}
 
-func (t *task[T]) Trace(run uint64) ([][]float64, error) { return t.predictor.trace(run) }
+func (t *task[T]) Trace(run uint64) ([][]float64, error) {
+	if err := t.stepper.Sync(); err != nil {
+		return nil, err
+	}
+	return t.predictor.trace(run)
+}
 
-func (t *task[T]) Energies() (viz.Field, error) { return t.surveyor.survey() }
+func (t *task[T]) Energies() (viz.Field, error) {
+	if err := t.stepper.Sync(); err != nil {
+		return viz.Field{}, err
+	}
+	return t.surveyor.survey()
+}
 
 // alternative is the predictor of another method on the same parameters.
 func (t *task[T]) alternative(method string) (predictor, error) {
@@ -197,44 +218,16 @@ func (t *task[T]) Step(ctx context.Context, step int) (run.StepMetrics, error) {
 		return run.StepMetrics{}, err
 	}
 	i := pointOf(t.c.Seed, step, t.c.Points)
-	loss, grads, err := t.gradient(i, step)
-	if err != nil {
+	if err := t.at(t.xs[i], t.truth[i], step); err != nil {
 		return run.StepMetrics{}, err
 	}
 	rate := t.rates.rate(t.c.Rate)
-	m := run.StepMetrics{Loss: loss, Values: map[string]float64{"x": t.xs[i], "rate": rate}}
-	if m.Skipped = math.IsNaN(loss) || math.IsInf(loss, 0); m.Skipped {
-		m.GradNorm = math.NaN()
-		return m, nil
-	}
-	info := kernels.OptimizerStep(t.c.optimizer(rate), &t.state, t.values, grads)
-	m.GradNorm, m.Skipped = info.GradNorm, info.Skipped
-	return m, nil
-}
-
-// gradient is the loss at a point with the noise of that run number, and its gradients with respect to the
-// parameters, which are valid until the next call.
-func (t *task[T]) gradient(point, runNumber int) (loss float64, grads [][]T, err error) {
-	t.x[0], t.y[0] = T(t.xs[point]), T(t.truth[point])
-	if t.run != nil {
-		if err := G.Let(t.run, int64(runNumber)); err != nil {
-			return 0, nil, err
-		}
-	}
-	defer t.vm.Reset()
-	if err := t.vm.RunAll(); err != nil {
-		return 0, nil, err
-	}
-	l, err := nn.Slice[T](t.loss.Value())
+	loss, info, err := t.stepper.Step(rate)
 	if err != nil {
-		return 0, nil, err
+		return run.StepMetrics{}, err
 	}
-	values := make([]G.Value, len(t.grads))
-	for i, n := range t.grads {
-		values[i] = n.Value()
-	}
-	grads, err = nn.Slices[T](values)
-	return float64(l[0]), grads, err
+	return run.StepMetrics{Loss: loss, GradNorm: info.GradNorm, Skipped: info.Skipped,
+		Values: map[string]float64{"x": t.xs[i], "rate": rate}}, nil
 }
 
 // reschedule shows the learning rate's schedule the score after an update if that was a validation's turn. It is the
@@ -278,15 +271,22 @@ type saved struct {
 
 // Save implements run.Task.
 func (t *task[T]) Save(c *run.Checkpoint) error {
+	state, err := t.stepper.State()
+	if err != nil {
+		return err
+	}
+	if err := t.stepper.Sync(); err != nil {
+		return err
+	}
 	for i, p := range t.Params() {
 		shape := p.Node.Shape()
 		run.PutArray(c, "params/"+p.Name, t.values[i], shape...)
-		if t.state.Steps > 0 {
-			run.PutArray(c, "adam/m/"+p.Name, t.state.M[i], shape...)
-			run.PutArray(c, "adam/v/"+p.Name, t.state.V[i], shape...)
+		if state.Steps > 0 {
+			run.PutArray(c, "adam/m/"+p.Name, state.M[i], shape...)
+			run.PutArray(c, "adam/v/"+p.Name, state.V[i], shape...)
 		}
 	}
-	return c.Put("training", saved{t.c.Method, t.c.Model, t.state.Steps, t.rates, t.lostGradients()})
+	return c.Put("training", saved{t.c.Method, t.c.Model, state.Steps, t.rates, t.lostGradients()})
 }
 
 // Load implements run.Task.
@@ -320,8 +320,35 @@ func (t *task[T]) Load(c *run.Checkpoint) error {
 	for i, v := range values {
 		copy(t.values[i], v)
 	}
-	t.state, t.rates, t.lost = state, s.Rates, s.Lost-t.counter()
+	if err := t.stepper.Restore(state); err != nil {
+		return err
+	}
+	t.rates, t.lost = s.Rates, s.Lost-t.counter()
 	t.rates.Halvings = slices.Clip(t.rates.Halvings)
 	t.validated.step = 0
 	return nil
+}
+
+// StepGraph builds the training step of a configuration: the loss at the first point, the parameters that an update
+// moves, and the update rule.
+func StepGraph(c Config) (loss *G.Node, params G.Nodes, o kernels.Optimizer, err error) {
+	if err := c.Validate(); err != nil {
+		return nil, nil, o, err
+	}
+	if c.Method == Both {
+		return nil, nil, o, fmt.Errorf("method is %q, want one of the others: both has a step for each", Both)
+	}
+	o = c.optimizer(c.Rate)
+	if c.Float64 {
+		p, err := newProblem[float64](c)
+		if err != nil {
+			return nil, nil, o, err
+		}
+		return p.loss, p.model.Params().Nodes(), o, nil
+	}
+	p, err := newProblem[float32](c)
+	if err != nil {
+		return nil, nil, o, err
+	}
+	return p.loss, p.model.Params().Nodes(), o, nil
 }
