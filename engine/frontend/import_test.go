@@ -87,6 +87,11 @@ func TestImportErrors(t *testing.T) {
 	g, y := build()
 	var into G.Value
 	read := G.Read(y, &into)
+	wrong := G.NewGraph() // Gorgonia's derivative of the outer product of vectors of different lengths
+	v, w := vector(wrong, "v", 1, 2, 3), vector(wrong, "w", 1, 2, 3, 4)
+	if _, err := G.Grad(G.Must(G.Sum(G.Must(G.OuterProd(v, w)))), v, w); err != nil {
+		t.Fatal(err)
+	}
 	strange := G.NewGraph()
 	G.NewVector(strange, tensor.Complex128, G.WithShape(2), G.WithName("strange"))
 	for _, c := range []struct {
@@ -102,6 +107,7 @@ func TestImportErrors(t *testing.T) {
 		{"wanted statement", g, Options{Wanted: G.Nodes{read}}, []string{"read", "statement"}},
 		{"resident op", g, Options{Resident: G.Nodes{y}}, []string{"resident", "tanh", "not an input"}},
 		{"resident of another graph", g, Options{Resident: G.Nodes{stray}}, []string{"resident", "stray"}},
+		{"shapes", wrong, Options{}, []string{"Aᵀ × b", "[3 4]", "[4 1]", "inner dimensions 3 and 4"}},
 		{"element type", strange, Options{}, []string{`"strange"`, "complex128", "float32"}},
 	} {
 		m, err := Import(c.g, c.o)

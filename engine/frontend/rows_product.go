@@ -24,10 +24,9 @@ func lowerLinAlg(c *call) ir.ID {
 	t := ir.Trans{A: c.a.bool("transA"), B: c.a.bool("transB")}
 	switch c.a.byte("āBinaryOperator") {
 	case matMul, batched:
-		return c.fitTo(c.b.Dot(x, y, t), c.shape)
+		return c.product(x, y, t)
 	case matVec:
-		column := c.b.Reshape(y, []int{ir.Count(sy), 1})
-		return c.fitTo(c.b.Dot(x, column, ir.Trans{A: t.A}), c.shape)
+		return c.product(x, c.b.Reshape(y, []int{ir.Count(sy), 1}), ir.Trans{A: t.A})
 	case vecDot:
 		return c.fitTo(c.reduceTo(ir.ReduceSum, c.b.Binary(ir.Mul, x, c.fitTo(y, sx))), c.shape)
 	case outer:
@@ -37,6 +36,24 @@ func lowerLinAlg(c *call) ir.ID {
 		return c.fitTo(c.b.Binary(ir.Mul, rows, cols), c.shape)
 	}
 	return c.b.Fail("%w: %v", errHost, c.op)
+}
+
+// product is a matrix product, in the node's shape.
+func (c *call) product(x, y ir.ID, t ir.Trans) ir.ID {
+	sx, sy := c.b.Shape(x), c.b.Shape(y)
+	if d := len(sx); d >= 2 && len(sy) == d {
+		inner := func(s []int, last bool) int {
+			if last {
+				return s[d-1]
+			}
+			return s[d-2]
+		}
+		if a, b := inner(sx, !t.A), inner(sy, t.B); a != b {
+			return c.b.Fail("the product of shapes %v and %v, transposed: %v and %v: inner dimensions %d and %d, want equal ones",
+				sx, sy, t.A, t.B, a, b)
+		}
+	}
+	return c.fitTo(c.b.Dot(x, y, t), c.shape)
 }
 
 // reduceTo reduces x over all its axes.

@@ -3,7 +3,6 @@ package frontend
 import (
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/godcem/godcem/autodiff"
 	G "gorgonia.org/gorgonia"
@@ -39,16 +38,22 @@ func chain(tb testing.TB, n int) *G.ExprGraph {
 	return g
 }
 
+// TestImportIsLinear counts allocations, which follow the work and do not depend on the machine.
 func TestImportIsLinear(t *testing.T) {
-	g := chain(t, 30000)
-	start := time.Now()
-	m, err := Import(g, Options{})
-	if err != nil {
-		t.Fatal(err)
+	perNode := func(n int) float64 {
+		g := chain(t, n)
+		m, err := Import(g, Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Graph.Verify(); err != nil {
+			t.Fatal(err)
+		}
+		return testing.AllocsPerRun(1, func() { Import(g, Options{}) }) / float64(len(m.Nodes))
 	}
-	t.Logf("%d nodes in %v", len(m.Nodes), time.Since(start))
-	if err := m.Graph.Verify(); err != nil {
-		t.Fatal(err)
+	small, large := perNode(1000), perNode(30000)
+	if !(large <= 1.2*small) {
+		t.Errorf("%.1f allocations per node of 30,000, %.1f of 1,000", large, small)
 	}
 }
 

@@ -416,6 +416,9 @@ func TestMovingSlices(t *testing.T) {
 			t.Errorf("interior %v: stale again", interior)
 		}
 		check(4)
+		if n := testing.AllocsPerRun(10, func() { m.Stale() }); n != 0 {
+			t.Errorf("interior %v: Stale allocates %v times", interior, n)
+		}
 		if interior == (m.Inputs[0].Src == m.Number(s) || m.Inputs[len(m.Inputs)-1].Src == m.Number(s)) {
 			t.Errorf("interior %v: inputs %v", interior, m.Inputs)
 		}
