@@ -253,7 +253,7 @@ func (vm *VM) compile(stale *frontend.Module) (c *compiled, err error) {
 	if err := c.bindInputs(vm); err != nil {
 		return nil, err
 	}
-	c.bindOutputs(p)
+	c.bindOutputs(vm, p)
 	c.bindReads()
 	if err := c.bindSets(vm.g); err != nil {
 		return nil, err

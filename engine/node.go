@@ -62,3 +62,31 @@ var boundTo = func() uintptr {
 // clearValue takes a node's value away. Gorgonia's own way, ExprGraph.UnbindAllNonInputs, takes all and gives the
 // tensors to a pool, whoever still has them.
 func clearValue(n *G.Node) { *(*G.Value)(unsafe.Add(unsafe.Pointer(n), boundTo)) = nil }
+
+// vectorScalar reports whether the TapeMachine gives n, a scalar node, a tensor of shape (1): so it does to a Tensordot
+// over all axes and to elementwise functions of that.
+func vectorScalar(g *G.ExprGraph, n *G.Node) bool {
+	for n.IsScalar() {
+		switch opType(n) {
+		case "tensordotOp":
+			return true
+		case "elemUnaryOp":
+			it := g.From(n.ID())
+			if it == nil || !it.Next() {
+				return false
+			}
+			n = it.Node().(*G.Node)
+		default:
+			return false
+		}
+	}
+	return false
+}
+
+// setValue gives n a value that is not of its shape, which gorgonia.UnsafeLet refuses.
+func setValue(n *G.Node, v G.Value) {
+	at := (*G.Value)(unsafe.Add(unsafe.Pointer(n), boundTo))
+	if *at == nil || *at == n.Value() { // else there is a gradient too
+		*at = v
+	}
+}

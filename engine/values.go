@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/godcem/godcem/engine/ir"
 	"github.com/godcem/godcem/engine/plan"
@@ -12,10 +13,12 @@ import (
 // An output is a node whose value leaves the program.
 type output struct {
 	slot
-	node  *G.Node
-	src   int32
-	bind  bool
-	value G.Value // what the node was bound to last
+	node *G.Node
+	src  int32
+	bind bool
+	// single: a scalar node whose value is a tensor of shape (1).
+	single bool
+	value  G.Value // what the node was bound to last
 }
 
 // A read is a gorgonia.Read.
@@ -41,7 +44,7 @@ type dual struct {
 	of    *G.Node
 }
 
-func (c *compiled) bindOutputs(p *pipeline) {
+func (c *compiled) bindOutputs(vm *VM, p *pipeline) {
 	g := c.program.Graph
 	bufs := make([]plan.BufID, len(g.Nodes))
 	for i := range bufs {
@@ -51,6 +54,7 @@ func (c *compiled) bindOutputs(p *pipeline) {
 		bufs[b.Node] = b.Buf
 	}
 	c.outputs = make([]output, 0, len(p.wants))
+	tensordots := slices.ContainsFunc(p.module.Nodes, func(n *G.Node) bool { return opType(n) == "tensordotOp" })
 	gradients := map[*byte]int{} // users of the places where gradients of inputs lie
 	for i, src := range p.wants {
 		buf := bufs[g.Outputs[i]]
@@ -59,6 +63,9 @@ func (c *compiled) bindOutputs(p *pipeline) {
 		}
 		n := p.module.Nodes[src]
 		o := output{slot: c.slot(buf, n), node: n, src: src, bind: p.binds[i]}
+		if tensordots && vectorScalar(vm.g, n) {
+			o.single, o.shape = true, tensor.Shape{1}
+		}
 		// What the caller does to a value must not change what the next run finds.
 		if o.host == nil && c.program.Buffers[buf].Role != plan.Output && !c.blind {
 			o.stage()
@@ -229,6 +236,11 @@ func (vm *VM) memory(o *output) any {
 // may have given it to Gorgonia's pool.
 func (o *output) rebind(mem any) error {
 	v := view(mem, o.shape)
+	if o.single {
+		setValue(o.node, v)
+		o.value = v
+		return nil
+	}
 	if err := G.UnsafeLet(o.node, v); err != nil {
 		return fmt.Errorf("engine: the value of %s: %w", describe(o.node), err)
 	}

@@ -22,6 +22,9 @@ func sameNodes(t *testing.T, what string, got, want *G.ExprGraph) {
 			continue // a statement
 		}
 		same(t, fmt.Sprintf("%s: node %d, %v", what, i, b[i].Name()), a[i].Value(), b[i].Value(), tol)
+		if x, y := a[i].Value(), b[i].Value(); x != nil && fmt.Sprintf("%T %v", x, x.Shape()) != fmt.Sprintf("%T %v", y, y.Shape()) {
+			t.Errorf("%s: node %d, %v, has a %T of shape %v, want a %T of %v", what, i, b[i].Name(), x, x.Shape(), y, y.Shape())
+		}
 		compared++
 	}
 	if compared < 5 {
@@ -94,6 +97,14 @@ func TestGraphsThatTheTapeMachineTakes(t *testing.T) {
 		"one element in a vector": func(g *G.ExprGraph) {
 			a, b := input(g, "a", dense([]float64{2}, 1)), input(g, "b", dense([]float64{3}, 1))
 			G.Must(G.Exp(G.Must(G.HadamardProd(a, G.Must(G.Add(a, b))))))
+		},
+		"scalars in vectors": func(g *G.ExprGraph) {
+			a, b := input(g, "a", normals(1, 3)), input(g, "b", normals(2, 3))
+			c, err := G.Tensordot([]int{0}, []int{0}, a, b)
+			if err != nil {
+				t.Fatal(err)
+			}
+			G.Must(G.Tanh(G.Must(G.Neg(c))))
 		},
 		"set": func(g *G.ExprGraph) {
 			a, b := input(g, "a", normals(1, 3)), input(g, "b", normals(2, 3))
