@@ -114,6 +114,31 @@ func updateCases() []Case {
 		},
 		Seeds: steps, Tol: 16, Why: why, Variants: true,
 	}, Case{
+		// The gradient of w*v is v and w: neither may be read after it moved, in one update or in two.
+		Name: "update/each other's gradients",
+		Build: func(b *ir.Builder, t ir.DType) {
+			w, v, u := resident(b, t, "w", 6), resident(b, t, "v", 6), resident(b, t, "u", 2, 3)
+			o := kernels.Optimizer{Method: kernels.Momentum, Rate: 0.125}
+			b.G.Updates = []ir.Update{{Optimizer: o, Params: []ir.ID{w, v}, Grads: []ir.ID{v, w}, Loss: -1},
+				{Optimizer: o, Params: []ir.ID{u}, Grads: []ir.ID{b.Reshape(w, []int{2, 3})}, Loss: -1}}
+		},
+		Seeds: []uint64{1, 2, 3}, Tol: 8, Why: "a norm of 12 numbers", Variants: true,
+	}, Case{
+		// The loss is a parameter; its value is that of before.
+		Name: "update/the loss is a parameter",
+		Build: func(b *ir.Builder, t ir.DType) {
+			w := resident(b, t, "w")
+			b.G.Updates = []ir.Update{{Optimizer: kernels.Optimizer{Method: kernels.Momentum, Rate: 0.125}, Params: []ir.ID{w}, Grads: []ir.ID{b.BinaryS(ir.Mul, w, 2)}, Loss: w}}
+		},
+		Seeds: []uint64{1, 2, 3}, Tol: 8, Why: "two roundings",
+	}, Case{
+		Name: "update/a parameter without elements",
+		Build: func(b *ir.Builder, t ir.DType) {
+			w, v := resident(b, t, "w", 0, 3), resident(b, t, "v", 2)
+			b.G.Updates = []ir.Update{{Optimizer: kernels.Optimizer{Rate: 0.125, Epsilon: 1e-2}, Params: []ir.ID{w, v}, Grads: []ir.ID{w, b.BinaryS(ir.Add, v, 1)}, Loss: -1}}
+		},
+		Seeds: []uint64{1, 2, 3}, Tol: 8, Why: "a norm of 2 numbers",
+	}, Case{
 		Name: "update/constant gradient and many parameters",
 		Build: func(b *ir.Builder, t ir.DType) {
 			u := ir.Update{Optimizer: kernels.Optimizer{}, Loss: -1}
