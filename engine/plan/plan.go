@@ -63,6 +63,14 @@ func newPlanner(g *ir.Graph, o Options) *planner {
 	return l
 }
 
+// reset forgets the program.
+func (l *planner) reset() {
+	l.p.Buffers, l.p.Steps, l.p.Inputs, l.p.Outputs = nil, nil, nil, nil
+	for i := range l.buf {
+		l.buf[i] = -1
+	}
+}
+
 // live marks what the outputs, the updates and kernels with effects need.
 func live(g *ir.Graph) []bool {
 	live := make([]bool, len(g.Nodes))
