@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/godcem/godcem/dcem"
+	"github.com/chewxy/hm"
 	"github.com/godcem/godcem/engine/ir"
 	"github.com/godcem/godcem/kernels"
 	G "gorgonia.org/gorgonia"
@@ -188,15 +188,25 @@ func TestSubgraph(t *testing.T) {
 	}
 }
 
+// draw is an op that says itself as noise of 8 elements; its operand is the run number.
+type draw struct{ failing }
+
+func (draw) Type() hm.Type {
+	return hm.NewFnType(tensor.Int64, G.TensorType{Dims: 1, Of: tensor.Float64})
+}
+
+func (draw) InferShape(...G.DimSizer) (tensor.Shape, error) { return tensor.Shape{8}, nil }
+
+func (draw) Lower(b *ir.Builder, in []ir.ID) (ir.ID, error) {
+	return b.Random(ir.Normal, ir.F64, sh(8), ir.Rand{Seed: 7, Draw: 3}, in[0]), b.Err()
+}
+
 func TestNoise(t *testing.T) {
 	build := func() (*G.ExprGraph, *G.Node, *G.Node) {
 		g := G.NewGraph()
-		run := dcem.RunNode(g, "run")
-		n, err := dcem.Normal(run, tensor.Float64, 7, 3, 2, 4)
+		run := G.NewScalar(g, tensor.Int64, G.WithName("run"), G.WithValue(int64(5)))
+		n, err := G.ApplyOp(draw{failing{"not"}}, run)
 		if err != nil {
-			t.Fatal(err)
-		}
-		if err := G.Let(run, int64(5)); err != nil {
 			t.Fatal(err)
 		}
 		return g, run, n

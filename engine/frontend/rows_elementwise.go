@@ -28,9 +28,6 @@ var binaries = [...]ir.Op{
 	ir.Lt, ir.Gt, ir.Le, ir.Ge, ir.Eq, ir.Ne,
 }
 
-// binaryNames are what Gorgonia calls them: a test compares.
-var binaryNames = [...]string{"+", "-", "⊙", "÷", "^", "<", ">", "<=", ">=", "==", "!="}
-
 func lowerBinary(c *call) ir.ID {
 	which := attrs{c.a.field("ʘBinaryOperator", reflect.Interface).Elem()}.byte("ʘBinaryOperatorType")
 	if which >= len(binaries) {
