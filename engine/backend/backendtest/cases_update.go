@@ -85,7 +85,7 @@ func updateCases() []Case {
 		Name: "update/values of before",
 		Build: func(b *ir.Builder, t ir.DType) {
 			w, v := resident(b, t, "w", 4, 3), resident(b, t, "v", 12)
-			b.Output(b.Reshape(w, []int{12}), b.Transpose(w, 1, 0), b.BinaryS(ir.Mul, v, 2), b.Slice(v, []int{2}, []int{3}, []int{4}))
+			b.Output(w, b.BinaryS(ir.Mul, v, 1), b.Reshape(w, []int{12}), b.Transpose(w, 1, 0), b.BinaryS(ir.Mul, v, 2), b.Slice(v, []int{2}, []int{3}, []int{4}))
 			b.G.Updates = []ir.Update{{Optimizer: kernels.Optimizer{Method: kernels.Momentum, Rate: 0.25}, Loss: -1,
 				Params: []ir.ID{w, v}, Grads: []ir.ID{b.BinaryS(ir.Mul, w, 0.5), b.Reshape(w, []int{12})}}}
 		},
