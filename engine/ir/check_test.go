@@ -90,7 +90,8 @@ func TestCheckAttributes(t *testing.T) {
 		"axis <nil>":       {Op: Concat, Type: F64, Shape: []int{1}},
 	} {
 		g := &Graph{Nodes: []Node{n}, Name: func(int32) string { return "here" }}
-		if err := g.Verify(); err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "(here)") {
+		err := g.Verify()
+		if err == nil || !strings.Contains(err.Error(), name) || !strings.Contains(err.Error(), "(here)") {
 			t.Errorf("error %v, want one about %s that says where", err, name)
 		}
 	}

@@ -12,7 +12,10 @@ func (n *Node) Equal(m *Node) bool {
 	if n == m {
 		return true
 	}
-	if n.Op != m.Op || n.Op == Input || n.Type != m.Type || !slices.Equal(n.Shape, m.Shape) || !slices.Equal(n.In, m.In) {
+	if n.Op != m.Op || n.Op == Input || n.Type != m.Type {
+		return false
+	}
+	if !slices.Equal(n.Shape, m.Shape) || !slices.Equal(n.In, m.In) {
 		return false
 	}
 	switch a := n.Attr.(type) {

@@ -70,7 +70,8 @@ func TestEqual(t *testing.T) {
 			b := &twin.Nodes[j]
 			want := i == j && a.Op != Input && i != 48
 			if a.Equal(b) != want || want && a.Hash() != b.Hash() {
-				t.Errorf("%s and %s: Equal %v, want %v; hashes %x and %x", g.Label(ID(i)), twin.Label(ID(j)), !want, want, a.Hash(), b.Hash())
+				t.Errorf("%s and %s: Equal %v, want %v; hashes %x and %x",
+					g.Label(ID(i)), twin.Label(ID(j)), a.Equal(b), want, a.Hash(), b.Hash())
 			}
 		}
 		if !a.Equal(a) {

@@ -14,8 +14,9 @@ func TestTable(t *testing.T) {
 		if info.Class == Elementwise && (info.Arity < 1 || info.Arity > 3 || info.Flops < 1) {
 			t.Errorf("%v: arity %d, %d flops", op, info.Arity, info.Flops)
 		}
-		if hasF := info.F != nil; hasF != (info.Class == Elementwise && op != Cast && op != Normal && op != Uniform || info.Class == Reduction) {
-			t.Errorf("%v: has a meaning: %v", op, hasF)
+		number := info.Class == Elementwise && op != Cast && op != Normal && op != Uniform || info.Class == Reduction
+		if hasF := info.F != nil; hasF != number {
+			t.Errorf("%v: has a meaning as a function of numbers: %v, want %v", op, hasF, number)
 		}
 	}
 	if _, ok := ParseOp("invalid"); ok || numOps.Info() != Invalid.Info() || numOps.String()[:2] != "op" {
@@ -34,13 +35,17 @@ func TestMeaning(t *testing.T) {
 	}{
 		{Sign, 3, 0, 0, 1}, {Sign, -inf, 0, 0, -1}, {Sign, zero, 0, 0, zero}, {Sign, nan, 0, 0, nan},
 		{Sigmoid, 0, 0, 0, 0.5}, {Sigmoid, -inf, 0, 0, 0}, {Sigmoid, inf, 0, 0, 1}, {Sigmoid, nan, 0, 0, nan},
-		{Sigmoid, -800, 0, 0, 0}, {Sigmoid, 800, 0, 0, 1}, {Sigmoid, math.Log(3), 0, 0, 0.75}, {Sigmoid, -math.Log(3), 0, 0, 0.25},
+		{Sigmoid, -800, 0, 0, 0}, {Sigmoid, 800, 0, 0, 1},
+		{Sigmoid, math.Log(3), 0, 0, 0.75}, {Sigmoid, -math.Log(3), 0, 0, 0.25},
 		{Softplus, 0, 0, 0, math.Ln2}, {Softplus, -inf, 0, 0, 0}, {Softplus, inf, 0, 0, inf}, {Softplus, nan, 0, 0, nan},
-		{Softplus, 800, 0, 0, 800}, {Softplus, math.Log(3), 0, 0, math.Log(4)}, {Softplus, -math.Log(3), 0, 0, math.Log(4. / 3)},
+		{Softplus, 800, 0, 0, 800},
+		{Softplus, math.Log(3), 0, 0, math.Log(4)}, {Softplus, -math.Log(3), 0, 0, math.Log(4. / 3)},
 		{Max, nan, 1, 0, nan}, {Max, 1, nan, 0, nan}, {Max, zero, 0, 0, 0}, {Min, 0, zero, 0, zero}, {Min, nan, 1, 0, nan},
-		{Not, 0, 0, 0, 1}, {Not, zero, 0, 0, 1}, {Not, nan, 0, 0, 0}, {And, nan, 2, 0, 1}, {And, 0, 2, 0, 0}, {Or, 0, -1, 0, 1},
+		{Not, 0, 0, 0, 1}, {Not, zero, 0, 0, 1}, {Not, nan, 0, 0, 0},
+		{And, nan, 2, 0, 1}, {And, 0, 2, 0, 0}, {Or, 0, -1, 0, 1},
 		{Lt, 1, nan, 0, 0}, {Ne, nan, nan, 0, 1}, {Eq, 0, zero, 0, 1}, {Ge, 2, 2, 0, 1}, {Gt, 2, 2, 0, 0}, {Le, 2, 2, 0, 1},
-		{Where, nan, 1, 2, 1}, {Where, zero, 1, 2, 2}, {Where, 3, 1, 2, 1}, {InvSqrt, 4, 0, 0, 0.5}, {InvSqrt, zero, 0, 0, -inf},
+		{Where, nan, 1, 2, 1}, {Where, zero, 1, 2, 2}, {Where, 3, 1, 2, 1},
+		{InvSqrt, 4, 0, 0, 0.5}, {InvSqrt, zero, 0, 0, -inf},
 		{Recip, zero, 0, 0, -inf}, {Pow, nan, 0, 0, 1}, {Cube, -2, 0, 0, -8}, {Square, -3, 0, 0, 9},
 	} {
 		got := c.op.Info().F(c.a, c.b, c.c)

@@ -66,7 +66,8 @@ func TestTextOfEverything(t *testing.T) {
 		seen[g.Nodes[i].Op] = true
 	}
 	for op := range numOps { // the kinds that differ from one of the text in their name alone
-		if op.Class() != Elementwise && op != Invalid && op != ReduceMax && op != ReduceMin && op != ReduceProd && !seen[op] {
+		alike := op.Class() == Elementwise || op == ReduceMax || op == ReduceMin || op == ReduceProd
+		if op != Invalid && !alike && !seen[op] {
 			t.Errorf("the text has no %v", op)
 		}
 	}
@@ -214,8 +215,8 @@ func TestParseErrors(t *testing.T) {
 		{"%0 = input none[] \"x\"", `no element type is called "none"`},
 		{"%0 = input f32 \"x\"", `"[`},
 		{"%0 = input f32[2,-1] \"x\"", `"-1] \"x\"", want a size up to`},
-		{"%0 = input f32[2147483649] \"x\"", "want a size up to 2147483648"},
-		{"%0 = input f32[2147483648,2147483648] \"x\"", "more than 281474976710656 elements"},
+		{"%0 = input f32[2147483648] \"x\"", "want a size up to 2147483647"},
+		{"%0 = input f32[2147483647,2147483647] \"x\"", "more than 281474976710656 elements"},
 		{"%0 = input f32[" + strings.Repeat("1,", 64) + "1] \"x\"", "more than 64 dimensions"},
 		{"%0 = input f32[2] x", "want a quoted string"},
 		{"%0 = input f32[2] 'x'", "want a quoted string"},

@@ -53,11 +53,11 @@ func commutes(op ir.Op) bool {
 }
 
 // rank orders operands: by number, constants of one value last.
-func (r *rewriter) rank(x ir.ID) int {
+func (r *rewriter) rank(x ir.ID) int64 {
 	if _, ok := r.uniform(x); ok {
-		return int(x) + 1<<32
+		return int64(x) + 1<<32
 	}
-	return int(x)
+	return int64(x)
 }
 
 // shrink computes on the operands of broadcasts where that is on fewer elements: op(broadcast x, broadcast y) is

@@ -7,8 +7,8 @@ import (
 )
 
 // dots brings matrix products into the shape that a kernel of them wants: transposes become its flags, a batch that
-// shares its right operand becomes one product, and so does a sum of products over the batch (the gradient of what was
-// shared). The last one sums in another order; the others change no bit.
+// shares its right operand becomes one product, and so does a sum of products over the batch (the gradient of what
+// was shared). The last one sums in another order; the others change no bit.
 func dots(g *ir.Graph) (*ir.Graph, Work) { return rewrite(g, dotNode) }
 
 func dotNode(r *rewriter, _ ir.ID, n *ir.Node) ir.ID {

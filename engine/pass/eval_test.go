@@ -11,10 +11,10 @@ import (
 	"github.com/godcem/godcem/engine/ir"
 )
 
-// eval is a second reading of what the representation means, slow and apart from the passes: every value is a slice of
-// float64, rounded to the node's type after each operation. Sums and products of matrices are exact and rounded once,
+// eval is a second reading of what the representation means, slow and apart from the passes: every value is a slice
+// of float64, rounded to the node's type after each operation. Sums and products of matrices are exact and rounded once,
 // so that their order does not show. NaNs are all the same.
-func eval(t testing.TB, g *ir.Graph, feed func(a ir.InputAttr, n *ir.Node) []float64) [][]float64 {
+func eval(t testing.TB, g *ir.Graph, feed feed) [][]float64 {
 	t.Helper()
 	values := make([][]float64, len(g.Nodes))
 	for i := range g.Nodes {
@@ -31,7 +31,10 @@ func eval(t testing.TB, g *ir.Graph, feed func(a ir.InputAttr, n *ir.Node) []flo
 	return values
 }
 
-func evalNode(t testing.TB, g *ir.Graph, n *ir.Node, in [][]float64, feed func(ir.InputAttr, *ir.Node) []float64) []float64 {
+// A feed gives the value of an input.
+type feed func(a ir.InputAttr, n *ir.Node) []float64
+
+func evalNode(t testing.TB, g *ir.Graph, n *ir.Node, in [][]float64, feed feed) []float64 {
 	out := make([]float64, n.Count())
 	var shape []int // of the first operand
 	if len(n.In) > 0 {
@@ -271,7 +274,7 @@ var specials = []float64{0, math.Copysign(0, -1), 1, -1, 2, 0.5, 3, -2.5, math.I
 	math.MaxFloat32, math.SmallestNonzeroFloat32, 1e-30, 1e30, 0.1}
 
 // feeder gives every input values that depend on its name alone: numbers in (-2, 2), or one in three special.
-func feeder(special bool) func(a ir.InputAttr, n *ir.Node) []float64 {
+func feeder(special bool) feed {
 	return func(a ir.InputAttr, n *ir.Node) []float64 {
 		out := make([]float64, n.Count())
 		h := fnv.New64a()

@@ -10,13 +10,16 @@ import (
 const foldLimit = 1024
 
 // fold computes what depends on constants alone. The results have the bits that the operation gives at run time, but
-// for functions that are rounded as each backend can (exp, tanh, pow, ...): they are within a rounding of the exact value.
+// for functions that are rounded as each backend can (exp, tanh, pow, ...): they are package math's, rounded once.
 // Kernels and noise are never folded.
 func fold(g *ir.Graph) (*ir.Graph, Work) { return rewrite(g, foldNode) }
 
 func foldNode(r *rewriter, _ ir.ID, n *ir.Node) ir.ID {
 	class := n.Op.Class()
-	if class != ir.Elementwise && class != ir.Movement && class != ir.Reduction || n.Op == ir.Normal || n.Op == ir.Uniform {
+	if class != ir.Elementwise && class != ir.Movement && class != ir.Reduction {
+		return -1
+	}
+	if n.Op == ir.Normal || n.Op == ir.Uniform {
 		return -1
 	}
 	if n.Count() > foldLimit && n.Op != ir.Reshape {
@@ -128,9 +131,9 @@ func (r *rewriter) foldElements(n *ir.Node) any {
 	return makeData(n.Type, values)
 }
 
-// element computes one element of a node of type t, before it is rounded to t. Adding, multiplying, dividing and taking
-// a root in float64 and rounding once to float32 gives what float32 arithmetic does: float64 has more than twice its
-// bits and two to spare. What is rounded twice needs care.
+// element computes one element of a node of type t, before it is rounded to t. Adding, multiplying, dividing and
+// taking a root in float64 and rounding once to float32 gives what float32 arithmetic does: float64 has more than
+// twice its bits and two to spare. What is rounded twice needs care.
 func element(op ir.Op, t ir.DType, a, b, c float64) float64 {
 	if t == ir.F32 {
 		switch op {

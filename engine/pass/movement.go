@@ -2,6 +2,7 @@ package pass
 
 import (
 	"slices"
+	"sort"
 
 	"github.com/godcem/godcem/engine/ir"
 )
@@ -136,16 +137,13 @@ func (r *rewriter) mergeSlice(x ir.ID, s ir.Span, shape []int) ir.ID {
 	case ir.Concat:
 		axis := n.Attr.(ir.Axes)[0]
 		first, last := s.Start[axis], s.Start[axis]+(shape[axis]-1)*s.Step[axis]
-		for _, y := range n.In {
-			d := r.node(y).Shape[axis]
-			if first >= 0 && last < d {
-				part := ir.Span{Start: slices.Clone(s.Start), Step: s.Step}
-				part.Start[axis] = first
-				return r.slice(y, part, shape)
-			}
-			if first, last = first-d, last-d; first < 0 {
-				break // it straddles operands
-			}
+		ends := r.endsOf(x)
+		i := sort.SearchInts(ends, first+1) // the operand that holds the first element
+		if last < ends[i] {
+			y := n.In[i]
+			part := ir.Span{Start: slices.Clone(s.Start), Step: s.Step}
+			part.Start[axis] = first - (ends[i] - r.node(y).Shape[axis])
+			return r.slice(y, part, shape)
 		}
 	case ir.Pad:
 		return r.sliceOfPad(n, s, shape)
@@ -154,6 +152,21 @@ func (r *rewriter) mergeSlice(x ir.ID, s ir.Span, shape []int) ir.ID {
 		return r.add(ir.Slice, n.Type, shape, t, x)
 	}
 	return -1
+}
+
+// endsOf returns where along its axis each operand of a Concat ends. The last answer is kept: slices of one array
+// come one after the other.
+func (r *rewriter) endsOf(x ir.ID) []int {
+	if r.ends == nil || r.endsFor != x {
+		n := r.node(x)
+		r.ends, r.endsFor = make([]int, len(n.In)), x
+		at := 0
+		for i, y := range n.In {
+			at += r.node(y).Shape[n.Attr.(ir.Axes)[0]]
+			r.ends[i] = at
+		}
+	}
+	return r.ends
 }
 
 // compose is the span of a slice of a slice, or that of a pad of a pad where outer is the one nearer to the padded

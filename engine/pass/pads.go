@@ -8,9 +8,9 @@ import (
 )
 
 // pads turns sums of Pads, the gradients of slices, into Concats: for n slices that is one array written once instead
-// of n written n times. A chain ((p1 + p2) + p3) + ... is taken as a list; each run of Pads in it is parted in space, so
-// that every element gets the same numbers in the same order as before. The one thing that changes is a zero: what was
-// x + 0, and so +0 for x = -0, becomes x.
+// of n written n times. A chain ((p1 + p2) + p3) + ... is taken as a list; each run of Pads in it is parted in space,
+// so that every element gets the same numbers in the same order as before. The one thing that changes is a zero: what
+// was x + 0, and so +0 for x = -0, becomes x.
 //
 // A chain of n Pads costs O(n log n).
 func pads(g *ir.Graph) (*ir.Graph, Work) {
@@ -107,9 +107,9 @@ type piece struct {
 	step       []int
 }
 
-// merge returns fewer terms with the same sum as a run of Pads, or the run itself. At the head of a sum one term does:
-// there adding up what stands in one place is what the sum does too. Later in it the terms must be such that each
-// changes an element once, or x+a+b would become x+(a+b).
+// merge returns fewer terms with the same sum as a run of Pads, or the run itself. At the head of a sum one term
+// does: there adding up what stands in one place is what the sum does too. Later in it the terms must be such that
+// each changes an element once, or x+a+b would become x+(a+b).
 func (r *rewriter) merge(terms []ir.ID, head bool) []ir.ID {
 	shape := r.node(terms[0]).Shape
 	all := make([]piece, len(terms))

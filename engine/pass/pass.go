@@ -1,10 +1,10 @@
 // Package pass improves graphs: it rewrites an ir.Graph into one that computes the same values with less work.
 //
-// The passes stand in a literal table, in the order in which they run; the table is repeated until a whole round of it
-// changes nothing. Elementwise values keep their bits, NaN, infinities and zeros of both signs included (the sign and
-// the payload of a NaN are nobody's), with these exceptions: constants folded through functions like exp are rounded as
-// Go's package math does; powers of 2, 3 and -1 become products and quotients; -0 may survive where it met the zeros
-// of a pad or a sum of one element. Sums that become one sum may round differently.
+// The passes stand in a literal table, in the order in which they run; the table is repeated until a whole round of
+// it changes nothing. Elementwise values keep their bits, NaN, infinities and zeros of both signs included (the sign
+// and the payload of a NaN are nobody's), with these exceptions: constants folded through functions like exp are
+// rounded as Go's package math does; powers of 2, 3 and -1 become products and quotients; -0 may survive where it met
+// the zeros of a pad or a sum of one element. Sums that become one sum may round differently.
 package pass
 
 import (
@@ -150,9 +150,10 @@ func preserved(old, g *ir.Graph) error {
 		}
 		x, y := &old.Nodes[a], &g.Nodes[b]
 		if x.Type != y.Type || !slices.Equal(x.Shape, y.Shape) {
-			return fmt.Errorf("%s %d: %s, %v%v, became %s, %v%v", what, i, old.Label(a), x.Type, x.Shape, g.Label(b), y.Type, y.Shape)
+			return fmt.Errorf("%s %d: %s, %v%v, became %s, %v%v",
+				what, i, old.Label(a), x.Type, x.Shape, g.Label(b), y.Type, y.Shape)
 		}
-		if (x.Op == ir.Input) != (y.Op == ir.Input) && what == "parameter" || x.Op == ir.Input && y.Op == ir.Input && x.Attr != y.Attr {
+		if x.Op == ir.Input && y.Op == ir.Input && x.Attr != y.Attr { // that a parameter is an input Verify has seen
 			return fmt.Errorf("%s %d: %s became %s", what, i, old.Label(a), g.Label(b))
 		}
 		return nil

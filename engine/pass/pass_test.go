@@ -57,7 +57,8 @@ func becomesWithin(t *testing.T, names, before, after string, tol float64) {
 	if g.String() != text {
 		t.Errorf("%s\nwas changed in place to\n%s", text, g)
 	}
-	if again, r2, err := run(h, named(t, strings.Fields(names)...), Options{Verify: true}); err != nil || again != h || len(r2) > len(names)+1 {
+	again, r2, err := run(h, named(t, strings.Fields(names)...), Options{Verify: true})
+	if err != nil || again != h || len(r2) > len(names)+1 {
 		t.Errorf("a second run of %s changed %s to %s (%d reports, error %v)", names, h, again, len(r2), err)
 	}
 	if last := reports[len(reports)-1]; last.After != len(h.Nodes) {
@@ -93,7 +94,8 @@ func TestTableKeepsItsOrder(t *testing.T) {
 	}
 	swapped := slices.Clone(Table)
 	slices.Reverse(swapped)
-	if err := checkOrder(swapped, Order); err == nil || !strings.Contains(err.Error(), "canonicalise must run before fold: ") {
+	if err := checkOrder(swapped, Order); err == nil ||
+		!strings.Contains(err.Error(), "canonicalise must run before fold: ") {
 		t.Errorf("a table in the wrong order: error %v, want one that gives the reason", err)
 	}
 	if err := checkOrder(Table, []Constraint{{"cse", "nonsense", "why"}}); err == nil {
@@ -109,7 +111,8 @@ func TestOptions(t *testing.T) {
 		%1 = neg f64[2] %0
 		%2 = neg f64[2] %1
 		outputs %2`))
-	if _, _, err := Run(g, Options{Disable: []string{"dead", "deed"}}); err == nil || !strings.Contains(err.Error(), `"deed"`) ||
+	if _, _, err := Run(g, Options{Disable: []string{"dead", "deed"}}); err == nil ||
+		!strings.Contains(err.Error(), `"deed"`) ||
 		!strings.Contains(err.Error(), strings.Join(Names(), ", ")) {
 		t.Errorf("an unknown pass: error %v, want one with all names", err)
 	}
@@ -168,7 +171,8 @@ func TestVerifyNamesThePass(t *testing.T) {
 		}
 	}
 	g.Nodes[1].Op = ir.Invalid
-	if _, _, err := Run(g, Options{Verify: true}); err == nil || !strings.Contains(err.Error(), "before the first pass") {
+	if _, _, err := Run(g, Options{Verify: true}); err == nil ||
+		!strings.Contains(err.Error(), "before the first pass") {
 		t.Errorf("a broken graph to begin with: error %v", err)
 	}
 }

@@ -73,7 +73,8 @@ func fitsInto(small, large []int) bool {
 }
 
 var (
-	unaries     = []ir.Op{ir.Neg, ir.Neg, ir.Abs, ir.Sign, ir.Floor, ir.Ceil, ir.Square, ir.Cube, ir.Recip, ir.Sqrt, ir.InvSqrt, ir.Exp, ir.Tanh, ir.Softplus}
+	unaries = []ir.Op{ir.Neg, ir.Neg, ir.Abs, ir.Sign, ir.Floor, ir.Ceil, ir.Square, ir.Cube, ir.Recip, ir.Sqrt,
+		ir.InvSqrt, ir.Exp, ir.Tanh, ir.Softplus}
 	binaries    = []ir.Op{ir.Add, ir.Sub, ir.Mul, ir.Div, ir.Max, ir.Min, ir.Pow, ir.Atan2}
 	comparisons = []ir.Op{ir.Lt, ir.Le, ir.Gt, ir.Ge, ir.Eq, ir.Ne}
 )

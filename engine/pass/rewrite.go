@@ -6,8 +6,8 @@ import (
 	"github.com/godcem/godcem/engine/ir"
 )
 
-// A rewriter copies a graph node by node, in order, and lets a rule put another node in the place of each. Facts about
-// nodes are slices by number.
+// A rewriter copies a graph node by node, in order, and lets a rule put another node in the place of each. Facts
+// about nodes are slices by number.
 type rewriter struct {
 	old, g *ir.Graph
 	to     []ir.ID // old number -> new number
@@ -19,10 +19,13 @@ type rewriter struct {
 	src  int32   // of the nodes that the rule adds
 	cur  ir.Node // the copy on which the rule works
 	work Work
+
+	ends    []int // see endsOf
+	endsFor ir.ID
 }
 
-// A rule, called with each node that is needed, returns the new node that takes the place of old node id, whose copy with new operands is n, or -1 to leave
-// it as it is. It must not keep n.
+// A rule, called with each node that is needed, returns the new node that takes the place of old node id, whose copy
+// with new operands is n, or -1 to leave it as it is. It must not keep n.
 type rule func(r *rewriter, id ir.ID, n *ir.Node) ir.ID
 
 // many is a number of uses that is not one.

@@ -88,7 +88,8 @@ func TestWorkIsLinear(t *testing.T) {
 				visits += r.Visits
 			}
 			if visits == 0 || visits > c.perNode*len(g.Nodes) {
-				t.Errorf("%s of %d nodes: %d visits in %d runs of passes, want at most %d per node", c.name, len(g.Nodes), visits, len(reports), c.perNode)
+				t.Errorf("%s of %d nodes: %d visits in %d runs of passes, want at most %d per node",
+					c.name, len(g.Nodes), visits, len(reports), c.perNode)
 			}
 		}
 	}

@@ -2,7 +2,7 @@ package pass
 
 // Table lists the passes in the order in which they run.
 var Table = []Pass{
-	{"canonicalise", "one form for equal things: operands in order, chains of movement merged, repeated values computed once", canonicalise},
+	{"canonicalise", "operands in order, chains of movement merged, repeated values computed once", canonicalise},
 	{"fold", "what depends on constants alone is a constant", fold},
 	{"simplify", "identities of arithmetic that hold for every operand; sums of sums become one", simplify},
 	{"pads", "sums of pads, the gradients of slices, become concats", pads},
