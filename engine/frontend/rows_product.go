@@ -49,7 +49,7 @@ func (c *call) product(x, y ir.ID, t ir.Trans) ir.ID {
 			return s[d-2]
 		}
 		if a, b := inner(sx, !t.A), inner(sy, t.B); a != b {
-			return c.b.Fail("the product of shapes %v and %v, transposed: %v and %v: inner dimensions %d and %d, want equal ones",
+			return c.b.Fail("the product of shapes %v and %v, transposed: %v and %v: inner dimensions %d and %d, want equal",
 				sx, sy, t.A, t.B, a, b)
 		}
 	}
