@@ -3,6 +3,7 @@ package dcem
 import (
 	"fmt"
 
+	"github.com/godcem/godcem/engine"
 	"github.com/godcem/godcem/internal/graphop"
 	"github.com/godcem/godcem/kernels"
 	G "gorgonia.org/gorgonia"
@@ -12,9 +13,8 @@ import (
 // GraphObjective is a Gorgonia graph as a [BatchObjective]. Use [NewGraphObjective].
 //
 // Each call copies the candidates into the input node, runs the machine and copies the costs out. Other inputs of the
-// graph keep the values that they have, so a model's parameters can be changed between solves. A panic inside a
-// Gorgonia op is beyond recovery, for the TapeMachine runs in a goroutine of its own; the ops of this package return
-// errors.
+// graph keep the values that they have, so a model's parameters can be changed between solves. On a TapeMachine a panic
+// inside a Gorgonia op is beyond recovery, for it runs in a goroutine of its own; the engine returns an error.
 type GraphObjective[T kernels.Float] struct {
 	x, costs *G.Node
 	vm       G.VM
@@ -24,8 +24,8 @@ type GraphObjective[T kernels.Float] struct {
 }
 
 // NewGraphObjective makes an objective of the graph of costs, shape (B, N), as a function of the input node x, shape
-// (B, N, D), both of element type T. vm runs that graph; nil stands for a TapeMachine over the nodes that costs
-// depends on, so that the rest of a larger graph is not run. Call Close when done.
+// (B, N, D), both of element type T. vm runs that graph; nil stands for the engine, which runs the nodes that costs
+// depends on alone. Call Close when done.
 func NewGraphObjective[T kernels.Float](x, costs *G.Node, vm G.VM) (o *GraphObjective[T], err error) {
 	const fn = "NewGraphObjective"
 	if err := wantShape(fn, "x", x, -1, -1, -1); err != nil {
@@ -53,9 +53,11 @@ func NewGraphObjective[T kernels.Float](x, costs *G.Node, vm G.VM) (o *GraphObje
 	o = &GraphObjective[T]{x: x, costs: costs, vm: vm, backing: make([]T, s.TotalSize())}
 	o.input = tensor.New(tensor.WithShape(s...), tensor.WithBacking(o.backing))
 	if vm == nil {
-		// The compiler of the TapeMachine reports errors by panics.
-		defer recovered(&err, fn)
-		o.vm, o.owned = G.NewTapeMachine(costs.Graph().ExactSubgraphRoots(costs)), true
+		compiled, err := engine.NewVM(costs.Graph().ExactSubgraphRoots(costs), engine.Outputs(costs))
+		if err != nil {
+			return nil, fmt.Errorf("dcem: %s: %w", fn, err)
+		}
+		o.vm, o.owned = compiled, true
 	}
 	return o, nil
 }

@@ -7,6 +7,7 @@ import (
 	"sort"
 	"testing"
 
+	"github.com/godcem/godcem/engine"
 	"github.com/godcem/godcem/internal/check"
 	"github.com/godcem/godcem/internal/vec"
 	"github.com/godcem/godcem/kernels"
@@ -132,7 +133,10 @@ func testSolverMatchesUnroll[T kernels.Float](t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			vm := G.NewTapeMachine(g)
+			vm, err := engine.NewVM(g)
+			if err != nil {
+				t.Fatal(err)
+			}
 			defer vm.Close()
 			if err := vm.RunAll(); err != nil {
 				t.Fatal(err)

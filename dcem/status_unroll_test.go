@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/godcem/godcem/engine"
 	G "gorgonia.org/gorgonia"
 )
 
@@ -25,7 +26,10 @@ func TestUnrolledDiagnose(t *testing.T) {
 		}
 		_, err = u.Diagnose()
 		wantError(t, err, "Diagnose: Iterates[0].F: no value; run the graph first")
-		vm := G.NewTapeMachine(g)
+		vm, err := engine.NewVM(g)
+		if err != nil {
+			t.Fatal(err)
+		}
 		if err := vm.RunAll(); err != nil {
 			t.Fatal(err)
 		}
@@ -122,7 +126,10 @@ func TestUnrolledDiagnoseOverwritten(t *testing.T) {
 				}
 			}
 			G.Must(G.Sum(G.Must(G.Square(v.goOn(u)))))
-			vm := G.NewTapeMachine(g)
+			vm, err := engine.NewVM(g)
+			if err != nil {
+				t.Fatal(err)
+			}
 			defer vm.Close()
 			if err := vm.RunAll(); err != nil {
 				t.Fatal(err)
