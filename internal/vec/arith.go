@@ -25,9 +25,9 @@ func arith[T Float]() *arithKernels[T] {
 	return of[T](&arithSets32[current], &arithSets64[current]).(*arithKernels[T])
 }
 
-// The arithmetic of slices, of elements i of all operands by themselves. The slices are of one length (else they
-// panic), and dst is each of the others or apart from it. An element is what Go computes for the operation alone, in T and
-// with one rounding, whatever the instruction set; of NaN only that it is one is the same.
+// The arithmetic of slices, element by element. The slices are of one length, or the loop panics; dst may be any of the
+// others, or lies apart. An element is what Go computes for the one operation, rounded once in T, with any instruction
+// set; only which NaN it is may differ.
 
 // Add is a + b.
 func Add[T Float](dst, a, b []T) { apply2("Add", arith[T]().add, dst, a, b) }

@@ -1,4 +1,5 @@
-// Package vec holds the loops under the kernels: the pool of threads and, later, SIMD functions.
+// Package vec holds the loops under the kernels: the pool of threads, matrix products, and arithmetic, functions and
+// reductions of slices.
 package vec
 
 import (
