@@ -311,7 +311,7 @@ func (s *subject) runOnce(p *plan.Program, e backend.Executable, k int) (result,
 	w := &s.wants[k]
 	got := result{seed: w.seed}
 	for i := range p.Buffers {
-		if b := &p.Buffers[i]; b.Role == plan.Output {
+		if b := &p.Buffers[i]; b.Role == plan.Output && !viewsInput(p, b) {
 			if err := e.Write(plan.BufID(i), poison(b.Type, b.Count(), k%2 == 0)); err != nil {
 				return got, err
 			}
@@ -361,6 +361,14 @@ func (s *subject) runOnce(p *plan.Program, e backend.Executable, k int) (result,
 		return got, s.Check(k)
 	}
 	return got, nil
+}
+
+// viewsInput reports whether an output is a view of what the host or the plan wrote, which poison would destroy.
+func viewsInput(p *plan.Program, b *plan.Buffer) bool {
+	for b.Over >= 0 {
+		b = &p.Buffers[b.Over]
+	}
+	return b.Role == plan.Input || b.Role == plan.Param || b.Role == plan.Const
 }
 
 // failed checks the error of a run that must have one.
