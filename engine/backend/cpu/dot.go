@@ -14,19 +14,21 @@ import (
 //
 // The product goes where the epilogue would only store it, else to the thread's memory.
 type dot[T vec.Float] struct {
-	plan.Dot          // a batch that is one matrix is one here
-	tail     *loop[T] // the epilogue
-	a, b     []T      // the operands' buffers from their offsets on
-	c        []T      // where the product goes; nil: nowhere in the arena
-	whole    bool     // not by row blocks
-	packs    bool     // op(B) is packed once
-	packed   vec.Packed[T]
-	room     int // of a block, in frame.mem
+	plan.Dot             // a batch that is one matrix is one here
+	tail     *loop[T]    // the epilogue
+	a, b     []T         // the operands' buffers from their offsets on
+	c        []T         // where the product goes; nil: nowhere in the arena
+	whole    bool        // not by row blocks
+	packing  *packing[T] // op(B) in strips; nil: it is read where it is
+	shared   bool        // packing is not of this product alone
+	room     int         // of a block, in frame.mem
 }
 
 const (
 	blockBytes = 1 << 18 // of the rows of A and C in a block: what a second-level cache holds beside B
-	leastRows  = 32      // of a block
+	leastRows  = 28      // of a block
+	panelRows  = 14      // that a kernel of package vec does at once; of others half are nearly as good
+	closeRows  = 128     // of A, up to which package vec reads B better where it is than packed
 	manyBlocks = 16      // enough for the threads of most machines
 	worthwhile = 1 << 18 // multiplications that are worth another thread
 	deepTerms  = 2048    // of k, from which on vec.Gemm shares the terms of
@@ -69,8 +71,47 @@ func compileDot[T vec.Float](x *executable, d *plan.Dot) (step, error) {
 	case s.whole && s.c == nil:
 		x.room = max(x.room, s.rows()*s.N*typeOf[T]().Size())
 	}
-	s.packs = !s.whole && s.Batch == 1 && !s.A.Trans && s.K > 0
+	if lasts := x.p.Buffers[d.B.Buf].Role; !s.whole && s.Batch == 1 && !s.A.Trans && s.K > 0 {
+		switch {
+		case lasts == plan.Param || lasts == plan.Const || lasts == plan.Input:
+			s.packing, s.shared = packingOf[T](x, d), true
+		case d.B.Trans || s.rows() > closeRows:
+			s.packing = &packing[T]{}
+		}
+	}
 	return s, nil
+}
+
+// A packing is op(B) as products read it. What no step changes is packed once in a run for all products that read it
+// in the same way.
+type packing[T vec.Float] struct {
+	packed vec.Packed[T]
+	run    uint64 // that it is of
+}
+
+// packingKey is what the packings of an operand that lasts have in common.
+type packingKey struct {
+	plan.Operand
+	k, n int
+}
+
+func packingOf[T vec.Float](x *executable, d *plan.Dot) *packing[T] {
+	key := packingKey{d.B, d.K, d.N}
+	if p, ok := x.packings[key].(*packing[T]); ok {
+		return p
+	}
+	p := &packing[T]{}
+	x.packings[key] = p
+	return p
+}
+
+func (s *dot[T]) pack() {
+	if p := s.packing; p != nil && p.run != s.tail.x.runs {
+		p.packed.Pack(s.B.Trans, s.K, s.N, s.b, s.B.Ld)
+		if s.shared {
+			p.run = s.tail.x.runs
+		}
+	}
 }
 
 func (s *dot[T]) rows() int { return s.Batch * s.M }
@@ -87,6 +128,11 @@ func (s *dot[T]) plan(x *executable, o *options) {
 		o.block = o.block / s.M * s.M
 	case s.Batch > 1:
 		o.unit = s.M
+	}
+	count := (o.unit + o.block - 1) / max(1, o.block)
+	if s.M >= o.block {
+		o.block = (o.unit + count - 1) / count // alike,
+		o.block = (o.block + panelRows - 1) / panelRows * panelRows
 	}
 	o.block = min(o.block, o.unit)
 	for pass := range 2 {
@@ -152,9 +198,7 @@ func (s *dot[T]) run() error {
 		}
 		return l.run()
 	}
-	if s.packs {
-		s.packed.Pack(s.B.Trans, s.K, s.N, s.b, s.B.Ld)
-	}
+	s.pack()
 	vec.Parallel(l.chunks(), worthwhile/max(1, l.block*s.N*(s.K+l.cost/8))+1, s)
 	l.finish()
 	return nil
@@ -182,8 +226,8 @@ func (s *dot[T]) Run(lo, hi int) {
 
 // multiply computes rows r0.. < r1 of the batch into c.
 func (s *dot[T]) multiply(c []T, r0, r1 int) {
-	if s.packs {
-		vec.GemmPacked(r1-r0, 1, s.a[r0*s.A.Ld:], s.A.Ld, &s.packed, 0, c, s.N)
+	if s.packing != nil {
+		vec.GemmPacked(r1-r0, 1, s.a[r0*s.A.Ld:], s.A.Ld, &s.packing.packed, 0, c, s.N)
 		return
 	}
 	for r := r0; r < r1; {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/godcem/godcem/engine/ir"
 	"github.com/godcem/godcem/engine/plan"
+	"github.com/godcem/godcem/internal/check"
 )
 
 // epilogues by what they do with the product: body and stores over (batch*m, n).
@@ -107,6 +108,48 @@ func TestDot(t *testing.T) {
 						sameForThreads(t, x)
 					})
 				}
+			}
+		}
+	}
+}
+
+// TestPacking: products share what they pack of an operand for a run, not longer.
+func TestPacking(t *testing.T) {
+	for _, trans := range []bool{false, true} {
+		m := &maker{}
+		w := m.buffer(plan.Param, ir.F32, 40, 40)
+		h := m.buffer(plan.Input, ir.F32, 300, 40)
+		for range 2 {
+			d := plan.Dot{Type: ir.F32, Batch: 1, M: 300, N: 40, K: 40, A: plan.Operand{Buf: h, Ld: 40}, B: plan.Operand{Buf: w, Ld: 40, Trans: trans},
+				Epilogue: plan.Loop{Type: ir.F32, Dims: []int{300, 40}}}
+			epilogues[1].make(m, &d)
+			m.dot(d)
+			h = d.Epilogue.Stores[0].Buf
+		}
+		x := compare(t, m, 1, 1e-5)
+		first := x.steps[0].(*dot[float32]).packing
+		if first == nil || first != x.steps[1].(*dot[float32]).packing {
+			t.Error("two packings of one operand")
+		}
+		n := newNaive(&m.p)
+		for i := range m.p.Buffers {
+			if b := plan.BufID(i); m.p.Buffers[i].Role == plan.Input || b == w {
+				copyAny(n.slice(b), x.slices[b])
+			}
+		}
+		for i, v := range x.slices[w].([]float32) {
+			n.slice(w).([]float32)[i] = 1 - v
+		}
+		if err := x.Write(w, n.slice(w)); err != nil {
+			t.Fatal(err)
+		}
+		if err := x.Run(nil); err != nil {
+			t.Fatal(err)
+		}
+		n.run()
+		for i := range m.p.Buffers {
+			if m.p.Buffers[i].Role == plan.Output {
+				check.Close(t, "after another operand", x.slices[i].([]float32), n.slice(plan.BufID(i)).([]float32), 1e-5)
 			}
 		}
 	}

@@ -21,8 +21,10 @@ type executable struct {
 
 	frames32 frames[float32]
 	frames64 frames[float64]
-	scratch  []byte // for whole products that no buffer takes
-	room     int    // its size
+	packings map[packingKey]any // *packing, while the program is loaded
+	runs     uint64             // done or begun
+	scratch  []byte             // for whole products that no buffer takes
+	room     int                // its size
 
 	closed bool
 }
@@ -43,7 +45,7 @@ func aligned[S any](s []S) []S {
 }
 
 func compile(p *plan.Program) (x *executable, err error) {
-	x = &executable{p: p, slices: make([]any, len(p.Buffers)), steps: make([]step, len(p.Steps))}
+	x = &executable{p: p, slices: make([]any, len(p.Buffers)), steps: make([]step, len(p.Steps)), packings: map[packingKey]any{}}
 	if err := x.buffers(); err != nil {
 		return nil, err
 	}
@@ -232,6 +234,7 @@ func (x *executable) Run(watch func(step int) error) error {
 	if x.closed {
 		return errClosed
 	}
+	x.runs++
 	if watch == nil {
 		return x.do(0, len(x.steps))
 	}
