@@ -60,14 +60,17 @@ func TestCanonicalise(t *testing.T) {
 		{ // slices of two concats, at the border of operands
 			`%2 = concat f64[4,3] %0, %1 axes(0)
 			%3 = concat f64[2,6] %0, %1 axes(1)
-			%4 = slice f64[1,3] %2 start(2,0) step(1,1)
-			%5 = slice f64[2,2] %3 start(0,3) step(1,1)
-			%6 = slice f64[1,3] %2 start(1,0) step(1,1)
-			outputs %4, %5, %6`,
-			`%2 = slice f64[1,3] %1 start(0,0) step(1,1)
-			%3 = slice f64[2,2] %1 start(0,0) step(1,1)
-			%4 = slice f64[1,3] %0 start(1,0) step(1,1)
-			outputs %2, %3, %4`,
+			%4 = slice f64[2,3] %2 start(1,0) step(1,1)
+			%5 = slice f64[1,3] %2 start(2,0) step(1,1)
+			%6 = slice f64[2,2] %3 start(0,3) step(1,1)
+			%7 = slice f64[1,3] %2 start(1,0) step(1,1)
+			outputs %4, %5, %6, %7`,
+			`%2 = concat f64[4,3] %0, %1 axes(0)
+			%3 = slice f64[2,3] %2 start(1,0) step(1,1)
+			%4 = slice f64[1,3] %1 start(0,0) step(1,1)
+			%5 = slice f64[2,2] %1 start(0,0) step(1,1)
+			%6 = slice f64[1,3] %0 start(1,0) step(1,1)
+			outputs %3, %4, %5, %6`,
 		},
 		{ // permutations that do not commute
 			`%2 = input f64[2,3,5] "z"
