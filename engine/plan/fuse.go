@@ -43,7 +43,8 @@ type fuser struct {
 	dots   []product
 
 	demand []demand
-	left   []int32 // per node: uses that sink has not met yet
+	left   []int32 // per node: uses
+	miss   []uint8 // per node: 1 if it is not at hand in other groups
 	stored []bool  // the value has a place in memory
 	again  []float32
 	far    []uint8 // loads of whole arrays, for computing again
@@ -135,6 +136,9 @@ func (l *planner) plan() error {
 		f.force()
 		f.assign()
 		f.sink()
+		if !l.o.off("siblings") && f.merge() {
+			f.sink()
+		}
 		f.choose()
 		bad, err := f.lower()
 		if err != nil || bad < 0 {
@@ -153,7 +157,7 @@ func newFuser(l *planner, alone []bool, copied map[partKey]bool) *fuser {
 		kind: make([]kind, n), arith: make([]ir.DType, n), imm: make([]float64, n),
 		src: make([]ir.ID, n), base: make([]ir.ID, n), forced: make([]bool, n), home: make([]int32, n),
 		level: make([]int32, n), index: make([]int32, n), rec: make([]int32, n), full: make([]float32, n),
-		seen: make([]int32, n), demand: make([]demand, n), left: make([]int32, n), stored: make([]bool, n),
+		seen: make([]int32, n), demand: make([]demand, n), left: make([]int32, n), miss: make([]uint8, n), stored: make([]bool, n),
 		again: make([]float32, n), far: make([]uint8, n)}
 	for i := range n {
 		f.home[i], f.seen[i] = -1, -1

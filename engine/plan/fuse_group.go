@@ -33,22 +33,22 @@ func (f *fuser) assign() {
 		case kindLeaf:
 		case kindImm:
 			if f.forced[i] && n.Op != ir.Const {
-				f.settle(id, nil, n.Count(), nil, f.alone[i])
+				f.settle(id, nil, n.Count(), nil, f.alone[i], -1)
 			}
 		case kindElem:
 			var cuts []int
 			if !f.isNoise(id) {
 				cuts = f.cutsOf(n.In)
 			}
-			f.settle(id, n.In, n.Count(), cuts, f.alone[i])
+			f.settle(id, n.In, n.Count(), cuts, f.alone[i], -1)
 			f.price(id, n)
 		case kindMove:
 			if f.forced[i] {
-				f.settle(id, n.In, n.Count(), f.cutsOf([]ir.ID{id}), f.alone[i])
+				f.settle(id, n.In, n.Count(), f.cutsOf([]ir.ID{id}), f.alone[i], -1)
 				f.price(id, n)
 			}
 		case kindReduce:
-			f.settle(id, n.In, f.node(n.In[0]).Count(), f.cutsOfReduction(n), f.alone[i])
+			f.settle(id, n.In, f.node(n.In[0]).Count(), f.cutsOfReduction(n), f.alone[i], -1)
 		case kindConcat:
 			f.concat(id, n)
 		default:
@@ -135,8 +135,8 @@ func (f *fuser) bound(same bool) float32 {
 }
 
 // settle finds a group for a node over count points with these operands: one that computes an operand at the same
-// points, or one that reads the same arrays, or a new one.
-func (f *fuser) settle(id ir.ID, in []ir.ID, count int, cuts []int, alone bool) {
+// points, or one that reads the same arrays, or a new one; prefer, if it is a group, before all of them.
+func (f *fuser) settle(id ir.ID, in []ir.ID, count int, cuts []int, alone bool, prefer int32) {
 	var few [4]need
 	needs := few[:0]
 	for i, o := range in {
@@ -151,7 +151,12 @@ func (f *fuser) settle(id ir.ID, in []ir.ID, count int, cuts []int, alone bool) 
 	}
 	c := int32(-1)
 	if !alone {
-		if c = f.together(id, needs, count, cuts); c < 0 {
+		if prefer >= 0 {
+			c = f.join(prefer, id, needs, count, cuts)
+		}
+		if c >= 0 {
+			// it has one
+		} else if c = f.together(id, needs, count, cuts); c < 0 {
 			c = f.single(id, needs, count, cuts)
 		}
 		if c < 0 && !f.o.off("siblings") {
@@ -290,20 +295,28 @@ func (f *fuser) single(id ir.ID, needs []need, count int, cuts []int) int32 {
 
 // sibling takes the node into a group that reads the same array.
 func (f *fuser) sibling(id ir.ID, needs []need, count int, cuts []int) int32 {
-	level := int32(1)
-	for _, x := range needs {
-		level = max(level, x.level)
-	}
 	for _, x := range needs {
 		if !x.same || f.seen[x.src] < 0 {
 			continue
 		}
-		c := f.find(f.seen[x.src])
-		if g := &f.groups[c]; g.dot < 0 && f.fits(id, c, count, cuts, max(level, g.level)) && !f.behind(c, needs) {
-			return f.enter(c, max(level, g.level), cuts)
+		if c := f.join(f.find(f.seen[x.src]), id, needs, count, cuts); c >= 0 {
+			return c
 		}
 	}
 	return -1
+}
+
+// join takes the node into a loop that computes none of its operands; -1 if that cannot be.
+func (f *fuser) join(c int32, id ir.ID, needs []need, count int, cuts []int) int32 {
+	g := &f.groups[c]
+	level := g.level
+	for _, x := range needs {
+		level = max(level, x.level)
+	}
+	if g.dot >= 0 || f.behind(c, needs) || !f.fits(id, c, count, cuts, level) {
+		return -1
+	}
+	return f.enter(c, level, cuts)
 }
 
 func (f *fuser) enter(c, level int32, cuts []int) int32 {
@@ -416,6 +429,7 @@ func (f *fuser) concat(id ir.ID, n *ir.Node) {
 	axis := n.Attr.(ir.Axes)[0]
 	unit := ir.Count(n.Shape[axis+1:])
 	at := 0
+	first := len(f.parts)
 	for k, o := range n.In {
 		s := f.node(o)
 		if s.Count() == 0 {
@@ -435,13 +449,29 @@ func (f *fuser) concat(id ir.ID, n *ir.Node) {
 				p.home = f.find(f.home[b])
 			}
 		}
-		if p.home < 0 {
-			p.copied = true
-			f.settle(id, []ir.ID{o}, s.Count(), f.cutsOf([]ir.ID{o}), f.alone[id] || f.copied[p.partKey])
-			p.home = f.home[id]
-			f.home[id] = -1
-		}
 		f.parts = append(f.parts, p)
+	}
+	for i := first; i < len(f.parts); i++ { // the rest is copied, by a loop that writes another part if there is one
+		p := &f.parts[i]
+		if p.home >= 0 {
+			continue
+		}
+		p.copied = true
+		s := f.node(p.in)
+		cuts := f.cutsOf([]ir.ID{p.in})
+		if rows := ir.Count(s.Shape[axis:]); rows != s.Count() && rows != 1 {
+			cuts = append(cuts, rows)
+		}
+		prefer := int32(-1)
+		for _, q := range f.parts[first:] {
+			if q.home >= 0 && f.group(q.home).count == s.Count() {
+				prefer = f.find(q.home)
+				break
+			}
+		}
+		f.settle(id, []ir.ID{p.in}, s.Count(), cuts, f.alone[id] || f.copied[p.partKey], prefer)
+		p.home = f.home[id]
+		f.home[id] = -1
 	}
 	parts := f.partsOf(id)
 	for i := range parts {
@@ -499,4 +529,52 @@ func flops(op ir.Op) float32 {
 		return noiseFlops
 	}
 	return float32(op.Info().Flops)
+}
+
+// merge joins loops over the same points that read the same array. They need not have met before: a node is placed when
+// only those before it are, and moves later.
+func (f *fuser) merge() bool {
+	for i := range f.seen {
+		f.seen[i] = -1
+	}
+	merged := false
+	for i := range f.g.Nodes {
+		n := f.node(ir.ID(i))
+		if k := f.kind[i]; k != kindElem && k != kindReduce || f.isNoise(ir.ID(i)) {
+			continue
+		}
+		for _, o := range n.In {
+			s := f.src[o]
+			if f.kind[s] == kindImm || f.base[o] != s || f.home[s] >= 0 && f.find(f.home[s]) == f.find(f.home[i]) {
+				continue
+			}
+			if c := f.seen[s]; c >= 0 && f.unite(f.find(c), f.find(f.home[i])) {
+				merged = true
+			}
+			f.seen[s] = f.find(f.home[i])
+		}
+	}
+	return merged
+}
+
+// unite makes two loops one, if they can be.
+func (f *fuser) unite(a, b int32) bool {
+	g, h := &f.groups[a], &f.groups[b]
+	level := max(g.level, h.level)
+	if a == b || g.closed || h.closed || g.dot >= 0 || h.dot >= 0 || g.count != h.count || !sameType(g.typ, h.typ) ||
+		g.size+h.size > maxGroup || level > g.level && level >= g.minReader || level > h.level && level >= h.minReader {
+		return false
+	}
+	cuts, ok := mergeCuts(g.cuts, h.cuts, -1, 0)
+	if !ok {
+		return false
+	}
+	h.up = a
+	g.cuts, g.level = cuts, level
+	g.size += h.size
+	g.minReader = min(g.minReader, h.minReader)
+	if g.typ == ir.NoType {
+		g.typ = h.typ
+	}
+	return true
 }

@@ -64,13 +64,10 @@ func (f *fuser) pass(id, to ir.ID, same bool) {
 // needs it first if that is not its own: then it need not be kept until there. It stays if this would keep more than
 // one other value instead.
 func (f *fuser) sink() {
-	for i := range f.g.Nodes {
-		if f.kind[i] != kindNone {
-			for _, o := range f.g.Nodes[i].In {
-				f.left[o]++
-			}
-		}
+	for i := range f.demand {
+		f.demand[i] = demand{group: -1}
 	}
+	f.countMissing()
 	pinned := make([]bool, len(f.g.Nodes))
 	for i := range f.parts {
 		if p := &f.parts[i]; !p.copied {
@@ -105,9 +102,6 @@ func (f *fuser) sink() {
 		case kindReduce:
 			f.push(n.In[0], f.home[i], true, f.node(n.In[0]).Count())
 		}
-		for _, o := range n.In {
-			f.left[o]--
-		}
 	}
 }
 
@@ -136,11 +130,8 @@ func (f *fuser) sinkNode(id ir.ID, n *ir.Node) {
 	if !f.isNoise(id) {
 		missing := 0
 		for k, o := range n.In {
-			if k > 0 && o == n.In[0] {
-				continue
-			}
-			if f.missing(o, to) {
-				missing++
+			if k == 0 || o != n.In[0] {
+				missing += int(f.missing(o, to))
 			}
 		}
 		if missing > 1 {
@@ -161,31 +152,56 @@ func (f *fuser) sinkNode(id ir.ID, n *ir.Node) {
 	if g.typ == ir.NoType {
 		g.typ = f.arith[id]
 	}
+	if d.many {
+		g.minReader = min(g.minReader, g.level+1)
+	}
 	f.groups[from].size--
 	f.home[id] = to
 }
 
-// missing reports whether an operand would have to be stored for a group to read it, and is not otherwise.
-func (f *fuser) missing(o ir.ID, to int32) bool {
-	only := true // nothing else uses it
+// countMissing fills left, the number of uses, and miss: whether a node is not at hand in other groups, unless more is
+// stored than what is stored in any case.
+func (f *fuser) countMissing() {
+	clear(f.left)
+	for i := range f.g.Nodes {
+		if f.kind[i] != kindNone {
+			for _, o := range f.g.Nodes[i].In {
+				f.left[o]++
+			}
+		}
+	}
+	for i := range f.g.Nodes {
+		n := f.node(ir.ID(i))
+		f.miss[i] = 0
+		switch k := f.kind[i]; {
+		case f.forced[i]:
+		case k == kindMove:
+			f.miss[i] = f.miss[n.In[0]]
+		case k == kindDot:
+			f.miss[i] = 1
+		case k == kindElem && f.full[i] > f.bound(true):
+			if f.left[i] > 1 {
+				f.miss[i] = 1
+			} else if !f.isNoise(ir.ID(i)) {
+				for _, o := range n.In {
+					f.miss[i] |= f.miss[o]
+				}
+			}
+		}
+	}
+}
+
+// missing is 1 if a value would have to be stored for a group to read an operand, and is not otherwise.
+func (f *fuser) missing(o ir.ID, to int32) uint8 {
 	for f.kind[o] == kindMove && f.home[o] < 0 {
-		only = only && f.left[o] == 1
 		o = f.g.Nodes[o].In[0]
 	}
-	if f.forced[o] {
-		return false
-	}
 	d := &f.demand[o]
-	switch f.kind[o] {
-	case kindElem:
-		if f.find(f.home[o]) == to || only && f.left[o] == 1 && d.group < 0 || f.full[o] <= f.bound(true) {
-			return false
-		}
-	case kindDot:
-	default:
-		return false
+	if f.home[o] < 0 || f.find(f.home[o]) == to ||
+		d.group >= 0 && (d.many || f.find(d.group) != f.find(f.home[o])) {
+		return 0
 	}
-	return d.group < 0 || !d.many && f.find(d.group) == f.find(f.home[o])
+	return f.miss[o]
 }
 
 // choose says which values are stored. A value that other groups need is stored in its own, unless it takes only a few
