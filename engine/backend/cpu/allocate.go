@@ -28,7 +28,7 @@ func (e *emitter[T]) allocate() {
 	}
 	var free []int32
 	// Slots are numbered from 0 in each class first.
-	for c := range l.code {
+	for c := range e.code {
 		free = free[:0]
 		count := int32(0)
 		take := func(v *virtual) {
@@ -41,14 +41,14 @@ func (e *emitter[T]) allocate() {
 			count++
 		}
 		if class(c) == point { // what the code before the tiles fills
-			for i := range l.code[col] {
-				if in := &l.code[col][i]; in.verb.writes() && e.virt[in.d].class == point {
+			for i := range e.code[col] {
+				if in := &e.code[col][i]; in.verb.writes() && e.virt[in.d].class == point {
 					take(&e.virt[in.d])
 				}
 			}
 		}
-		for i := range l.code[c] {
-			in := &l.code[c][i]
+		for i := range e.code[c] {
+			in := &e.code[c][i]
 			reads := [3]int32{in.a, in.b, in.c}
 			for k, r := range reads[:in.verb.reads()] {
 				v := &e.virt[r]
@@ -85,9 +85,9 @@ func (e *emitter[T]) allocate() {
 			v.slot += int32(l.regs[v.class].first)
 		}
 	}
-	for c := range l.code {
-		for i := range l.code[c] {
-			in := &l.code[c][i]
+	for c := range e.code {
+		for i := range e.code[c] {
+			in := &e.code[c][i]
 			if in.verb.writes() {
 				in.d = e.virt[in.d].slot
 			}
@@ -97,7 +97,7 @@ func (e *emitter[T]) allocate() {
 			}
 		}
 	}
-	for i := range l.fixed {
-		l.fixed[i].slot = e.virt[l.fixed[i].slot].slot
+	for i := range e.fixed {
+		e.fixed[i].slot = e.virt[e.fixed[i].slot].slot
 	}
 }

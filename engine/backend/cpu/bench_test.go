@@ -184,3 +184,45 @@ func BenchmarkCompile(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkRollout is 20 steps of some dynamics of 2000 problems in one loop: 4 state variables, a control per step
+// that lies 20 elements from the next problem's, a cost.
+func BenchmarkRollout(b *testing.B) {
+	const steps, problems = 20, 2000
+	m := &maker{}
+	controls := m.buffer(plan.Input, ir.F32, problems, steps)
+	l := plan.Loop{Type: ir.F32, Dims: []int{problems}}
+	for t := range steps {
+		l.Loads = append(l.Loads, plan.Load{Buf: controls, Offset: t, Strides: []int{steps}})
+	}
+	first := m.buffer(plan.Input, ir.F32, 4)
+	for i := range 4 {
+		l.Loads = append(l.Loads, plan.Load{Buf: first, Offset: i, Strides: []int{0}})
+	}
+	op := func(o ir.Op, args ...int32) int32 {
+		in := plan.Instr{Op: o, A: -1, B: -1, C: -1}
+		for i, a := range args {
+			*[]*int32{&in.A, &in.B, &in.C}[i] = a
+		}
+		l.Body = append(l.Body, in)
+		return int32(len(l.Loads) + len(l.Body) - 1)
+	}
+	number := func(v float64) int32 {
+		l.Body = append(l.Body, plan.Instr{Op: ir.Const, Imm: v})
+		return int32(len(l.Loads) + len(l.Body) - 1)
+	}
+	x, v, a, w := int32(steps), int32(steps+1), int32(steps+2), int32(steps+3)
+	cost := number(0)
+	for t := range int32(steps) {
+		sin, cos := op(ir.Sin, a), op(ir.Cos, a)
+		force := op(ir.Add, op(ir.Mul, t, number(10)), op(ir.Mul, op(ir.Square, w), op(ir.Mul, sin, number(0.05))))
+		acc := op(ir.Div, op(ir.Sub, op(ir.Mul, sin, number(9.8)), op(ir.Mul, cos, force)), op(ir.Sub, number(1.33), op(ir.Square, cos)))
+		x, v = op(ir.Add, x, op(ir.Mul, v, number(0.02))), op(ir.Add, v, op(ir.Mul, force, number(0.02)))
+		a, w = op(ir.Add, a, op(ir.Mul, w, number(0.02))), op(ir.Add, w, op(ir.Mul, acc, number(0.02)))
+		cost = op(ir.Add, cost, op(ir.Add, op(ir.Square, x), op(ir.Square, a)))
+	}
+	l.Stores = []plan.Store{{Value: cost, Buf: m.buffer(plan.Output, ir.F32, problems), Strides: []int{1}}}
+	m.loop(l)
+	b.Logf("%d instructions", len(l.Body))
+	bench(b, m, 0)
+}

@@ -21,10 +21,14 @@ type executable struct {
 
 	frames32 frames[float32]
 	frames64 frames[float64]
-	packings map[packingKey]any // *packing, while the program is loaded
-	runs     uint64             // done or begun
-	scratch  []byte             // for whole products that no buffer takes
-	room     int                // its size
+	// While the program is loaded:
+	packings  map[packingKey]any // to *packing[T]
+	emitter32 *emitter[float32]
+	emitter64 *emitter[float64]
+
+	runs    uint64 // done or begun
+	scratch []byte // for whole products that no buffer takes
+	room    int    // its size
 
 	closed bool
 }
@@ -61,6 +65,7 @@ func compile(p *plan.Program) (x *executable, err error) {
 			return nil, fmt.Errorf("cpu: %s: %w", x.label(i), err)
 		}
 	}
+	x.packings, x.emitter32, x.emitter64 = nil, nil, nil
 	x.frames32.prepare()
 	x.frames64.prepare()
 	x.scratch = aligned(make([]byte, x.room+plan.Align))

@@ -20,9 +20,8 @@ func (e *emitter[T]) reductions(o options) error {
 			continue
 		}
 		s := &e.pl.Stores[i]
-		b := &e.x.p.Buffers[s.Buf]
 		r := reduction[T]{store: i, how: s.Combine, fold: folds[T](s.Combine), group: 1}
-		r.out, _ = arrayOf[T](e.x.mem, b.Type, b.Offset, b.Count())
+		r.out, _ = e.array(s.Buf, false)
 		a := l.access(s.Offset, s.Strides)
 		r.columns = l.byCol(&a)
 		kept := len(l.outer)
