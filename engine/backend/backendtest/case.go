@@ -87,10 +87,9 @@ func runNumber(b *ir.Builder) ir.ID {
 // randomCases are random graphs, seeds of which have a name each.
 func randomCases() []Case {
 	var cases []Case
-	for seed := range uint64(60) {
-		g := graphs.Random(seed)
+	add := func(kind string, seed uint64, g *ir.Graph) {
 		cases = append(cases, Case{
-			Name:     fmt.Sprintf("random/%d", seed),
+			Name:     fmt.Sprintf("%s/%d", kind, seed),
 			Build:    func(b *ir.Builder, _ ir.DType) { b.G = g.Clone() },
 			Types:    []ir.DType{ir.F32}, // the seed decides
 			Tol:      128,
@@ -98,6 +97,12 @@ func randomCases() []Case {
 			Variants: seed%4 == 0,
 			Budgets:  []float64{0.5},
 		})
+	}
+	for seed := range uint64(60) {
+		add("random", seed, graphs.Random(seed))
+	}
+	for seed := range uint64(12) {
+		add("random large", seed, graphs.Large(seed))
 	}
 	return cases
 }

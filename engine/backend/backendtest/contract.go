@@ -12,6 +12,7 @@ import (
 	"github.com/godcem/godcem/engine/ir"
 	"github.com/godcem/godcem/engine/plan"
 	"github.com/godcem/godcem/internal/check"
+	"github.com/godcem/godcem/internal/vec"
 )
 
 // interpreters allocate in every run, and say so.
@@ -208,6 +209,7 @@ func contractMemory(t *testing.T, d backend.Device) {
 
 // contractTwo: two executables of one device, of one program and of another, run in goroutines of their own.
 func contractTwo(t *testing.T, d backend.Device) {
+	defer vec.SetThreads(vec.Threads())
 	var wait sync.WaitGroup
 	for _, name := range []string{"model/net forward and backward", "model/net forward and backward", "update/adam", "noise/sample"} {
 		c := find(name)

@@ -13,6 +13,7 @@ import (
 	"github.com/godcem/godcem/engine/backend/ref"
 	"github.com/godcem/godcem/engine/ir"
 	"github.com/godcem/godcem/engine/plan"
+	"github.com/godcem/godcem/internal/vec"
 )
 
 // A faulty device is package ref's with an error planted around every run.
@@ -133,6 +134,11 @@ func TestFaultsAreSeen(t *testing.T) {
 					e.outputs(func(_ plan.BufID, v reflect.Value) { nudge(v, 2, false) })
 				}
 			}}, min: 20},
+		{name: "other bits on one thread", d: faulty{after: func(e *faultyRun) {
+			if vec.Threads() == 1 {
+				e.outputs(func(_ plan.BufID, v reflect.Value) { nudge(v, 2, false) })
+			}
+		}}, min: 200},
 		{name: "NaN for infinity", d: faulty{after: func(e *faultyRun) {
 			e.outputs(func(_ plan.BufID, v reflect.Value) {
 				for i := range v.Len() {
@@ -240,7 +246,7 @@ func TestFaultsAreSeen(t *testing.T) {
 	}
 	var subjects []*subject
 	for _, c := range Cases() {
-		if slices.ContainsFunc([]string{"128", "large", "long sums", "70001", "4097", "20 steps"}, func(s string) bool { return strings.Contains(c.Name, s) }) {
+		if slices.ContainsFunc([]string{"128", "large", "long sums", "70001", "4097", "random large", "20 steps"}, func(s string) bool { return strings.Contains(c.Name, s) }) {
 			continue // the same again, slowly
 		}
 		for _, dt := range c.types() {
@@ -379,7 +385,7 @@ func TestCases(t *testing.T) {
 	// Every kind of node is in the table, in every class's own cases and not only in random graphs.
 	kinds := map[ir.Op]bool{}
 	for _, c := range Cases() {
-		if strings.HasPrefix(c.Name, "random/") {
+		if strings.HasPrefix(c.Name, "random") {
 			continue
 		}
 		g, err := c.graph(ir.F32)

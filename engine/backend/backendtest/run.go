@@ -16,9 +16,10 @@ import (
 	"github.com/godcem/godcem/engine/ir"
 	"github.com/godcem/godcem/engine/pass"
 	"github.com/godcem/godcem/engine/plan"
+	"github.com/godcem/godcem/internal/vec"
 )
 
-// Run runs every case on a device, in all its variants, and what a device promises besides values (see contract.go).
+// Run runs every case on a device, in all its variants and with several numbers of threads, and what a device promises besides values (see contract.go).
 // It ends by logging how many ran, and fails if one did not. With -short it leaves out the variants.
 func Run(t *testing.T, d backend.Device) {
 	ran, programs, unsupported := 0, 0, 0
@@ -253,8 +254,10 @@ func (s *subject) run(d backend.Device, v variant) (err error) {
 			return err
 		}
 	}
+	defer vec.SetThreads(vec.Threads())
 	var before []result
 	for k, w := range s.wants {
+		vec.SetThreads(threads[k%len(threads)])
 		got, err := s.runOnce(p, e, k)
 		if err != nil {
 			return fmt.Errorf("run %d, seed %d: %w", k, w.seed, err)
@@ -290,6 +293,9 @@ func where() string {
 		}
 	}
 }
+
+// threads are the numbers of threads of one run after the other: results must not depend on them.
+var threads = [...]int{2, 1, 8, 3}
 
 // A result is what a run gave.
 type result struct {

@@ -15,6 +15,9 @@ import (
 func Soak(t *testing.T, d backend.Device, first, seeds uint64) {
 	for seed := first; seed < first+seeds; seed++ {
 		g := graphs.Random(seed)
+		if seed%8 == 7 {
+			g = graphs.Large(seed)
+		}
 		c := soaked(g, seed)
 		all := c.variants()
 		v := []variant{all[0], all[len(all)-2], all[1+int(seed)%(len(all)-1)]}

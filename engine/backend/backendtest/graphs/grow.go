@@ -79,7 +79,7 @@ func (r *random) movement() {
 			start[i], step[i] = r.IntN(3), 1+r.IntN(2)
 			shape[i] = start[i] + max(0, (d-1)*step[i]+1) + r.IntN(3)
 		}
-		if ir.Count(shape) <= 2000 {
+		if ir.Count(shape) <= r.limit {
 			f.lo, f.hi = min(f.lo, 0), max(f.hi, 0)
 			r.know(r.b.Pad(x, start, step, shape), f)
 		}
@@ -95,7 +95,7 @@ func (r *random) movement() {
 		for len(shape) < 4 && r.IntN(2) == 0 {
 			shape = slices.Insert(shape, 0, r.dim())
 		}
-		if ir.Count(shape) <= 2000 {
+		if ir.Count(shape) <= r.limit {
 			r.know(r.b.BroadcastTo(x, shape), f)
 		}
 	case 5:
@@ -106,7 +106,9 @@ func (r *random) movement() {
 		parts := []ir.ID{x}
 		for range 1 + r.IntN(3) {
 			t := slices.Clone(s)
-			t[axis] = r.dim()
+			if t[axis] = r.dim(); ir.Count(s)+ir.Count(t) > r.limit {
+				break
+			}
 			y := r.like(t, false)
 			g := r.facts[y]
 			f = fact{lo: min(f.lo, g.lo), hi: max(f.hi, g.hi), err: max(f.err, g.err), exact: f.exact && g.exact}
@@ -148,6 +150,9 @@ func (r *random) reduction() {
 		n *= s[a]
 	}
 	op := []ir.Op{ir.ReduceSum, ir.ReduceSum, ir.ReduceSum, ir.ReduceMax, ir.ReduceMin, ir.ReduceProd}[r.IntN(6)]
+	if op == ir.ReduceSum && n > 32 {
+		x, f = r.shrink(x, f, n)
+	}
 	b, count := f.bound(), float64(n)
 	out := f
 	switch {
@@ -180,14 +185,28 @@ func (r *random) product() {
 	if t.B {
 		s[d-2], s[d-1] = s[d-1], s[d-2]
 	}
+	m := r.b.Node(x).Count() / max(k, 1)
+	if n := s[d-1] * s[d-2] / max(k, 1); m*n > r.limit || m*n*k > 100*r.limit {
+		return
+	}
 	y := r.like(s, false)
 	f, g := r.facts[x], r.facts[y]
+	if k > 32 {
+		x, f = r.shrink(x, f, k)
+	}
 	top := float64(k) * f.bound() * g.bound()
 	out := fact{lo: -top, hi: top, err: float64(k)*(f.err*g.bound()+g.err*f.bound()) + 4*top}
 	if out.err > maxErr/4 || top > 1e4 {
 		return
 	}
 	r.settle(r.b.Dot(x, y, t), out)
+}
+
+// shrink divides a value by about n, so that a sum of n of it stays small.
+func (r *random) shrink(x ir.ID, f fact, n int) (ir.ID, fact) {
+	c := math.Exp2(-math.Ceil(math.Log2(float64(n))))
+	f = fact{lo: f.lo * c, hi: f.hi * c, err: f.err*c + 1e-3, exact: f.exact} // a power of 2: without rounding
+	return r.know(r.b.BinaryS(ir.Mul, x, c), f), f
 }
 
 // choice adds a comparison of exact values, perhaps some logic, and what depends on it.

@@ -32,7 +32,18 @@ const (
 // or tested, so that evaluations which round differently agree within Tol32 and Tol64 (that of the coarsest type in
 // the graph, which Tolerance finds).
 func Random(seed uint64) *ir.Graph {
-	r := &random{Rand: rand.New(rand.NewPCG(seed, 0x67726170687321)), b: ir.NewBuilder()}
+	return generate(seed, []int{1, 2, 2, 3, 3, 4, 5, 7}, 2000, 20+180)
+}
+
+// Large is Random with fewer nodes and dimensions up to 300, so that arrays are longer than a tile, a block of rows or
+// what one thread takes.
+func Large(seed uint64) *ir.Graph {
+	return generate(seed, []int{1, 2, 3, 8, 17, 33, 64, 65, 130, 300}, 50000, 20+40)
+}
+
+// generate makes a graph of dimensions out of dims, arrays of about limit elements at most, and up to nodes nodes.
+func generate(seed uint64, dims []int, limit, nodes int) *ir.Graph {
+	r := &random{Rand: rand.New(rand.NewPCG(seed, 0x67726170687321)), b: ir.NewBuilder(), dims: dims, limit: limit}
 	r.float = ir.F32
 	if r.IntN(2) == 0 {
 		r.float = ir.F64
@@ -41,7 +52,7 @@ func Random(seed uint64) *ir.Graph {
 	for range 2 + r.IntN(3) {
 		r.input(r.shape())
 	}
-	for want := 20 + r.IntN(181); len(r.b.G.Nodes) < want; {
+	for want := 20 + r.IntN(nodes-19); len(r.b.G.Nodes) < want; {
 		r.grow()
 	}
 	r.finish()
@@ -79,6 +90,8 @@ type random struct {
 	run   ir.ID // the run number, once there is one
 	names int
 	draws uint64
+	dims  []int
+	limit int
 }
 
 // know records the fact of a node that was just added. Of those that the builder put before it nothing is known: they
@@ -91,12 +104,14 @@ func (r *random) know(id ir.ID, f fact) ir.ID {
 	return id
 }
 
-func (r *random) dim() int { return []int{1, 2, 2, 3, 3, 4, 5, 7}[r.IntN(8)] }
+func (r *random) dim() int { return r.dims[r.IntN(len(r.dims))] }
 
 func (r *random) shape() []int {
 	s := make([]int, []int{0, 1, 1, 2, 2, 2, 3, 3, 4}[r.IntN(9)])
 	for i := range s {
-		s[i] = r.dim()
+		if s[i] = r.dim(); ir.Count(s[:i+1]) > r.limit {
+			s[i] = 1
+		}
 	}
 	if len(s) > 0 && r.IntN(40) == 0 {
 		s[r.IntN(len(s))] = 0

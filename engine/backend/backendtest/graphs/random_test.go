@@ -11,22 +11,22 @@ import (
 )
 
 // Random promises graphs over all kinds, finite values, and that a rounded evaluation agrees with the exact one.
-func TestRandomKeepsItsPromises(t *testing.T) {
-	seeds := uint64(400)
-	if testing.Short() {
-		seeds = 60
-	}
+func TestRandomKeepsItsPromises(t *testing.T) { promises(t, graphs.Random, 400, 260) }
+
+func TestLargeKeepsItsPromises(t *testing.T) { promises(t, graphs.Large, 200, 100) }
+
+func promises(t *testing.T, random func(seed uint64) *ir.Graph, seeds uint64, most int) {
 	kinds := map[ir.Op]int{}
 	updates, empty, worst := 0, 0, 0.0
 	for seed := range seeds {
-		g := graphs.Random(seed)
+		g := random(seed)
 		if err := g.Verify(); err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
 		}
-		if n := len(g.Nodes); n < 20 || n > 260 {
+		if n := len(g.Nodes); n < 20 || n > most {
 			t.Errorf("seed %d: %d nodes", seed, n)
 		}
-		if !reflect.DeepEqual(g, graphs.Random(seed)) {
+		if !reflect.DeepEqual(g, random(seed)) {
 			t.Fatalf("seed %d: two graphs of one seed differ", seed)
 		}
 		updates += len(g.Updates)
