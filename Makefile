@@ -6,7 +6,7 @@ FUZZTIME ?= 10m
 SOAK_ROWS ?= 1000000
 SOAK_KILLS ?= 100
 
-.PHONY: help run test check cross race fuzz soak accept-first-light bench clean
+.PHONY: help run test check cross race fuzz soak accept-first-light accept-engine bench bench-kernels clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 22
@@ -32,7 +32,7 @@ cross: ## builds for the other platforms that import godcem
 	  echo "build $$p"; CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build ./... || exit 1; done
 
 race: ## the library under the race detector (needs cgo)
-	$(GO) test -race ./kernels/... ./internal/... ./dcem/... ./autodiff/... ./models/nn/...
+	$(GO) test -race ./kernels/... ./internal/... ./dcem/... ./engine/... ./autodiff/... ./models/nn/... ./models/train/...
 
 accept-first-light: ## the claims of the regression and of bumps over seeds (about 15 minutes): bench/results/first-light.json
 	$(GO) run ./bench/accept/firstlight
@@ -53,9 +53,16 @@ fuzz: ## FUZZTIME (10m) per parser
 	$(GO) test ./internal/run -run '^$$' -fuzz '^FuzzConfig$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 5x
 	$(GO) test ./internal/run -run '^$$' -fuzz '^FuzzCheckpoint$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 5x
 	$(GO) test ./models/nn -run '^$$' -fuzz '^FuzzNPZ$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 5x
+	$(GO) test ./engine/ir -run '^$$' -fuzz '^FuzzParse$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 5x
 
-bench: ## the kernels' benchmarks
-	$(GO) test ./kernels ./models/nn -run '^$$' -bench . -benchtime 300ms
+bench: ## the engine beside the TapeMachine, checked and then timed alternately (3 minutes): bench/results/engine.json
+	$(GO) run ./bench/engine
+
+bench-kernels: ## the kernels' and the engine's own benchmarks
+	$(GO) test ./kernels ./models/nn ./internal/vec ./engine/... -run '^$$' -bench . -benchtime 300ms
+
+accept-engine: ## the engine's claims: as make bench, and fails if one does not hold
+	$(GO) run ./bench/engine -check
 
 clean:
 	rm -rf bin out
