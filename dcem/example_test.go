@@ -4,8 +4,9 @@ import (
 	"fmt"
 	"log"
 
-	"github.com/godcem/godcem/autodiff"
 	"github.com/godcem/godcem/dcem"
+	"github.com/godcem/godcem/engine"
+	"github.com/godcem/godcem/kernels"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -28,17 +29,14 @@ func Example() {
 	}, dcem.Config{Dim: 2, Dtype: tensor.Float64})
 	check(err)
 	off := G.Must(G.Sub(solve.Answer, G.NewConstant(0.5))) // the minimum should be at (0.5, 0.5)
-	grads, err := autodiff.Gradients(G.Must(G.Sum(G.Must(G.Square(off)))), c)
+	loss := G.Must(G.Sum(G.Must(G.Square(off))))
+	descent := kernels.Optimizer{Method: kernels.Momentum, Rate: 0.1}
+	vm, err := engine.NewVM(g, engine.WithUpdate(descent, loss, c)) // forward, backward and update as one compiled step
 	check(err)
-	vm := G.NewTapeMachine(g)
-	for step := range 60 {
-		check(G.Let(solve.Run, int64(step))) // fresh noise
-		check(vm.RunAll())
-		for i, d := range grads[0].Value().Data().([]float64) {
-			centre[i] -= 0.1 * d
-		}
-		vm.Reset()
+	for range 60 {
+		check(vm.RunAll()) // with fresh noise each
 	}
+	check(vm.Close()) // brings c's value up to date
 	fmt.Printf("%.1f\n", centre)
 	// Output: [0.5 0.5]
 }
