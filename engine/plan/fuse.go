@@ -25,15 +25,17 @@ type fuser struct {
 	alone  []bool           // per node: found to be a step of its own, in an earlier round
 	copied map[partKey]bool // likewise, parts of a Concat that no other step can write
 
-	kind   []kind
-	arith  []ir.DType // per node: the type that it is computed in; NoType: either will do
-	imm    []float64  // of kindImm
-	src    []ir.ID    // per node: what movement reads in the end; the node itself for others, and for what is stored
-	base   []ir.ID    // likewise, through movement that keeps the order of the elements
-	forced []bool     // per node: its value is stored as a whole
-	home   []int32    // per node: its group; -1: none
-	level  []int32    // of a Concat: that of the last group that writes it
-	index  []int32    // of a Concat: its first part; of a Dot: its place in dots
+	nodes   []ir.Node // the graph's, but for the operands of derived ones
+	kind    []kind
+	arith   []ir.DType // per node: the type that it is computed in; NoType: either will do
+	imm     []float64  // of kindImm
+	src     []ir.ID    // per node: what movement reads in the end; the node itself for others, and for what is stored
+	base    []ir.ID    // likewise, through movement that keeps the order of the elements
+	forced  []bool     // per node: its value is stored as a whole
+	derived []bool     // per node: a Sigmoid(x) that is computed from Softplus(x), its operand here
+	home    []int32    // per node: its group; -1: none
+	level   []int32    // of a Concat: that of the last group that writes it
+	index   []int32    // of a Concat: its first part; of a Dot: its place in dots
 
 	rec    []int32   // per node: the least level of a group that could compute it from what is always stored
 	full   []float32 // the flops of that
@@ -134,6 +136,7 @@ func (l *planner) plan() error {
 		f := newFuser(l, alone, copied)
 		f.classify()
 		f.force()
+		f.derive()
 		f.assign()
 		f.sink()
 		if !l.o.off("siblings") && f.merge() {
@@ -153,8 +156,9 @@ func (l *planner) plan() error {
 
 func newFuser(l *planner, alone []bool, copied map[partKey]bool) *fuser {
 	n := len(l.g.Nodes)
-	f := &fuser{planner: l, alone: alone, copied: copied, oneBuf: -1,
-		kind: make([]kind, n), arith: make([]ir.DType, n), imm: make([]float64, n),
+	f := &fuser{planner: l, alone: alone, copied: copied, nodes: slices.Clone(l.g.Nodes), oneBuf: -1,
+		derived: make([]bool, n),
+		kind:    make([]kind, n), arith: make([]ir.DType, n), imm: make([]float64, n),
 		src: make([]ir.ID, n), base: make([]ir.ID, n), forced: make([]bool, n), home: make([]int32, n),
 		level: make([]int32, n), index: make([]int32, n), rec: make([]int32, n), full: make([]float32, n),
 		seen: make([]int32, n), demand: make([]demand, n), left: make([]int32, n), miss: make([]uint8, n), stored: make([]bool, n),
@@ -167,7 +171,8 @@ func newFuser(l *planner, alone []bool, copied map[partKey]bool) *fuser {
 	return f
 }
 
-func (f *fuser) node(id ir.ID) *ir.Node { return &f.g.Nodes[id] }
+// node returns a node, with the operands that it is computed from here.
+func (f *fuser) node(id ir.ID) *ir.Node { return &f.nodes[id] }
 
 // classify fills kind, arith, imm, src and base.
 func (f *fuser) classify() {
@@ -350,6 +355,34 @@ func (f *fuser) force() {
 		f.src[i] = f.src[in]
 		if f.base[i] != ir.ID(i) {
 			f.base[i] = f.base[in]
+		}
+	}
+}
+
+// derive computes the Sigmoid(x) of a gradient from a Softplus(x) that is stored in any case, as -expm1(-softplus), so
+// that x need not be stored too: of a net's activations that is half. It is as exact.
+func (f *fuser) derive() {
+	if f.o.off("recompute") {
+		return
+	}
+	softplus := map[ir.ID]ir.ID{}
+	for i := range f.nodes {
+		n := &f.nodes[i]
+		if f.kind[i] != kindElem || n.Op != ir.Softplus && n.Op != ir.Sigmoid {
+			continue
+		}
+		x := n.In[0]
+		s := f.src[x]
+		if f.forced[s] || f.kind[s] != kindElem && f.kind[s] != kindDot {
+			continue
+		}
+		if n.Op == ir.Softplus {
+			if f.forced[i] {
+				softplus[x] = ir.ID(i)
+			}
+		} else if z, ok := softplus[x]; ok {
+			n.In = []ir.ID{z}
+			f.derived[i] = true
 		}
 	}
 }

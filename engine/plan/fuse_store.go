@@ -165,7 +165,7 @@ func (f *fuser) countMissing() {
 	clear(f.left)
 	for i := range f.g.Nodes {
 		if f.kind[i] != kindNone {
-			for _, o := range f.g.Nodes[i].In {
+			for _, o := range f.node(ir.ID(i)).In {
 				f.left[o]++
 			}
 		}
@@ -194,7 +194,7 @@ func (f *fuser) countMissing() {
 // missing is 1 if a value would have to be stored for a group to read an operand, and is not otherwise.
 func (f *fuser) missing(o ir.ID, to int32) uint8 {
 	for f.kind[o] == kindMove && f.home[o] < 0 {
-		o = f.g.Nodes[o].In[0]
+		o = f.node(o).In[0]
 	}
 	d := &f.demand[o]
 	if f.home[o] < 0 || f.find(f.home[o]) == to ||

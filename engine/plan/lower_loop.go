@@ -257,7 +257,7 @@ func (w *lowerer) inlined(id ir.ID) bool {
 	if f.kind[id] != kindMove || f.alone[id] || f.g.Nodes[id].Op != ir.Broadcast {
 		return false
 	}
-	s := f.src[f.g.Nodes[id].In[0]]
+	s := f.src[f.node(id).In[0]]
 	return f.kind[s] <= kindImm || f.stored[s] && f.levelOf(s) < w.level
 }
 
@@ -325,7 +325,21 @@ func (w *lowerer) instr(t *frame, n *ir.Node) {
 		}
 		i.Round = true
 	}
+	if f.derived[t.id] {
+		w.done(w.sigmoid(i))
+		return
+	}
 	w.done(w.emit(i))
+}
+
+// sigmoid of x from softplus(x).
+func (w *lowerer) sigmoid(i Instr) int32 {
+	for _, op := range [...]ir.Op{ir.Neg, ir.Expm1} {
+		i.Op = op
+		i.A = w.emit(i)
+	}
+	i.Op = ir.Neg
+	return w.emit(i)
 }
 
 func (w *lowerer) movement(t *frame, n *ir.Node) {
