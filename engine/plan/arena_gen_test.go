@@ -257,8 +257,9 @@ func randomProgram(seed uint64, n int) *Program {
 }
 
 // unrolled is the shape of an unrolled optimiser and its gradient: iters iterations through a network of layers layers
-// of big activations each, from a small state to the next, then backward through all of it.
-func unrolled(iters, layers, rows, width int) *Program {
+// of big activations each, from a small state to the next, then backward through all of it. With sums, the backward pass
+// reads what the activations are functions of, too.
+func unrolled(iters, layers, rows, width int, sums bool) *Program {
 	m := newMaker(1)
 	w := make([]BufID, layers)
 	for i := range w {
@@ -297,7 +298,7 @@ func unrolled(iters, layers, rows, width int) *Program {
 		m.step(name, Step{Dot: d})
 	}
 	state := first
-	acts := make([][]BufID, iters)
+	acts, zs := make([][]BufID, iters), make([][]BufID, iters)
 	states := make([]BufID, iters)
 	for t := range iters {
 		states[t] = state
@@ -310,6 +311,12 @@ func unrolled(iters, layers, rows, width int) *Program {
 		acts[t] = append(acts[t], h)
 		for k := range layers {
 			e := loop(big, []ir.Op{ir.Tanh}, acc)
+			if sums {
+				e = loop(big, []ir.Op{ir.Neg, ir.Tanh}, acc)
+				z := m.buf(Temp, ir.F64, rows, width)
+				e.Stores = []Store{{Value: 1, Buf: z, Strides: []int{width, 1}}}
+				zs[t] = append(zs[t], z)
+			}
 			next := put(e, rows, width)
 			dot("forward", h, w[k], e)
 			h = next
@@ -326,6 +333,11 @@ func unrolled(iters, layers, rows, width int) *Program {
 		m.step("seed", Step{Loop: l})
 		for k := layers - 1; k >= 0; k-- {
 			e := loop(big, []ir.Op{ir.Mul}, acc, at(acts[t][k]))
+			if sums {
+				e.Loads = append(e.Loads, at(zs[t][max(0, k-1)]))
+				e.Body = append(e.Body, Instr{Op: ir.Add, A: 2, B: 3, C: -1, Node: -1})
+				e.Body[0].A, e.Body[0].B, e.Body[1].A, e.Body[1].B = 0, 1, 3, 2
+			}
 			next := put(e, rows, width)
 			dot("backward", d, w[k], e)
 			d = next

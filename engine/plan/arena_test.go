@@ -168,7 +168,7 @@ func TestPackQuality(t *testing.T) {
 	if !(float64(have) <= 1.06*float64(want)) {
 		t.Errorf("%d bytes, %.3f of what is needed at once", have, float64(have)/float64(want))
 	}
-	p := unrolled(6, 3, 64, 8)
+	p := unrolled(6, 3, 64, 8, false)
 	c := planned(t, p, Options{})
 	if n := temps(c); n > c.Peak+Align*len(c.Buffers) {
 		t.Errorf("an unrolled optimiser takes %d bytes, needs %d at once", n, c.Peak)

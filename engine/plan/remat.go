@@ -69,6 +69,7 @@ type setting struct {
 	gap  int32 // a buffer is dropped if it lies idle for longer
 	idle int32 // and is not if, computed again, it would lie idle for longer than this
 	all  bool  // products and kernels too, not only loops
+	cut  int32 // what follows from another result of its step by a loop is dropped for this gap already; 0: it is not
 	keep []bool
 }
 
@@ -100,26 +101,38 @@ func (r *remater) search(target int64) (best outcome, ok bool) {
 		}
 		return o.peak <= target
 	}
-	gaps := geometric(int(2*r.steps), 6, 0.8)
+	gaps := geometric(int(2*r.steps), 6, 0.92)
 	sizes, idles := r.sizes(6), geometric(int(2*r.steps), 8, 0.5)
 	if r.steps > 4000 { // near linear: fewer, not finer
 		sizes, idles = r.sizes(2), geometric(int(2*r.steps), 64, 0.25)
 	}
-	for _, all := range [...]bool{false, true} {
+	for k, mode := range [...]struct{ all, cut bool }{{false, false}, {false, true}, {true, false}, {true, true}} {
+		if ok && k == 2 {
+			break // loops alone do
+		}
 		for _, size := range sizes {
 			for _, idle := range idles {
-				s := setting{size: size, idle: int32(idle), all: all}
+				s := setting{size: size, idle: int32(idle), all: mode.all}
+				at := func(gap int) bool {
+					s.gap = int32(gap)
+					switch {
+					case mode.cut && mode.all:
+						s.cut = min(s.gap, s.idle)
+					case mode.cut:
+						s.cut = s.gap
+					}
+					return try(s)
+				}
 				if target == 0 {
-					for k := 0; k < len(gaps); k += 2 {
-						s.gap = int32(gaps[k])
-						try(s)
+					for k := 0; k < len(gaps); k += 5 {
+						at(gaps[k])
 					}
 					continue
 				}
 				// The longer the gap must be, the less is dropped: the longest that still fits.
 				hi := len(gaps) - 1
-				if s.gap = int32(gaps[hi]); !try(s) {
-					if s.gap = s.idle; !try(s) {
+				if !at(gaps[hi]) {
+					if !at(idle) {
 						continue
 					}
 					for hi > 0 && gaps[hi] < idle {
@@ -128,7 +141,7 @@ func (r *remater) search(target int64) (best outcome, ok bool) {
 				}
 				for lo := 0; lo < hi; {
 					mid := (lo + hi) / 2
-					if s.gap = int32(gaps[mid]); try(s) {
+					if at(gaps[mid]) {
 						hi = mid
 					} else {
 						lo = mid + 1

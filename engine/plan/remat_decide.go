@@ -2,6 +2,7 @@ package plan
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"github.com/godcem/godcem/engine/ir"
@@ -17,7 +18,10 @@ type remater struct {
 	able     []bool    // can be computed again
 	cheap    []bool    // by loops alone
 	readers  [][]int32 // per buffer, ascending
-	lastDef  []int32   // per buffer: the last step that writes it
+	firstDef []int32   // per buffer: the first step that writes it
+	lastDef  []int32   // the last one
+	base     []BufID   // per step: what it stores that others of its results can be computed from again; -1: none
+	derived  []bool    // per buffer: can be computed from its step's base, by a loop
 	pruned   map[portion]*Step
 	scratch  []int32
 	versions []version
@@ -38,9 +42,10 @@ type clone struct {
 	body *Step // the step without what is not needed
 }
 
-// A portion of a step: the stores to those of its Writes whose bits are set.
+// A portion of a step: the stores to those of its Writes whose bits are set, from its base or from all it reads.
 type portion struct {
 	step int32
+	base bool
 	outs uint64
 }
 
@@ -51,15 +56,16 @@ func newRemater(p *Program) *remater {
 	r := &remater{
 		p: p, steps: len(p.Steps), update: len(p.Steps),
 		size: make([]int, n), able: make([]bool, n), cheap: make([]bool, n), readers: make([][]int32, n),
-		lastDef: make([]int32, n), pruned: map[portion]*Step{}, versions: make([]version, 2*n),
+		firstDef: make([]int32, n), lastDef: make([]int32, n), pruned: map[portion]*Step{}, versions: make([]version, 2*n),
 		need: make([]int32, n), extra: make([][]int32, n), gone: make([]bool, len(p.Steps)),
+		base: make([]BufID, len(p.Steps)), derived: make([]bool, n),
 	}
 	for i := range p.Buffers {
 		b := &p.Buffers[i]
 		r.size[i] = aligned(b.Bytes())
 		r.able[i] = b.Role == Temp && b.Bytes() > 0
 		r.cheap[i] = true
-		r.lastDef[i] = -1
+		r.firstDef[i], r.lastDef[i] = -1, -1
 	}
 	for i := range p.Steps {
 		s := &p.Steps[i]
@@ -73,7 +79,9 @@ func newRemater(p *Program) *remater {
 		for _, b := range s.Writes {
 			r.able[b] = r.able[b] && again && len(r.readers[b]) == 0 // all of it is written before it is read
 			r.cheap[b] = r.cheap[b] && s.Loop != nil
-			r.lastDef[b] = int32(i)
+			if r.lastDef[b] = int32(i); r.firstDef[b] < 0 {
+				r.firstDef[b] = int32(i)
+			}
 		}
 	}
 	for i := range p.Buffers { // views keep what they are views of
@@ -81,7 +89,51 @@ func newRemater(p *Program) *remater {
 			r.able[i], r.able[o] = false, false
 		}
 	}
+	for i := range p.Steps {
+		r.findBase(i)
+	}
 	return r
+}
+
+// findBase looks for a value that a step stores, and that others which it stores can be computed from by a loop with
+// fewer operations: the sum that an activation is a function of, for the activation.
+func (r *remater) findBase(i int) {
+	r.base[i] = -1
+	s := &r.p.Steps[i]
+	l := s.loop()
+	if l == nil || len(s.Writes) < 2 || len(s.Writes) > 64 {
+		return
+	}
+	stores := make(map[BufID]int, len(l.Stores)) // how many
+	for _, st := range l.Stores {
+		stores[st.Buf]++
+	}
+	// It is stored by this step alone, and not rounded.
+	whole := func(st *Store) bool {
+		b := &r.p.Buffers[st.Buf]
+		return st.Combine == Set && stores[st.Buf] == 1 && b.Type == l.Type &&
+			(r.able[st.Buf] && r.firstDef[st.Buf] == r.lastDef[st.Buf] || b.Role == Output)
+	}
+	first := int32(math.MaxInt32)
+	for k := range l.Stores {
+		if st := &l.Stores[k]; whole(st) && st.Value < first {
+			first, r.base[i] = st.Value, st.Buf
+		}
+	}
+	if r.base[i] < 0 {
+		return
+	}
+	some := false
+	for k := range l.Stores {
+		if st := &l.Stores[k]; st.Buf != r.base[i] && whole(st) && r.able[st.Buf] {
+			c := s.only([]BufID{st.Buf}, r.base[i], r.p.Buffers)
+			r.derived[st.Buf] = c.Dot == nil && c.Flops < s.Flops
+			some = some || r.derived[st.Buf]
+		}
+	}
+	if !some {
+		r.base[i] = -1
+	}
 }
 
 // try decides for a setting and returns what it leads to.
@@ -100,18 +152,26 @@ func (r *remater) decide(s setting) {
 	for i := range r.extra {
 		r.extra[i] = r.extra[i][:0]
 	}
-	var outs []BufID
+	var outs, cut []BufID
 	for i := r.steps - 1; i >= 0; i-- {
 		step := &r.p.Steps[i]
-		outs = outs[:0]
+		outs, cut = outs[:0], cut[:0]
 		early := false // something of what the step writes is needed where it stands
+		base, until := r.base[i], int32(0)
+		if base >= 0 && s.cut > 0 && r.lateWith(base, i, s) == 0 {
+			until = r.lastUse(base) // it is kept and can serve until then
+		}
 		for _, b := range step.Writes {
-			if !r.able[b] || r.size[b] < s.size || !s.all && !r.cheap[b] || s.keep != nil && s.keep[b] {
-				early = true
-				continue
+			if r.derived[b] && until > 0 && r.size[b] >= s.size && !(s.keep != nil && s.keep[b]) {
+				if t := r.late(b, s.cut, s.idle); t > 0 && t <= until {
+					r.need[b] = t
+					cut = append(cut, b)
+					early = true // the base
+					continue
+				}
 			}
 			if r.lastDef[b] == int32(i) {
-				r.need[b] = r.late(b, s)
+				r.need[b] = r.lateWith(b, i, s)
 			}
 			if r.need[b] == 0 {
 				early = true
@@ -120,22 +180,44 @@ func (r *remater) decide(s setting) {
 			outs = append(outs, b)
 			early = early || r.usedBefore(b, r.need[b])
 		}
-		if len(outs) == 0 {
-			continue
-		}
-		r.gone[i] = !early
-		if !early {
+		if r.gone[i] = !early && len(outs) > 0; r.gone[i] {
 			r.flops -= step.Flops
 		}
-		slices.SortStableFunc(outs, func(a, b BufID) int { return cmp.Compare(r.need[a], r.need[b]) })
-		for len(outs) > 0 {
-			n := 1
-			for n < len(outs) && r.need[outs[n]]-r.need[outs[0]] <= s.idle {
-				n++
-			}
-			r.again(int32(i), outs[:n])
-			outs = outs[n:]
+		r.cluster(int32(i), cut, base, s)
+		r.cluster(int32(i), outs, -1, s)
+	}
+}
+
+// lateWith is late for a setting; 0 too for what the setting does not drop.
+func (r *remater) lateWith(b BufID, step int, s setting) int32 {
+	if !r.able[b] || r.size[b] < s.size || !s.all && !r.cheap[b] || s.keep != nil && s.keep[b] || r.lastDef[b] != int32(step) {
+		return 0
+	}
+	return r.late(b, s.gap, s.idle)
+}
+
+// lastUse is the time of the last use of b.
+func (r *remater) lastUse(b BufID) int32 {
+	if r.p.Buffers[b].Role != Temp {
+		return math.MaxInt32
+	}
+	t := r.times(b)
+	if len(t) == 0 {
+		return 0
+	}
+	return t[len(t)-1]
+}
+
+// cluster adds clones for some results of a step: one for those needed at about the same time.
+func (r *remater) cluster(step int32, outs []BufID, base BufID, s setting) {
+	slices.SortStableFunc(outs, func(a, b BufID) int { return cmp.Compare(r.need[a], r.need[b]) })
+	for len(outs) > 0 {
+		n := 1
+		for n < len(outs) && r.need[outs[n]]-r.need[outs[0]] <= s.idle {
+			n++
 		}
+		r.again(step, outs[:n], base)
+		outs = outs[n:]
 	}
 }
 
@@ -155,9 +237,9 @@ func (r *remater) times(b BufID) []int32 {
 	return t
 }
 
-// late returns the time of b's first use after the longest time that it lies idle, if that is long enough, and what
-// follows has no long pause; else 0.
-func (r *remater) late(b BufID, s setting) int32 {
+// late returns the time of b's first use after the longest time that it lies idle, if that is longer than gap and no
+// later pause is longer than idle; else 0.
+func (r *remater) late(b BufID, gap, idle int32) int32 {
 	before, longest, at := 2*r.lastDef[b]+1, int32(0), -1
 	times := r.times(b)
 	for k, t := range times {
@@ -166,11 +248,11 @@ func (r *remater) late(b BufID, s setting) int32 {
 		}
 		before = t
 	}
-	if longest <= s.gap {
+	if longest <= gap {
 		return 0
 	}
 	for k := at + 1; k < len(times); k++ {
-		if times[k]-times[k-1] > s.idle {
+		if times[k]-times[k-1] > idle {
 			return 0
 		}
 	}
@@ -193,21 +275,18 @@ func (r *remater) usedBefore(b BufID, time int32) bool {
 	return false
 }
 
-// again adds a clone of a step for the sake of outs, which are ordered by need.
-func (r *remater) again(step int32, outs []BufID) {
+// again adds a clone of a step for the sake of outs, which are ordered by need, from the base if there is one.
+func (r *remater) again(step int32, outs []BufID, base BufID) {
 	c := clone{time: r.need[outs[0]], step: step, outs: slices.Clone(outs)}
 	s := &r.p.Steps[step]
-	key := portion{step: step}
+	key := portion{step: step, base: base >= 0}
 	for k, b := range s.Writes {
 		if slices.Contains(outs, b) {
 			key.outs |= 1 << k
 		}
 	}
 	if c.body = r.pruned[key]; c.body == nil {
-		c.body = s.only(outs)
-		if c.body != s {
-			c.body.Bytes = max(0, s.Bytes-r.bytes(s.Reads, c.body.Reads)-r.bytes(s.Writes, c.body.Writes))
-		}
+		c.body = s.only(outs, base, r.p.Buffers)
 		r.pruned[key] = c.body
 	}
 	for _, b := range c.body.Reads {
@@ -215,16 +294,6 @@ func (r *remater) again(step int32, outs []BufID) {
 	}
 	r.flops += c.body.Flops
 	r.clones = append(r.clones, c)
-}
-
-// bytes is the size of those buffers of a that are not in b.
-func (r *remater) bytes(a, b []BufID) (n int64) {
-	for _, x := range a {
-		if !slices.Contains(b, x) {
-			n += int64(r.p.Buffers[x].Bytes())
-		}
-	}
-	return n
 }
 
 // order sorts the clones by time; at one time they keep the order of their steps.
