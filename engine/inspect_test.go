@@ -55,6 +55,7 @@ func TestTrace(t *testing.T) {
 		t.Fatalf("the trace is no JSON: %v\n%s", err, b.String())
 	}
 	count := map[string]int{}
+	end := 0.0 // of the step before
 	for _, v := range events {
 		if v.Ph != "X" {
 			continue
@@ -63,6 +64,13 @@ func TestTrace(t *testing.T) {
 		if !(v.Ts >= 0 && v.Dur >= 0) {
 			t.Errorf("%s begins at %v and takes %v", v.Name, v.Ts, v.Dur)
 		}
+		if v.Cat == "run" {
+			continue
+		}
+		if !(v.Ts >= end-0.002) { // rounded to ns twice
+			t.Errorf("%s begins at %v, before %v where the step before ended", v.Name, v.Ts, end)
+		}
+		end = v.Ts + v.Dur
 	}
 	if e.Traced != runs || count["RunAll"] != runs {
 		t.Errorf("%d runs in the explanation, %d in the trace, want %d", e.Traced, count["RunAll"], runs)

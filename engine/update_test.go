@@ -344,6 +344,9 @@ func TestStateRoundTrip(t *testing.T) {
 				w.Value().(*tensor.Dense).Zero()
 			}
 			other := newVM(t, again.g, engine.WithUpdate(opt, again.loss, again.w...))
+			if err := G.Let(again.w[1], normals(8, 1, 5)); err != nil { // nor one that was bound before
+				t.Fatal(err)
+			}
 			if err := other.Restore(copied); err != nil {
 				t.Fatal(err)
 			}
