@@ -139,6 +139,18 @@ func BenchmarkGemm(b *testing.B) {
 	least(b, func() { vec.Gemm(false, false, benchRows, 128, 128, 1, x, 128, w, 128, 0, y, 128) })
 }
 
+func BenchmarkTranspose(b *testing.B) {
+	for name, s := range map[string][2][]int{"load": {{1, benchCols}, {benchRows, 1}}, "store": {{benchRows, 1}, {1, benchCols}}} {
+		b.Run(name, func(b *testing.B) {
+			m := &maker{}
+			m.loop(plan.Loop{Type: ir.F32, Dims: []int{benchCols, benchRows},
+				Loads:  []plan.Load{{Buf: m.buffer(plan.Input, ir.F32, benchRows*benchCols), Strides: s[0]}},
+				Stores: []plan.Store{{Buf: m.buffer(plan.Output, ir.F32, benchRows*benchCols), Strides: s[1]}}})
+			bench(b, m, 8*benchRows*benchCols)
+		})
+	}
+}
+
 // BenchmarkStep is the cost of a step: a program of a hundred loops of 100 elements.
 func BenchmarkStep(b *testing.B) {
 	m := &maker{}

@@ -84,7 +84,8 @@ func (e *emitter[T]) instr(j int) error {
 	case ir.Normal, ir.Uniform:
 		b := &e.x.p.Buffers[in.Run]
 		d := draw[T]{access: e.l.access(in.Index.Offset, in.Index.Strides), class: c, normal: in.Op == ir.Normal,
-			seed: in.Rand.Seed, draw: in.Rand.Draw, run: view[int64](e.x.mem, b.Offset, b.Count())}
+			other: in.Type.Float() && in.Type != typeOf[T](),
+			seed:  in.Rand.Seed, draw: in.Rand.Draw, run: view[int64](e.x.mem, b.Offset, b.Count())}
 		e.l.walks = e.l.walks || !d.even || !e.l.straight(&d.access)
 		e.draws = append(e.draws, d)
 		val.virt = e.target(v)

@@ -370,7 +370,7 @@ func TestNoAllocs(t *testing.T) {
 	x, y, out := m.buffer(plan.Input, ir.F32, n), m.buffer(plan.Output, ir.F32, n), m.buffer(plan.Output, ir.F32, 100)
 	m.loop(plan.Loop{Type: ir.F32, Dims: []int{200, 100}, Loads: []plan.Load{{Buf: x, Strides: []int{100, 1}}, {Buf: x, Strides: []int{1, 200}, Guards: []plan.Guard{{Start: -3, Strides: []int{1, 0}, Step: 1, Count: 50}}}},
 		Body: []plan.Instr{{Op: ir.Normal, Run: run, Index: &plan.Load{Strides: []int{100, 1}}}, {Op: ir.Mul, A: 0, B: 2, C: -1}, {Op: ir.Add, A: 3, B: 1, C: -1}, {Op: ir.Tanh, A: 4, B: -1, C: -1},
-			{Op: ir.Uniform, Run: run, Index: &plan.Load{Strides: []int{1, 200}}}, {Op: ir.Max, A: 5, B: 6, C: -1}},
+			{Op: ir.Uniform, Type: ir.F64, Run: run, Index: &plan.Load{Strides: []int{1, 200}}}, {Op: ir.Max, A: 5, B: 6, C: -1}},
 		Stores: []plan.Store{{Value: 7, Buf: y, Strides: []int{1, 200}}, {Value: 5, Buf: out, Strides: []int{0, 1}, Combine: plan.Sum},
 			{Value: 5, Buf: m.buffer(plan.Output, ir.F64), Strides: []int{0, 0}, Combine: plan.Sum}, {Value: 3, Buf: m.buffer(plan.Output, ir.F32, 200), Strides: []int{1, 0}, Combine: plan.MinOf}}})
 	m.loop(plan.Loop{Type: ir.F32, Dims: []int{20, 10, 20, 5}, Loads: []plan.Load{{Buf: x, Strides: []int{1, 20, 1000, 200}}}, // a mixed one

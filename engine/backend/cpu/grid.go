@@ -96,6 +96,15 @@ func (e *emitter[T]) cut(o options, groups []int, mixed int) {
 		return
 	}
 	cost := max(1, l.cost)
+	if len(l.reds) == 0 && l.wide < l.cols && e.transposed() {
+		// What rows touch lies side by side: go down the columns.
+		each := max(l.points()/manyChunks, chunkFlops/cost) / l.rows
+		l.width = max(1, each/l.wide) * l.wide
+		l.pieces = (l.cols + l.width - 1) / l.width
+		l.byColumn = true
+		l.set(l.rows, l.rows, l.rows)
+		return
+	}
 	most := max(l.points()/manyChunks, chunkFlops/cost, l.high*l.wide, 1)
 	for ; ; most *= 2 {
 		block := max(1, most/max(1, l.cols))
@@ -120,6 +129,25 @@ func (e *emitter[T]) cut(o options, groups []int, mixed int) {
 			return
 		}
 	}
+}
+
+// transposed reports whether an access jumps along the columns and moves little from row to row.
+func (e *emitter[T]) transposed() bool {
+	far := func(off int, strides []int) bool {
+		a := e.l.access(off, strides)
+		return a.even && a.rs > 0 && 8*a.rs <= a.cs
+	}
+	for i := range e.pl.Loads {
+		if x := &e.pl.Loads[i]; e.vals[i].needed && x.Buf != plan.Acc && far(x.Offset, x.Strides) {
+			return true
+		}
+	}
+	for i := range e.pl.Stores {
+		if far(e.pl.Stores[i].Offset, e.pl.Stores[i].Strides) {
+			return true
+		}
+	}
+	return false
 }
 
 // room gives a reduction its memory.

@@ -106,6 +106,7 @@ type draw[T vec.Float] struct {
 	access
 	class      class
 	normal     bool
+	other      bool // of the other float type than the loop's
 	seed, draw uint64
 	run        []int64
 }
@@ -123,6 +124,9 @@ type frame[T vec.Float] struct {
 	r0, nr         int // the tile's rows
 	j0, nc         int // and columns
 	n              int // points that the registers are bound for
+
+	odd32 [128]float32 // for draws of the other type
+	odd64 [128]float64
 
 	acc    []T // the product, from row accRow on
 	accRow int

@@ -216,7 +216,7 @@ func (n *naive) instr(l *plan.Loop, in *plan.Instr, at []int, v []float64) float
 	case ir.Normal, ir.Uniform:
 		run := uint64(n.slice(in.Run).([]int64)[0])
 		first := affine(in.Index.Offset, in.Index.Strides, at)
-		if l.Type == ir.F32 {
+		if in.Type == ir.F32 || in.Type == ir.NoType && l.Type == ir.F32 {
 			return drawOne[float32](in, run, first)
 		}
 		return drawOne[float64](in, run, first)

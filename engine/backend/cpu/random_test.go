@@ -249,6 +249,7 @@ func randomLoop(m *maker, r *rand.Rand, run plan.BufID) {
 			}
 			strides, off, _ := access(keep, true)
 			in.Run, in.Index, in.Rand = run, &plan.Load{Offset: off, Strides: strides}, ir.Rand{Seed: r.Uint64(), Draw: r.Uint64()}
+			in.Type = ir.DType(r.IntN(3))
 		case ir.Cast:
 			in.A, in.Type, in.Round = pick(), types[r.IntN(len(types))], r.IntN(2) == 0
 			if in.Round && !in.Type.Float() && in.Type != ir.Bool { // of what fits

@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"github.com/godcem/godcem/engine/ir"
 	"github.com/godcem/godcem/internal/vec"
 	"github.com/godcem/godcem/kernels"
 )
@@ -270,23 +271,23 @@ func (l *loop[T]) draw(f *frame[T], x *draw[T], dst []T) {
 	at := f.at(&x.access, x.class)
 	switch {
 	case x.class == unit:
-		x.fill(dst[:1], at, 0)
+		x.fill(f, dst[:1], at, 0)
 	case x.class == col:
-		x.fill(dst[:l.cols], at, x.cs)
+		x.fill(f, dst[:l.cols], at, x.cs)
 	case x.class == row && (x.even || f.nr == 1):
-		x.fill(dst, at, x.rs)
+		x.fill(f, dst, at, x.rs)
 	case x.class == row:
-		l.runs(f, func(first, n int) { x.fill(dst[first:first+n], x.start(f.walk), x.rs) })
+		l.runs(f, func(first, n int) { x.fill(f, dst[first:first+n], x.start(f.walk), x.rs) })
 	case f.nr == 1 || l.straight(&x.access):
 		cs := x.cs
 		if l.cols == 1 {
 			cs = x.rs
 		}
-		x.fill(dst, at, cs)
+		x.fill(f, dst, at, cs)
 	default:
 		copy(f.walk, f.idx)
 		for i := range f.nr {
-			x.fill(dst[i*f.nc:][:f.nc], x.start(f.walk)+f.j0*x.cs, x.cs)
+			x.fill(f, dst[i*f.nc:][:f.nc], x.start(f.walk)+f.j0*x.cs, x.cs)
 			if i+1 < f.nr {
 				l.next(f.walk, 1)
 			}
@@ -295,21 +296,48 @@ func (l *loop[T]) draw(f *frame[T], x *draw[T], dst []T) {
 }
 
 // fill writes the draw's elements first, first+step, ...
-func (x *draw[T]) fill(dst []T, first, step int) {
-	fill := kernels.Uniform[T]
-	if x.normal {
-		fill = kernels.Normal[T]
-	}
-	if step == 1 || len(dst) == 1 {
-		fill(dst, x.seed, x.draw, uint64(x.run[0]), first)
-		return
-	}
-	if step == 0 {
-		fill(dst[:1], x.seed, x.draw, uint64(x.run[0]), first)
+func (x *draw[T]) fill(f *frame[T], dst []T, first, step int) {
+	switch {
+	case x.other && typeOf[T]() == ir.F64: // another type's elements are other numbers
+		converting(x, f.odd32[:], dst, first, step)
+	case x.other:
+		converting(x, f.odd64[:], dst, first, step)
+	case step == 1 || len(dst) == 1:
+		numbers(x, dst, first)
+	case step == 0:
+		numbers(x, dst[:1], first)
 		vec.Fill(dst, dst[0])
+	default:
+		for i := range dst {
+			numbers(x, dst[i:i+1], first+i*step)
+		}
+	}
+}
+
+// numbers writes consecutive elements in type S.
+func numbers[S, T vec.Float](x *draw[T], dst []S, first int) {
+	if x.normal {
+		kernels.Normal(dst, x.seed, x.draw, uint64(x.run[0]), first)
+	} else {
+		kernels.Uniform(dst, x.seed, x.draw, uint64(x.run[0]), first)
+	}
+}
+
+// converting is fill by way of buf's type.
+func converting[S, T vec.Float](x *draw[T], buf []S, dst []T, first, step int) {
+	if step != 1 {
+		for i := range dst {
+			numbers(x, buf[:1], first+i*step)
+			dst[i] = T(buf[0])
+		}
 		return
 	}
-	for i := range dst {
-		fill(dst[i:i+1], x.seed, x.draw, uint64(x.run[0]), first+i*step)
+	for len(dst) > 0 {
+		part := buf[:min(len(buf), len(dst))]
+		numbers(x, part, first)
+		for i, v := range part {
+			dst[i] = T(v)
+		}
+		dst, first = dst[len(part):], first+len(part)
 	}
 }
