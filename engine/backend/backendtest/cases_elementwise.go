@@ -92,6 +92,17 @@ func elementwiseCases() []Case {
 		},
 		Feed: feedSpecial, Tol: 4, Why: libmWhy + "; absolute, since package math's cancels near 1",
 	})
+	cases = append(cases, Case{
+		// One can be had from the other, at a price in accuracy that must not be seen.
+		Name: "elementwise/softplus and sigmoid of one operand",
+		Build: func(b *ir.Builder, t ir.DType) {
+			x := input(b, t, "x", len(special32)+3000)
+			b.Output(b.Unary(ir.Softplus, x), b.Unary(ir.Sigmoid, x))
+			y := input(b, t, "y", len(special32)+3000)
+			b.Output(b.Binary(ir.Mul, b.Unary(ir.Softplus, y), b.Unary(ir.Sigmoid, y)))
+		},
+		Feed: feedSpecial, Tol: 10, Why: libmWhy + ", for two of them and the formulas of the reference", Each: true, Variants: true,
+	})
 	two := func(op ir.Op, tol float64, why string) {
 		cases = append(cases, Case{
 			Name: "elementwise/" + op.String(),
