@@ -9,7 +9,7 @@ import (
 	"github.com/godcem/godcem/engine/backend"
 	"github.com/godcem/godcem/engine/ir"
 	"github.com/godcem/godcem/engine/plan"
-	allocs "github.com/godcem/godcem/internal/check"
+	"github.com/godcem/godcem/internal/check"
 	"github.com/godcem/godcem/kernels"
 	G "gorgonia.org/gorgonia"
 )
@@ -115,13 +115,13 @@ func TestRunAllDoesNotAllocate(t *testing.T) {
 		}
 		vm := newVM(t, m.g, engine.On(d), engine.BindDualValues())
 		run(t, vm)
-		allocs.NoAllocs(t, name+", every node", func() { run(t, vm) })
+		check.NoAllocs(t, name+", every node", func() { run(t, vm) })
 
 		m, _ = noisy(t)
 		updating := newVM(t, m.g, engine.On(d), engine.WithUpdate(kernels.Optimizer{ClipNorm: 1}, m.loss, m.w...))
 		x := m.x.Value().Data().([]float64)
 		run(t, updating)
-		allocs.NoAllocs(t, name+", an update", func() {
+		check.NoAllocs(t, name+", an update", func() {
 			x[0]++
 			run(t, updating)
 		})

@@ -14,7 +14,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-func check(err error) {
+func must(err error) {
 	if err != nil {
 		panic(err)
 	}
@@ -27,17 +27,17 @@ func ExampleNewVM() {
 	y := G.NewScalar(g, G.Float64, G.WithName("y"))
 	z := G.Must(G.Mul(x, y))
 	_, err := G.Grad(z, x, y)
-	check(err)
+	must(err)
 
 	vm, err := engine.NewVM(g) // was: G.NewTapeMachine(g)
-	check(err)
+	must(err)
 	defer vm.Close()
-	check(G.Let(x, 2.0))
-	check(G.Let(y, 2.5))
-	check(vm.RunAll())
+	must(G.Let(x, 2.0))
+	must(G.Let(y, 2.5))
+	must(vm.RunAll())
 
 	dx, err := x.Grad()
-	check(err)
+	must(err)
 	fmt.Println(z.Value(), dx)
 	// Output: 5 2.5
 }
@@ -56,11 +56,11 @@ func ExampleWithUpdate() {
 
 	adam := kernels.Optimizer{Rate: 0.1, ClipNorm: 1}
 	vm, err := engine.NewVM(g, engine.WithUpdate(adam, loss, slope, offset))
-	check(err)
+	must(err)
 	for range 400 {
-		check(vm.RunAll())
+		must(vm.RunAll())
 	}
-	check(vm.Close()) // writes slope and offset to their nodes; vm.Sync does it in between
+	must(vm.Close()) // writes slope and offset to their nodes; vm.Sync does it in between
 	fmt.Printf("y = %.2fx + %.2f\n", slope.Value(), offset.Value())
 	// Output: y = 2.00x + 1.00
 }
@@ -107,9 +107,9 @@ func ExampleLowerer() {
 		G.WithValue(tensor.New(tensor.WithBacking([]float64{-1, 0, 2}))))
 	y := G.Must(G.ApplyOp(swish{x.Shape()}, x))
 	vm, err := engine.NewVM(g)
-	check(err)
+	must(err)
 	defer vm.Close()
-	check(vm.RunAll())
+	must(vm.RunAll())
 	fmt.Printf("%.4f, %d ops on the host\n", y.Value().Data(), len(vm.Explain().Fallbacks))
 	// Output: [-0.2689 0.0000 1.7616], 0 ops on the host
 }

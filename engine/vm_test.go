@@ -7,7 +7,7 @@ import (
 	"github.com/godcem/godcem/engine"
 	"github.com/godcem/godcem/engine/backend"
 	"github.com/godcem/godcem/engine/plan"
-	allocs "github.com/godcem/godcem/internal/check"
+	"github.com/godcem/godcem/internal/check"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -273,7 +273,7 @@ type dying struct {
 func (d dying) Close() error {
 	for i := range d.p.Buffers {
 		if m, ok := d.Memory(plan.BufID(i)).([]float64); ok {
-			allocs.Poison(m)
+			check.Poison(m)
 		}
 	}
 	return d.Executable.Close()
