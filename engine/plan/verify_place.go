@@ -36,7 +36,7 @@ func (v *verifier) placement() error {
 			}
 			continue
 		}
-		first, last := 0, len(p.Steps)-1
+		first, last := 0, max(0, len(p.Steps)-1) // also without steps
 		if b.Role == Temp {
 			first, last = v.firstUse[i], v.lastUse[i]
 			if first < 0 {
@@ -83,7 +83,7 @@ func (v *verifier) placement() error {
 	}
 	done := 0
 	for _, o := range own {
-		for ; ends[done].last < o.first; done++ {
+		for ; done < len(ends) && ends[done].last < o.first; done++ {
 			// A slot that was handed on holds another buffer now.
 			if k := find(ends[done].off); k < len(alive) && alive[k].buf == ends[done].buf {
 				alive = slices.Delete(alive, k, k+1)

@@ -218,3 +218,13 @@ func TestAffine(t *testing.T) {
 		t.Errorf("cases %v: one side is hardly tested", yes)
 	}
 }
+
+// TestVerifyWithoutSteps: a program may have none, and its inputs must not overlap for that.
+func TestVerifyWithoutSteps(t *testing.T) {
+	m := newMaker(1)
+	m.buf(Input, ir.F64, 5)
+	p := planned(t, m.p, Options{})
+	if p.Buffers[1].Offset = p.Buffers[0].Offset; p.Verify() == nil {
+		t.Error("two inputs in one place pass")
+	}
+}
