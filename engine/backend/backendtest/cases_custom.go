@@ -61,7 +61,8 @@ func (typed) Run(out any, in []any) error {
 	u, ok4 := in[3].([]uint8)
 	o, ok5 := out.([]int32)
 	if !ok1 || !ok2 || !ok3 || !ok4 || !ok5 || len(i) != 6 || len(m) != 6 || len(f) != 1 || len(u) != 0 || len(o) != 6 {
-		return fmt.Errorf("typed: operands %T(%d) %T(%d) %T(%d) %T(%d), result %T(%d)", in[0], len(i), in[1], len(m), in[2], len(f), in[3], len(u), out, len(o))
+		return fmt.Errorf("typed: operands %T(%d) %T(%d) %T(%d) %T(%d), result %T(%d)", in[0], len(i), in[1], len(m), in[2],
+			len(f), in[3], len(u), out, len(o))
 	}
 	for k := range o {
 		if o[k] = int32(i[k]) + int32(f[0]); m[k] {
@@ -97,7 +98,8 @@ func customCases() []Case {
 			x := input(b, t, "x", 5, 8)
 			y := b.Custom(scan{0.5}, t, []int{5, 8}, b.BinaryS(ir.Mul, x, 0.25))
 			b.Output(y, b.Unary(ir.Tanh, b.Transpose(y, 1, 0)), b.Custom(scan{2}, t, []int{40}, b.Reshape(y, []int{40})),
-				b.Custom(graphs.Centre{}, t, []int{8, 5}, b.Transpose(x, 1, 0)), b.Custom(scan{1}, t, []int{3}, b.Full(t, []int{3}, 2)))
+				b.Custom(graphs.Centre{}, t, []int{8, 5}, b.Transpose(x, 1, 0)), b.Custom(scan{1}, t, []int{3},
+					b.Full(t, []int{3}, 2)))
 		},
 		Tol: 16, Why: "sums of 40", Variants: true,
 	}, {
@@ -113,13 +115,15 @@ func customCases() []Case {
 		Build: func(b *ir.Builder, t ir.DType) {
 			x := input(b, t, "x", 6, 4)
 			b.Output(b.Custom(scan{1}, t, []int{12}, b.Reshape(b.Slice(x, []int{1, 0}, []int{2, 1}, []int{3, 4}), []int{12})),
-				b.Custom(scan{1}, t, []int{24}, b.Reshape(x, []int{24})), b.Custom(scan{1}, t, []int{2, 6, 4}, b.BroadcastTo(x, []int{2, 6, 4})))
+				b.Custom(scan{1}, t, []int{24}, b.Reshape(x, []int{24})), b.Custom(scan{1}, t, []int{2, 6, 4},
+					b.BroadcastTo(x, []int{2, 6, 4})))
 		},
 		Tol: 16, Why: "sums of 48", Variants: true,
 	}, {
 		Name: "custom/several types and an empty operand",
 		Build: func(b *ir.Builder, _ ir.DType) {
-			y := b.Custom(typed{}, ir.Int32, []int{2, 3}, input(b, ir.Int, "i", 2, 3), input(b, ir.Bool, "m", 6), input(b, ir.F32, "f"), input(b, ir.Uint8, "u", 0))
+			y := b.Custom(typed{}, ir.Int32, []int{2, 3}, input(b, ir.Int, "i", 2, 3), input(b, ir.Bool, "m", 6),
+				input(b, ir.F32, "f"), input(b, ir.Uint8, "u", 0))
 			b.Output(y, b.Cast(ir.F32, y))
 		},
 		Types: []ir.DType{ir.F32},

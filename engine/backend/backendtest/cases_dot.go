@@ -40,7 +40,8 @@ func dotCases() []Case {
 			})
 		}
 	}
-	odd := [][3]int{{3, 5, 4}, {13, 17, 19}, {33, 65, 31}, {100, 1, 100}, {1, 100, 100}, {1, 1, 1000}, {64, 64, 64}, {257, 9, 3}, {5, 255, 2}, {6, 16, 300}}
+	odd := [][3]int{{3, 5, 4}, {13, 17, 19}, {33, 65, 31}, {100, 1, 100}, {1, 100, 100}, {1, 1, 1000}, {64, 64, 64},
+		{257, 9, 3}, {5, 255, 2}, {6, 16, 300}}
 	for _, s := range odd {
 		cases = append(cases, Case{
 			Name: fmt.Sprintf("dot/%dx%dx%d", s[0], s[1], s[2]),
@@ -91,7 +92,8 @@ func epilogueCases() []Case {
 			p := product(b, t, "", ir.Trans{}, m, n, k)
 			z := b.Binary(ir.Add, p, row(b, input(b, t, "bias", n)))
 			a := b.Unary(ir.Softplus, z)
-			b.Output(p, z, a, b.Unary(ir.Sigmoid, z), b.Transpose(a, 1, 0), b.Slice(z, []int{1, 2}, []int{2, 3}, []int{18, 16}))
+			b.Output(p, z, a, b.Unary(ir.Sigmoid, z), b.Transpose(a, 1, 0), b.Slice(z, []int{1, 2}, []int{2, 3},
+				[]int{18, 16}))
 		},
 		Tol: 24, Why: why, Variants: true,
 	}, {
@@ -99,7 +101,8 @@ func epilogueCases() []Case {
 		Build: func(b *ir.Builder, t ir.DType) {
 			p := product(b, t, "", ir.Trans{A: true}, m, n, k)
 			g := b.Binary(ir.Mul, p, input(b, t, "mask", m, n))
-			b.Output(g, b.Reduce(ir.ReduceSum, g, 0), b.Reduce(ir.ReduceSum, g, 1), b.Reduce(ir.ReduceMax, p, 1), b.Reduce(ir.ReduceSum, g, 0, 1))
+			b.Output(g, b.Reduce(ir.ReduceSum, g, 0), b.Reduce(ir.ReduceSum, g, 1), b.Reduce(ir.ReduceMax, p, 1),
+				b.Reduce(ir.ReduceSum, g, 0, 1))
 		},
 		Tol: 32, Why: why, Variants: true,
 	}, {
@@ -115,8 +118,11 @@ func epilogueCases() []Case {
 			x, y := input(b, t, "x", m, k), input(b, t, "y", n, k)
 			xs, ys := b.Unary(ir.Tanh, x), b.Transpose(b.BinaryS(ir.Mul, y, 0.5), 1, 0)
 			p := b.Dot(xs, ys, ir.Trans{})
-			q := b.Dot(b.Slice(x, []int{0, 3}, []int{1, 1}, []int{m, 20}), b.Slice(y, []int{0, 3}, []int{1, 1}, []int{n, 20}), ir.Trans{B: true})
-			r := b.Dot(b.Slice(x, []int{0, 0}, []int{2, 2}, []int{19, 15}), b.Pad(b.Slice(y, []int{0, 0}, []int{1, 3}, []int{n, 10}), []int{0, 5}, []int{1, 1}, []int{n, 15}), ir.Trans{B: true})
+			q := b.Dot(b.Slice(x, []int{0, 3}, []int{1, 1}, []int{m, 20}), b.Slice(y, []int{0, 3}, []int{1, 1}, []int{n, 20}),
+				ir.Trans{B: true})
+			r := b.Dot(b.Slice(x, []int{0, 0}, []int{2, 2}, []int{19, 15}),
+				b.Pad(b.Slice(y, []int{0, 0}, []int{1, 3}, []int{n, 10}), []int{0, 5}, []int{1, 1},
+					[]int{n, 15}), ir.Trans{B: true})
 			b.Output(p, q, r, b.Binary(ir.Sub, p, q), b.Dot(p, p, ir.Trans{A: true}))
 		},
 		Tol: 24, Why: "two products one after the other, sums of 29 and 37", Variants: true,
@@ -127,7 +133,8 @@ func epilogueCases() []Case {
 			z := b.Dot(b.Reshape(x, []int{30, 8}), input(b, t, "w", 8, 4), ir.Trans{})
 			z = b.Reshape(z, []int{6, 5, 4})
 			z = b.Binary(ir.Add, z, b.BroadcastTo(input(b, t, "bias", 4), []int{6, 5, 4}))
-			b.Output(z, b.Reduce(ir.ReduceSum, b.Unary(ir.Tanh, z), 1), b.Reshape(b.Unary(ir.Exp, b.Unary(ir.Tanh, z)), []int{6, 20}))
+			b.Output(z, b.Reduce(ir.ReduceSum, b.Unary(ir.Tanh, z), 1), b.Reshape(b.Unary(ir.Exp, b.Unary(ir.Tanh, z)),
+				[]int{6, 20}))
 		},
 		Tol: 12, Why: "sums of 8 products", Variants: true,
 	}, {
@@ -139,12 +146,14 @@ func epilogueCases() []Case {
 			}
 			b.Output(x)
 		},
-		Tol: 300, Why: "each layer multiplies errors by up to the norm of its weights, about 4", Variants: true, Bench: true,
+		Tol: 300, Why: "each layer multiplies errors by up to the norm of its weights, about 4", Variants: true,
+		Bench: true,
 	}, {
 		Name: "dot/one operand twice",
 		Build: func(b *ir.Builder, t ir.DType) {
 			x := input(b, t, "x", 9, 9)
-			b.Output(b.Dot(x, x, ir.Trans{}), b.Dot(x, x, ir.Trans{A: true}), b.Binary(ir.Add, b.Dot(x, x, ir.Trans{B: true}), x),
+			b.Output(b.Dot(x, x, ir.Trans{}), b.Dot(x, x, ir.Trans{A: true}), b.Binary(ir.Add, b.Dot(x, x, ir.Trans{B: true}),
+				x),
 				b.Binary(ir.Add, b.Dot(x, x, ir.Trans{}), b.Transpose(x, 1, 0)))
 		},
 		Tol: 12, Why: "sums of 9 products", Variants: true,
@@ -161,7 +170,8 @@ func epilogueCases() []Case {
 			x, w := input(b, t, "x", 12, 10), input(b, t, "w", 10, 12)
 			p := b.Dot(x, w, ir.Trans{})
 			b.Output(b.Binary(ir.Add, p, b.Transpose(p, 1, 0)), b.Reduce(ir.ReduceSum, b.Reshape(p, []int{3, 4, 12}), 1),
-				b.Reduce(ir.ReduceSum, b.Binary(ir.Mul, p, b.Pad(b.Slice(p, []int{0, 0}, []int{1, 1}, []int{11, 12}), []int{1, 0}, []int{1, 1}, []int{12, 12})), 1))
+				b.Reduce(ir.ReduceSum, b.Binary(ir.Mul, p, b.Pad(b.Slice(p, []int{0, 0}, []int{1, 1}, []int{11, 12}), []int{1, 0},
+					[]int{1, 1}, []int{12, 12})), 1))
 		},
 		Tol: 16, Why: "squares of sums of 10", Variants: true,
 	}, {
@@ -171,7 +181,8 @@ func epilogueCases() []Case {
 			b.Output(p, b.BinaryS(ir.Max, p, 0))
 		},
 		Feed: func(n *ir.Node, seed uint64) any {
-			d := clone(feedSpecial(&ir.Node{Op: ir.Input, Type: ir.F64, Shape: []int{30}, Attr: ir.InputAttr{Name: "x"}}, 1)).([]float64)
+			d := clone(feedSpecial(&ir.Node{Op: ir.Input, Type: ir.F64, Shape: []int{30}, Attr: ir.InputAttr{Name: "x"}},
+				1)).([]float64)
 			// Rows of infinity, of NaN and of numbers times numbers: each element's kind is certain.
 			left := []float64{d[9], 1, d[11], 1, 2, 3}
 			right := []float64{1, 2, 3, 4, 1, 1, 1, 1}

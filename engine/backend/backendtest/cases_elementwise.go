@@ -69,7 +69,8 @@ func elementwiseCases() []Case {
 			Name: "elementwise/" + op.String(),
 			Build: func(b *ir.Builder, t ir.DType) {
 				b.Output(b.Unary(op, input(b, t, name, len(special32)+300)), b.Unary(op, input(b, t, name+" small", 3, 5)),
-					b.Unary(op, input(b, t, name+" scalar")), b.Unary(op, input(b, t, name+" one", 1)), b.Unary(op, input(b, t, name+" empty", 4, 0)))
+					b.Unary(op, input(b, t, name+" scalar")), b.Unary(op, input(b, t, name+" one", 1)), b.Unary(op,
+						input(b, t, name+" empty", 4, 0)))
 			},
 			Feed: feedSpecial, Tol: tol, Why: why, Each: true,
 		})
@@ -88,7 +89,8 @@ func elementwiseCases() []Case {
 	cases = append(cases, Case{
 		Name: "elementwise/log2",
 		Build: func(b *ir.Builder, t ir.DType) {
-			b.Output(b.Unary(ir.Log2, input(b, t, "x+", len(special32)+300)), b.Unary(ir.Log2, input(b, t, "x", len(special32))))
+			b.Output(b.Unary(ir.Log2, input(b, t, "x+", len(special32)+300)), b.Unary(ir.Log2,
+				input(b, t, "x", len(special32))))
 		},
 		Feed: feedSpecial, Tol: 4, Why: libmWhy + "; absolute, since package math's cancels near 1",
 	})
@@ -101,7 +103,8 @@ func elementwiseCases() []Case {
 			y := input(b, t, "y", len(special32)+3000)
 			b.Output(b.Binary(ir.Mul, b.Unary(ir.Softplus, y), b.Unary(ir.Sigmoid, y)))
 		},
-		Feed: feedSpecial, Tol: 10, Why: libmWhy + ", for two of them and the formulas of the reference", Each: true, Variants: true,
+		Feed: feedSpecial, Tol: 10, Why: libmWhy + ", for two of them and the formulas of the reference", Each: true,
+		Variants: true,
 	})
 	two := func(op ir.Op, tol float64, why string) {
 		cases = append(cases, Case{
@@ -118,7 +121,8 @@ func elementwiseCases() []Case {
 			Feed: feedSpecial, Tol: tol, Why: why, Each: true,
 		})
 	}
-	for _, op := range []ir.Op{ir.Add, ir.Sub, ir.Mul, ir.Div, ir.Max, ir.Min, ir.Lt, ir.Le, ir.Gt, ir.Ge, ir.Eq, ir.Ne, ir.And, ir.Or} {
+	for _, op := range []ir.Op{ir.Add, ir.Sub, ir.Mul, ir.Div, ir.Max, ir.Min, ir.Lt, ir.Le, ir.Gt, ir.Ge, ir.Eq, ir.Ne,
+		ir.And, ir.Or} {
 		two(op, 0, "")
 	}
 	two(ir.Atan2, 4, libmWhy)
@@ -174,7 +178,8 @@ func truthCases() []Case {
 			for _, it := range []ir.DType{ir.Int64, ir.Int} {
 				x := input(b, it, "x"+it.String(), 4, 6)
 				y := b.Transpose(x, 1, 0)
-				m := b.Where(b.Binary(ir.Ge, y, b.Transpose(input(b, it, "y"+it.String(), 4, 6), 1, 0)), y, b.Reshape(x, []int{6, 4}))
+				m := b.Where(b.Binary(ir.Ge, y, b.Transpose(input(b, it, "y"+it.String(), 4, 6), 1, 0)), y,
+					b.Reshape(x, []int{6, 4}))
 				b.Output(y, m, b.Cast(ir.F64, m))
 			}
 		},
@@ -277,8 +282,10 @@ func chainCases() []Case {
 			u := b.BinaryS(ir.Sub, b.BinaryS(ir.Add, x, 1), 1)
 			v := b.Binary(ir.Sub, b.Binary(ir.Add, x, y), y)
 			w := b.Binary(ir.Div, b.Binary(ir.Mul, x, y), y)
-			b.Output(s, u, v, w, b.BinaryS(ir.Div, x, 3), b.BinaryS(ir.Mul, x, 0), b.Binary(ir.Sub, x, x), b.Binary(ir.Div, x, x),
-				b.BinaryS(ir.Add, x, 0), b.BinaryS(ir.Sub, x, 0), b.Unary(ir.Neg, b.Binary(ir.Sub, x, y)), b.BinaryS(ir.Mul, x, 1),
+			b.Output(s, u, v, w, b.BinaryS(ir.Div, x, 3), b.BinaryS(ir.Mul, x, 0), b.Binary(ir.Sub, x, x),
+				b.Binary(ir.Div, x, x),
+				b.BinaryS(ir.Add, x, 0), b.BinaryS(ir.Sub, x, 0), b.Unary(ir.Neg, b.Binary(ir.Sub, x, y)), b.BinaryS(ir.Mul, x,
+					1),
 				b.BinaryS(ir.Div, x, 1), b.BinaryS(ir.Mul, x, -1), b.BinaryS(ir.Mul, x, 2), b.Unary(ir.Neg, b.Unary(ir.Neg, x)),
 				b.Binary(ir.Sub, b.Scalar(t, 0), x), b.Binary(ir.Max, x, x), b.BinaryS(ir.Add, b.BinaryS(ir.Add, x, 1), 2),
 				b.Unary(ir.Sqrt, b.Unary(ir.Square, x)), b.Unary(ir.Abs, b.Unary(ir.Neg, x)), b.Binary(ir.Eq, x, x),
@@ -302,10 +309,12 @@ func chainCases() []Case {
 					x = y
 				}
 			}
-			b.Output(b.Binary(ir.Mul, y, x), b.Binary(ir.Add, y, b.BroadcastTo(b.Reshape(b.Reduce(ir.ReduceSum, y, 1), []int{65, 1}), []int{65, 33})),
+			b.Output(b.Binary(ir.Mul, y, x), b.Binary(ir.Add, y, b.BroadcastTo(b.Reshape(b.Reduce(ir.ReduceSum, y, 1),
+				[]int{65, 1}), []int{65, 33})),
 				b.Transpose(y, 1, 0), b.Dot(y, y, ir.Trans{A: true}), b.Reduce(ir.ReduceMax, y, 0, 1))
 		},
-		Tol: 16, Why: "a chain of functions of slope below 2, and a sum of 65 products", Variants: true, Budgets: []float64{0.7}, Bench: true,
+		Tol: 16, Why: "a chain of functions of slope below 2, and a sum of 65 products", Variants: true,
+		Budgets: []float64{0.7}, Bench: true,
 	}}
 	for _, n := range []int{1, 2, 7, 8, 15, 16, 17, 31, 63, 64, 65, 255, 256, 257, 511, 513, 1023, 4097, 70001} {
 		cases = append(cases, Case{

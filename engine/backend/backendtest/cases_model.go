@@ -56,7 +56,8 @@ func rollout(b *ir.Builder, t ir.DType, u, th0, w0 ir.ID, steps int) ir.ID {
 		acc := b.Binary(ir.Add, b.BinaryS(ir.Mul, b.Unary(ir.Sin, th), 1.5), b.BinaryS(ir.Mul, a, 0.75))
 		w = b.Binary(ir.Add, w, b.BinaryS(ir.Mul, acc, 0.05))
 		th = b.Binary(ir.Add, th, b.BinaryS(ir.Mul, w, 0.05))
-		c := b.Binary(ir.Add, b.Unary(ir.Square, th), b.Binary(ir.Add, b.BinaryS(ir.Mul, b.Unary(ir.Square, w), 0.1), b.BinaryS(ir.Mul, b.Unary(ir.Square, a), 1e-3)))
+		c := b.Binary(ir.Add, b.Unary(ir.Square, th), b.Binary(ir.Add, b.BinaryS(ir.Mul, b.Unary(ir.Square, w), 0.1),
+			b.BinaryS(ir.Mul, b.Unary(ir.Square, a), 1e-3)))
 		if k == 0 {
 			cost = c
 		} else {
@@ -81,7 +82,8 @@ func modelCases() []Case {
 			x := input(b, t, "x", 23, 41)
 			y := softmax(b, b.BinaryS(ir.Mul, x, 5))
 			z := softmax(b, b.Transpose(x, 1, 0))
-			b.Output(y, z, b.Dot(y, z, ir.Trans{}), softmax(b, input(b, t, "one", 5, 1)), softmax(b, input(b, t, "big", 3, 200)))
+			b.Output(y, z, b.Dot(y, z, ir.Trans{}), softmax(b, input(b, t, "one", 5, 1)), softmax(b,
+				input(b, t, "big", 3, 200)))
 		},
 		Tol: 12, Why: "exp of up to 20 has that slope; sums of 200", Variants: true, Bench: true,
 	}, {
@@ -136,7 +138,8 @@ func modelCases() []Case {
 				loss := b.Reduce(ir.ReduceSum, cost, 0, 1)
 				b.Output(append(gradients(b, loss, u, th, w), cost)...)
 			},
-			Tol: 48, Why: "20 steps, and sums over 33 samples", Variants: steps < 20, Bench: steps == 20, Budgets: []float64{0.5},
+			Tol: 48, Why: "20 steps, and sums over 33 samples", Variants: steps < 20, Bench: steps == 20,
+			Budgets: []float64{0.5},
 		})
 	}
 	return append(cases, Case{
@@ -162,7 +165,8 @@ func modelCases() []Case {
 			loss := b.Reduce(ir.ReduceSum, b.Unary(ir.Square, b.Binary(ir.Sub, mu, theta)), 0, 1)
 			b.Output(append(gradients(b, loss, theta), mu, sigma, loss)...)
 		},
-		Tol: 64, Why: "three iterations, each of which multiplies errors by about 5", Variants: true, Budgets: []float64{0.7, 0.5}, Bench: true,
+		Tol: 64, Why: "three iterations, each of which multiplies errors by about 5", Variants: true,
+		Budgets: []float64{0.7, 0.5}, Bench: true,
 	})
 }
 

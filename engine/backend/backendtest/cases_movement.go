@@ -13,7 +13,8 @@ func movementCases() []Case {
 	}
 	add("broadcast", true, func(b *ir.Builder, t ir.DType) {
 		to := []int{3, 4, 5}
-		for k, s := range [][]int{{}, {1}, {5}, {4, 1}, {4, 5}, {1, 5}, {3, 1, 1}, {3, 4, 1}, {3, 1, 5}, {1, 4, 5}, {1, 1, 1}, {3, 4, 5}} {
+		for k, s := range [][]int{{}, {1}, {5}, {4, 1}, {4, 5}, {1, 5}, {3, 1, 1}, {3, 4, 1}, {3, 1, 5}, {1, 4, 5},
+			{1, 1, 1}, {3, 4, 5}} {
 			x := b.BroadcastTo(input(b, t, fmt.Sprint("x", k), s...), to)
 			b.Output(x, b.Binary(ir.Add, x, input(b, t, fmt.Sprint("y", k), to...)))
 		}
@@ -26,8 +27,10 @@ func movementCases() []Case {
 	add("reshape", true, func(b *ir.Builder, t ir.DType) {
 		x := input(b, t, "x", 4, 6, 5)
 		y := b.BinaryS(ir.Mul, x, 2)
-		b.Output(b.Reshape(x, []int{120}), b.Reshape(y, []int{5, 24}), b.Reshape(b.Reshape(y, []int{2, 2, 30}), []int{8, 15}),
-			b.BinaryS(ir.Add, b.Reshape(y, []int{1, 120, 1}), 1), b.Reshape(input(b, t, "s"), []int{1, 1}), b.Reshape(input(b, t, "o", 1), nil),
+		b.Output(b.Reshape(x, []int{120}), b.Reshape(y, []int{5, 24}), b.Reshape(b.Reshape(y, []int{2, 2, 30}),
+			[]int{8, 15}),
+			b.BinaryS(ir.Add, b.Reshape(y, []int{1, 120, 1}), 1), b.Reshape(input(b, t, "s"),
+				[]int{1, 1}), b.Reshape(input(b, t, "o", 1), nil),
 			b.Reshape(input(b, t, "e", 0, 3), []int{7, 0}), y)
 	})
 	add("transpose", true, func(b *ir.Builder, t ir.DType) {
@@ -36,14 +39,17 @@ func movementCases() []Case {
 			z := b.Transpose(x, p...)
 			b.Output(z, b.BinaryS(ir.Add, z, 1))
 		}
-		b.Output(b.Transpose(y, 1, 0), b.Transpose(b.Transpose(y, 1, 0), 1, 0), b.Transpose(input(b, t, "z", 2, 3, 1, 4), 3, 1, 0, 2),
+		b.Output(b.Transpose(y, 1, 0), b.Transpose(b.Transpose(y, 1, 0), 1, 0), b.Transpose(input(b, t, "z", 2, 3, 1, 4), 3,
+			1, 0, 2),
 			b.Transpose(input(b, t, "e", 0, 3), 1, 0))
 	})
 	add("slice", true, func(b *ir.Builder, t ir.DType) {
 		x := input(b, t, "x", 7, 11)
 		for _, s := range []struct{ start, step, shape []int }{
-			{[]int{0, 0}, []int{1, 1}, []int{7, 11}}, {[]int{2, 3}, []int{1, 1}, []int{4, 5}}, {[]int{0, 1}, []int{2, 3}, []int{4, 4}},
-			{[]int{6, 10}, []int{1, 1}, []int{1, 1}}, {[]int{0, 0}, []int{6, 10}, []int{2, 2}}, {[]int{3, 0}, []int{1, 1}, []int{1, 11}},
+			{[]int{0, 0}, []int{1, 1}, []int{7, 11}}, {[]int{2, 3}, []int{1, 1}, []int{4, 5}}, {[]int{0, 1}, []int{2, 3},
+				[]int{4, 4}},
+			{[]int{6, 10}, []int{1, 1}, []int{1, 1}}, {[]int{0, 0}, []int{6, 10}, []int{2, 2}}, {[]int{3, 0}, []int{1, 1},
+				[]int{1, 11}},
 			{[]int{0, 5}, []int{1, 1}, []int{7, 1}}, {[]int{0, 0}, []int{1, 1}, []int{0, 11}}} {
 			y := b.Slice(x, s.start, s.step, s.shape)
 			b.Output(y, b.BinaryS(ir.Sub, y, 0.25))
@@ -54,12 +60,14 @@ func movementCases() []Case {
 	add("pad", true, func(b *ir.Builder, t ir.DType) {
 		x := input(b, t, "x", 3, 4)
 		for _, s := range []struct{ start, step, shape []int }{
-			{[]int{0, 0}, []int{1, 1}, []int{3, 4}}, {[]int{1, 2}, []int{1, 1}, []int{5, 9}}, {[]int{0, 1}, []int{2, 3}, []int{5, 11}},
+			{[]int{0, 0}, []int{1, 1}, []int{3, 4}}, {[]int{1, 2}, []int{1, 1}, []int{5, 9}}, {[]int{0, 1}, []int{2, 3},
+				[]int{5, 11}},
 			{[]int{2, 0}, []int{1, 1}, []int{5, 4}}, {[]int{0, 0}, []int{3, 1}, []int{8, 6}}} {
 			y := b.Pad(x, s.start, s.step, s.shape)
 			b.Output(y, b.BinaryS(ir.Add, y, 1), b.Binary(ir.Mul, y, input(b, t, fmt.Sprint("y", s.shape), s.shape...)))
 		}
-		b.Output(b.Pad(input(b, t, "e", 0, 2), []int{0, 0}, []int{1, 1}, []int{3, 2}), b.Pad(input(b, t, "s"), nil, nil, nil))
+		b.Output(b.Pad(input(b, t, "e", 0, 2), []int{0, 0}, []int{1, 1}, []int{3, 2}), b.Pad(input(b, t, "s"), nil, nil,
+			nil))
 	})
 	// The gradients of slices: pads of disjoint spans, of overlapping ones, and of a step of 2 in each other's gaps.
 	add("sum of pads", true, func(b *ir.Builder, t ir.DType) {
@@ -72,14 +80,18 @@ func movementCases() []Case {
 		comb := b.Binary(ir.Add, pad("h", 0, 2, 6), pad("i", 1, 2, 6))
 		b.Output(disjoint, gap, over, comb, b.Unary(ir.Abs, disjoint))
 	})
-	cases[len(cases)-1].Tol, cases[len(cases)-1].Why = 1e-9, "no rounding, but -0 + 0 may become -0 where a sum becomes a concatenation"
+	cases[len(cases)-1].Tol = 1e-9
+	cases[len(cases)-1].Why = "no rounding, but -0 + 0 may become -0 where a sum becomes a concatenation"
 	add("concat", true, func(b *ir.Builder, t ir.DType) {
 		x, y, z := input(b, t, "x", 3, 4), input(b, t, "y", 2, 4), input(b, t, "z", 3, 7)
 		xy := b.Concat(0, x, y, x)
 		yz := b.Concat(1, b.BinaryS(ir.Mul, x, 2), b.Transpose(b.Transpose(z, 1, 0), 1, 0), x)
-		b.Output(xy, yz, b.BinaryS(ir.Add, xy, 1), b.Concat(1, xy, xy), b.Concat(0, x), b.Concat(0, input(b, t, "e", 0, 4), x),
-			b.Slice(yz, []int{0, 3}, []int{1, 1}, []int{3, 5}), b.Transpose(b.Concat(1, x, z), 1, 0), b.Concat(2, input(b, t, "u", 2, 3, 1), input(b, t, "v", 2, 3, 4)))
-		b.Output(b.Concat(0, input(b, t, "s", 1), input(b, t, "r", 1)), b.Concat(0, b.Full(t, []int{2, 4}, 7), y, b.Full(t, []int{1, 4}, -0.5)))
+		b.Output(xy, yz, b.BinaryS(ir.Add, xy, 1), b.Concat(1, xy, xy), b.Concat(0, x),
+			b.Concat(0, input(b, t, "e", 0, 4), x),
+			b.Slice(yz, []int{0, 3}, []int{1, 1}, []int{3, 5}), b.Transpose(b.Concat(1, x, z), 1, 0), b.Concat(2,
+				input(b, t, "u", 2, 3, 1), input(b, t, "v", 2, 3, 4)))
+		b.Output(b.Concat(0, input(b, t, "s", 1), input(b, t, "r", 1)), b.Concat(0, b.Full(t, []int{2, 4}, 7), y,
+			b.Full(t, []int{1, 4}, -0.5)))
 	})
 	add("concat of computed parts", true, func(b *ir.Builder, t ir.DType) {
 		x, y := input(b, t, "x", 20, 3), input(b, t, "y", 20, 3)
@@ -109,12 +121,14 @@ func movementCases() []Case {
 		s := b.Slice(b.BinaryS(ir.Sub, x, 3), []int{1, 0}, []int{2, 1}, []int{3, 5})
 		p := b.Pad(s, []int{1, 1}, []int{1, 2}, []int{5, 11})
 		q := b.Pad(p, []int{0, 3}, []int{2, 1}, []int{9, 16})
-		b.Output(q, b.BroadcastTo(b.Reshape(q, []int{1, 9, 16}), []int{2, 9, 16}), b.Slice(q, []int{1, 2}, []int{3, 3}, []int{3, 5}))
+		b.Output(q, b.BroadcastTo(b.Reshape(q, []int{1, 9, 16}), []int{2, 9, 16}), b.Slice(q, []int{1, 2}, []int{3, 3},
+			[]int{3, 5}))
 	})
 	// What cannot be one affine map: a reshape of a transpose, of a slice, of a broadcast.
 	add("reshape of everything", true, func(b *ir.Builder, t ir.DType) {
 		x := b.BinaryS(ir.Mul, input(b, t, "x", 4, 6), 0.5)
-		b.Output(b.Reshape(b.Transpose(x, 1, 0), []int{3, 8}), b.Reshape(b.Slice(x, []int{1, 1}, []int{1, 2}, []int{3, 2}), []int{6}),
+		b.Output(b.Reshape(b.Transpose(x, 1, 0), []int{3, 8}), b.Reshape(b.Slice(x, []int{1, 1}, []int{1, 2}, []int{3, 2}),
+			[]int{6}),
 			b.Reshape(b.BroadcastTo(b.Reshape(x, []int{4, 1, 6}), []int{4, 3, 6}), []int{12, 6}),
 			b.Reshape(b.Pad(x, []int{1, 1}, []int{1, 1}, []int{6, 8}), []int{48}), b.Reshape(b.Concat(1, x, x), []int{8, 6}))
 		y := b.Reshape(b.Transpose(b.Reshape(x, []int{2, 2, 3, 2}), 0, 2, 1, 3), []int{6, 4})
@@ -125,7 +139,8 @@ func movementCases() []Case {
 			Name: "movement/of " + dt.String(),
 			Build: func(b *ir.Builder, _ ir.DType) {
 				x := input(b, dt, "x", 4, 5)
-				b.Output(b.Transpose(x, 1, 0), b.Slice(x, []int{1, 0}, []int{2, 2}, []int{2, 3}), b.Pad(x, []int{1, 0}, []int{1, 2}, []int{6, 9}),
+				b.Output(b.Transpose(x, 1, 0), b.Slice(x, []int{1, 0}, []int{2, 2}, []int{2, 3}),
+					b.Pad(x, []int{1, 0}, []int{1, 2}, []int{6, 9}),
 					b.Concat(0, x, x), b.Reshape(x, []int{2, 10}), b.BroadcastTo(b.Reshape(x, []int{4, 1, 5}), []int{4, 2, 5}),
 					b.BroadcastTo(input(b, dt, "s"), []int{3}))
 			},

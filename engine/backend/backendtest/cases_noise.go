@@ -17,7 +17,8 @@ func noiseCases() []Case {
 				for i, s := range sizes {
 					b.Output(draw(b, op, t, 7, uint64(i), run, s...))
 				}
-				b.Output(draw(b, op, t, 7, 6, run, 1001), draw(b, op, t, 1<<63+5, 6, run, 1001), draw(b, op, t, 7, 1<<40, run, 1001))
+				b.Output(draw(b, op, t, 7, 6, run, 1001), draw(b, op, t, 1<<63+5, 6, run, 1001),
+					draw(b, op, t, 7, 1<<40, run, 1001))
 			},
 			Feed: func(n *ir.Node, seed uint64) any { return []int64{int64(seed<<33 | seed)} }, // both words of the counter
 		}
@@ -61,9 +62,12 @@ func noiseCases() []Case {
 			if t == ir.F32 {
 				o = ir.F64
 			}
-			b.Output(b.Transpose(e, 1, 0), b.Binary(ir.Add, b.Transpose(e, 1, 0), u), b.Slice(e, []int{1, 3}, []int{2, 2}, []int{3, 3}),
-				b.Reshape(b.Binary(ir.Mul, e, e), []int{72}), b.BroadcastTo(b.Reshape(e, []int{8, 1, 9}), []int{8, 2, 9}), b.Cast(o, e),
-				b.Binary(ir.Lt, u, b.Full(t, []int{9, 8}, 0.5)), b.Concat(1, e, e), b.Pad(e, []int{1, 1}, []int{1, 1}, []int{10, 10}))
+			b.Output(b.Transpose(e, 1, 0), b.Binary(ir.Add, b.Transpose(e, 1, 0), u), b.Slice(e, []int{1, 3}, []int{2, 2},
+				[]int{3, 3}),
+				b.Reshape(b.Binary(ir.Mul, e, e), []int{72}), b.BroadcastTo(b.Reshape(e, []int{8, 1, 9}),
+					[]int{8, 2, 9}), b.Cast(o, e),
+				b.Binary(ir.Lt, u, b.Full(t, []int{9, 8}, 0.5)), b.Concat(1, e, e), b.Pad(e, []int{1, 1}, []int{1, 1},
+					[]int{10, 10}))
 		},
 		Variants: true,
 	}, {

@@ -24,7 +24,8 @@ func subsets(rank int, f func(axes []int)) {
 
 func reductionCases() []Case {
 	var cases []Case
-	for _, s := range [][]int{{1}, {2}, {7}, {129}, {1000}, {3, 5}, {1, 9}, {9, 1}, {17, 33}, {64, 64}, {2, 3, 4}, {5, 1, 7}, {3, 16, 9}, {2, 3, 1, 5}, {4, 3, 5, 2},
+	for _, s := range [][]int{{1}, {2}, {7}, {129}, {1000}, {3, 5}, {1, 9}, {9, 1}, {17, 33}, {64, 64}, {2, 3, 4},
+		{5, 1, 7}, {3, 16, 9}, {2, 3, 1, 5}, {4, 3, 5, 2},
 		{0}, {0, 3}, {3, 0}, {2, 0, 2}} {
 		cases = append(cases, Case{
 			Name: "reduce/" + strings.Join(strings.Fields(strings.Trim(fmt.Sprint(s), "[]")), "x"),
@@ -41,7 +42,8 @@ func reductionCases() []Case {
 					}
 				})
 			},
-			Tol: 120, Why: "a product of 1000 factors has as many roundings, of random sign; sums are pairwise", Variants: len(s) == 3,
+			Tol: 120, Why: "a product of 1000 factors has as many roundings, of random sign; sums are pairwise",
+			Variants: len(s) == 3,
 		})
 	}
 	return append(cases, []Case{{
@@ -61,7 +63,8 @@ func reductionCases() []Case {
 		Name: "reduce/sums of special numbers",
 		Build: func(b *ir.Builder, t ir.DType) {
 			x := input(b, t, "x", 6, 60)
-			b.Output(b.Reduce(ir.ReduceSum, x, 1), b.Reduce(ir.ReduceSum, b.Slice(x, []int{1, 0}, []int{1, 1}, []int{5, 60}), 0))
+			b.Output(b.Reduce(ir.ReduceSum, x, 1), b.Reduce(ir.ReduceSum, b.Slice(x, []int{1, 0}, []int{1, 1}, []int{5, 60}),
+				0))
 		},
 		Feed: feedSpecial, Tol: 16, Why: "sums of 60",
 	}, {
@@ -83,7 +86,8 @@ func reductionCases() []Case {
 		Build: func(b *ir.Builder, t ir.DType) {
 			x, y := input(b, t, "x", 31, 47), input(b, t, "y", 47)
 			z := b.Unary(ir.Square, b.Binary(ir.Sub, x, b.BroadcastTo(y, []int{31, 47})))
-			b.Output(b.Reduce(ir.ReduceSum, z, 1), b.Reduce(ir.ReduceSum, z, 0), b.BinaryS(ir.Mul, b.Reduce(ir.ReduceSum, z, 0, 1), 1./(31*47)),
+			b.Output(b.Reduce(ir.ReduceSum, z, 1), b.Reduce(ir.ReduceSum, z, 0), b.BinaryS(ir.Mul,
+				b.Reduce(ir.ReduceSum, z, 0, 1), 1./(31*47)),
 				b.Reduce(ir.ReduceSum, b.Transpose(z, 1, 0), 1), b.Reduce(ir.ReduceMax, b.Reshape(z, []int{47, 31}), 1),
 				b.Reduce(ir.ReduceSum, b.Pad(z, []int{2, 0}, []int{1, 2}, []int{40, 95}), 1))
 		},
@@ -92,7 +96,8 @@ func reductionCases() []Case {
 		Name: "reduce/siblings over the same data",
 		Build: func(b *ir.Builder, t ir.DType) {
 			x := b.Unary(ir.Tanh, input(b, t, "x", 40, 50))
-			b.Output(b.Reduce(ir.ReduceSum, x, 1), b.Reduce(ir.ReduceMax, x, 1), b.Reduce(ir.ReduceSum, b.Unary(ir.Square, x), 1), b.Reduce(ir.ReduceMin, x, 1), x)
+			b.Output(b.Reduce(ir.ReduceSum, x, 1), b.Reduce(ir.ReduceMax, x, 1), b.Reduce(ir.ReduceSum, b.Unary(ir.Square, x),
+				1), b.Reduce(ir.ReduceMin, x, 1), x)
 		},
 		Tol: 8, Why: "sums of 50", Variants: true,
 	}, {
@@ -108,7 +113,8 @@ func reductionCases() []Case {
 		Name: "reduce/broadcast dimension",
 		Build: func(b *ir.Builder, t ir.DType) {
 			x := b.BroadcastTo(input(b, t, "x", 6, 1), []int{6, 9})
-			b.Output(b.Reduce(ir.ReduceSum, x, 1), b.Reduce(ir.ReduceMax, x, 1), b.Reduce(ir.ReduceSum, x, 0), b.Reduce(ir.ReduceProd, x, 1),
+			b.Output(b.Reduce(ir.ReduceSum, x, 1), b.Reduce(ir.ReduceMax, x, 1), b.Reduce(ir.ReduceSum, x, 0),
+				b.Reduce(ir.ReduceProd, x, 1),
 				b.Reduce(ir.ReduceSum, b.Full(t, []int{5, 7}, 0.5), 0, 1))
 		},
 		Tol: 12, Why: "products of 9 numbers up to 2", Variants: true,
@@ -116,7 +122,8 @@ func reductionCases() []Case {
 		Name: "reduce/large",
 		Build: func(b *ir.Builder, t ir.DType) {
 			x := input(b, t, "x", 300, 517)
-			b.Output(b.Reduce(ir.ReduceSum, x, 0), b.Reduce(ir.ReduceSum, x, 1), b.Reduce(ir.ReduceSum, b.Unary(ir.Square, x), 0, 1),
+			b.Output(b.Reduce(ir.ReduceSum, x, 0), b.Reduce(ir.ReduceSum, x, 1), b.Reduce(ir.ReduceSum, b.Unary(ir.Square, x),
+				0, 1),
 				b.Reduce(ir.ReduceSum, b.Reshape(x, []int{30, 10, 517}), 0, 2))
 		},
 		Tol: 16, Why: "sums of up to 155100 in blocks", Bench: true,

@@ -15,7 +15,8 @@ func structureCases() []Case {
 			x, c := input(b, t, "x", 3, 4), b.Full(t, []int{2, 2}, 1.25)
 			k := b.Const(ir.Int64, []int{3}, []int64{1, -2, 1 << 40})
 			m := b.Const(ir.Bool, []int{2}, []bool{true, false})
-			b.Output(x, c, b.Scalar(t, -3), k, m, b.Reshape(x, []int{12}), x, input(b, ir.Bool, "m", 5), resident(b, t, "r", 2, 2), c)
+			b.Output(x, c, b.Scalar(t, -3), k, m, b.Reshape(x, []int{12}), x, input(b, ir.Bool, "m", 5),
+				resident(b, t, "r", 2, 2), c)
 		},
 	}, {
 		Name: "outputs/one value several times",
@@ -67,7 +68,8 @@ func structureCases() []Case {
 		Name: "inputs/a scalar of shape (1) and one of shape ()",
 		Build: func(b *ir.Builder, t ir.DType) {
 			x, y := input(b, t, "x", 1), input(b, t, "y")
-			b.Output(b.Binary(ir.Add, b.Reshape(x, nil), y), b.Binary(ir.Mul, x, y), b.BroadcastTo(x, []int{3}), b.Reduce(ir.ReduceSum, x, 0))
+			b.Output(b.Binary(ir.Add, b.Reshape(x, nil), y), b.Binary(ir.Mul, x, y), b.BroadcastTo(x, []int{3}),
+				b.Reduce(ir.ReduceSum, x, 0))
 		},
 	}, {
 		// In place: x dies in an elementwise loop that also reads it in another order.
@@ -183,7 +185,8 @@ func structureCases() []Case {
 		Build: func(b *ir.Builder, t ir.DType) {
 			x := input(b, t, "x", 2, 3, 2, 1, 3, 2)
 			y := b.Transpose(b.BinaryS(ir.Add, x, 1), 5, 3, 1, 0, 4, 2)
-			b.Output(y, b.Reduce(ir.ReduceMax, y, 0, 2, 5), b.Binary(ir.Mul, y, b.BroadcastTo(input(b, t, "z", 1, 3, 1, 1, 2), []int{2, 1, 3, 2, 3, 2})))
+			b.Output(y, b.Reduce(ir.ReduceMax, y, 0, 2, 5), b.Binary(ir.Mul, y, b.BroadcastTo(input(b, t, "z", 1, 3, 1, 1, 2),
+				[]int{2, 1, 3, 2, 3, 2})))
 		},
 		Variants: true,
 	}}

@@ -26,12 +26,15 @@ func updateCases() []Case {
 		{"adam", kernels.Optimizer{Epsilon: 1e-3}, 64},
 		{"adam, decay and clipping", kernels.Optimizer{Rate: 0.01, Epsilon: 1e-3, WeightDecay: 0.1, ClipNorm: 0.5}, 64},
 		{"rmsprop", kernels.Optimizer{Method: kernels.RMSProp, Epsilon: 1e-2}, 64},
-		{"rmsprop with momentum", kernels.Optimizer{Method: kernels.RMSProp, Rate: 0.005, Momentum: 0.8, Epsilon: 1e-2, ClipNorm: 1}, 64},
+		{"rmsprop with momentum", kernels.Optimizer{Method: kernels.RMSProp, Rate: 0.005, Momentum: 0.8, Epsilon: 1e-2,
+			ClipNorm: 1}, 64},
 		{"descent", kernels.Optimizer{Method: kernels.Momentum, Rate: 0.02}, 64},
-		{"descent with momentum", kernels.Optimizer{Method: kernels.Momentum, Rate: 0.01, Momentum: 0.9, ClipNorm: 1, WeightDecay: 0.01}, 64},
+		{"descent with momentum", kernels.Optimizer{Method: kernels.Momentum, Rate: 0.01, Momentum: 0.9, ClipNorm: 1,
+			WeightDecay: 0.01}, 64},
 	} {
 		cases = append(cases, Case{
-			Name: "update/" + o.name, Build: train(o.opt), Seeds: steps, Tol: o.tol, Why: why, Variants: o.name == "adam", Bench: o.name == "adam",
+			Name: "update/" + o.name, Build: train(o.opt), Seeds: steps, Tol: o.tol, Why: why, Variants: o.name == "adam",
+			Bench: o.name == "adam",
 			Budgets: []float64{0.6},
 		})
 	}
@@ -41,7 +44,8 @@ func updateCases() []Case {
 			x, w := input(b, t, "x", 4), resident(b, t, "w", 4)
 			e := b.Binary(ir.Mul, x, w)
 			loss := b.Reduce(ir.ReduceSum, e, 0)
-			b.G.Updates = []ir.Update{{Optimizer: kernels.Optimizer{Epsilon: 1e-2}, Params: []ir.ID{w}, Grads: []ir.ID{x}, Loss: loss}}
+			b.G.Updates = []ir.Update{{Optimizer: kernels.Optimizer{Epsilon: 1e-2}, Params: []ir.ID{w}, Grads: []ir.ID{x},
+				Loss: loss}}
 			b.Output(loss, e)
 		},
 		Feed: func(n *ir.Node, seed uint64) any {
@@ -66,7 +70,8 @@ func updateCases() []Case {
 		Build: func(b *ir.Builder, t ir.DType) {
 			x, w := input(b, t, "x", 3), resident(b, t, "w", 3)
 			loss := b.Reduce(ir.ReduceSum, b.Unary(ir.Log, x), 0)
-			b.G.Updates = []ir.Update{{Optimizer: kernels.Optimizer{Method: kernels.Momentum, Rate: 0.5, Momentum: 0.5}, Params: []ir.ID{w}, Grads: []ir.ID{b.BinaryS(ir.Mul, w, 0.5)}, Loss: loss}}
+			b.G.Updates = []ir.Update{{Optimizer: kernels.Optimizer{Method: kernels.Momentum, Rate: 0.5, Momentum: 0.5},
+				Params: []ir.ID{w}, Grads: []ir.ID{b.BinaryS(ir.Mul, w, 0.5)}, Loss: loss}}
 			b.Output(loss)
 		},
 		Feed: func(n *ir.Node, seed uint64) any {
@@ -85,7 +90,8 @@ func updateCases() []Case {
 		Name: "update/values of before",
 		Build: func(b *ir.Builder, t ir.DType) {
 			w, v := resident(b, t, "w", 4, 3), resident(b, t, "v", 12)
-			b.Output(w, b.BinaryS(ir.Mul, v, 1), b.Reshape(w, []int{12}), b.Transpose(w, 1, 0), b.BinaryS(ir.Mul, v, 2), b.Slice(v, []int{2}, []int{3}, []int{4}))
+			b.Output(w, b.BinaryS(ir.Mul, v, 1), b.Reshape(w, []int{12}), b.Transpose(w, 1, 0), b.BinaryS(ir.Mul, v, 2),
+				b.Slice(v, []int{2}, []int{3}, []int{4}))
 			b.G.Updates = []ir.Update{{Optimizer: kernels.Optimizer{Method: kernels.Momentum, Rate: 0.25}, Loss: -1,
 				Params: []ir.ID{w, v}, Grads: []ir.ID{b.BinaryS(ir.Mul, w, 0.5), b.Reshape(w, []int{12})}}}
 		},
@@ -97,7 +103,8 @@ func updateCases() []Case {
 			w, v, u := resident(b, t, "w", 5), resident(b, t, "v", 5), resident(b, t, "u", 2)
 			g := input(b, t, "g", 5)
 			h := b.Cast(t, input(b, ir.Int32, "h", 2))
-			b.G.Updates = []ir.Update{{Optimizer: kernels.Optimizer{Method: kernels.Momentum, Rate: 0.1, ClipNorm: 1}, Loss: -1,
+			b.G.Updates = []ir.Update{{Optimizer: kernels.Optimizer{Method: kernels.Momentum, Rate: 0.1, ClipNorm: 1},
+				Loss:   -1,
 				Params: []ir.ID{w, v, u}, Grads: []ir.ID{g, g, h}}}
 		},
 		Seeds: []uint64{1, 2, 3, 4}, Tol: 8, Why: "a norm of 12 numbers",
@@ -105,10 +112,12 @@ func updateCases() []Case {
 		Name: "update/two optimisers",
 		Build: func(b *ir.Builder, t ir.DType) {
 			w, v := resident(b, t, "w", 6), resident(b, t, "v", 6)
-			loss := b.Reduce(ir.ReduceSum, b.Unary(ir.Square, b.Binary(ir.Sub, b.Binary(ir.Mul, w, v), input(b, t, "x", 6))), 0)
+			loss := b.Reduce(ir.ReduceSum, b.Unary(ir.Square, b.Binary(ir.Sub, b.Binary(ir.Mul, w, v), input(b, t, "x", 6))),
+				0)
 			g := gradients(b, loss, w, v)
 			b.G.Updates = []ir.Update{
-				{Optimizer: kernels.Optimizer{Method: kernels.Momentum, Rate: 0.01}, Params: []ir.ID{w}, Grads: g[:1], Loss: loss},
+				{Optimizer: kernels.Optimizer{Method: kernels.Momentum, Rate: 0.01}, Params: []ir.ID{w}, Grads: g[:1],
+					Loss: loss},
 				{Optimizer: kernels.Optimizer{Rate: 0.01, Epsilon: 1e-2}, Params: []ir.ID{v}, Grads: g[1:], Loss: -1}}
 			b.Output(loss)
 		},
@@ -128,14 +137,16 @@ func updateCases() []Case {
 		Name: "update/the loss is a parameter",
 		Build: func(b *ir.Builder, t ir.DType) {
 			w := resident(b, t, "w")
-			b.G.Updates = []ir.Update{{Optimizer: kernels.Optimizer{Method: kernels.Momentum, Rate: 0.125}, Params: []ir.ID{w}, Grads: []ir.ID{b.BinaryS(ir.Mul, w, 2)}, Loss: w}}
+			b.G.Updates = []ir.Update{{Optimizer: kernels.Optimizer{Method: kernels.Momentum, Rate: 0.125}, Params: []ir.ID{w},
+				Grads: []ir.ID{b.BinaryS(ir.Mul, w, 2)}, Loss: w}}
 		},
 		Seeds: []uint64{1, 2, 3}, Tol: 8, Why: "two roundings",
 	}, Case{
 		Name: "update/a parameter without elements",
 		Build: func(b *ir.Builder, t ir.DType) {
 			w, v := resident(b, t, "w", 0, 3), resident(b, t, "v", 2)
-			b.G.Updates = []ir.Update{{Optimizer: kernels.Optimizer{Rate: 0.125, Epsilon: 1e-2}, Params: []ir.ID{w, v}, Grads: []ir.ID{w, b.BinaryS(ir.Add, v, 1)}, Loss: -1}}
+			b.G.Updates = []ir.Update{{Optimizer: kernels.Optimizer{Rate: 0.125, Epsilon: 1e-2}, Params: []ir.ID{w, v},
+				Grads: []ir.ID{w, b.BinaryS(ir.Add, v, 1)}, Loss: -1}}
 		},
 		Seeds: []uint64{1, 2, 3}, Tol: 8, Why: "a norm of 2 numbers",
 	}, Case{

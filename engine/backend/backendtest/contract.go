@@ -80,7 +80,8 @@ func contractErrors(t *testing.T, d backend.Device) {
 		}
 	}
 	for _, b := range []plan.BufID{-1, -7, plan.BufID(len(p.Buffers)), math.MaxInt32} {
-		refused(fmt.Sprintf("write of buffer %d of %d", b, len(p.Buffers)), func() error { return e.Write(b, []float32{1}) })
+		refused(fmt.Sprintf("write of buffer %d of %d", b, len(p.Buffers)),
+			func() error { return e.Write(b, []float32{1}) })
 		refused(fmt.Sprintf("read of buffer %d of %d", b, len(p.Buffers)), func() error { return e.Read(b, []float32{1}) })
 	}
 	temps := 0
@@ -211,7 +212,8 @@ func contractMemory(t *testing.T, d backend.Device) {
 func contractTwo(t *testing.T, d backend.Device) {
 	defer vec.SetThreads(vec.Threads())
 	var wait sync.WaitGroup
-	for _, name := range []string{"model/net forward and backward", "model/net forward and backward", "update/adam", "noise/sample"} {
+	for _, name := range []string{"model/net forward and backward", "model/net forward and backward", "update/adam",
+		"noise/sample"} {
 		c := find(name)
 		wait.Go(func() {
 			for range 4 {
@@ -299,7 +301,8 @@ func contractState(t *testing.T, d backend.Device) {
 
 // contractAllocations: a run in the steady state allocates nothing.
 func contractAllocations(t *testing.T, d backend.Device) {
-	for _, name := range []string{"model/net forward and backward", "update/adam", "noise/used again", "reduce/large", "chain/length 70001",
+	for _, name := range []string{"model/net forward and backward", "update/adam", "noise/used again", "reduce/large",
+		"chain/length 70001",
 		"movement/sum of pads", "dot/batch [2 3]", "custom/scan", "model/softmax", "outputs/every node of a net"} {
 		p, e, s := compiled(t, d, find(name))
 		if _, err := s.runOnce(p, e, 0); err != nil {

@@ -100,7 +100,9 @@ func nudge(v reflect.Value, ulps float64, far bool) {
 // A harness that passes everything is worth nothing: each planted fault must be seen by the cases that it concerns.
 func TestFaultsAreSeen(t *testing.T) {
 	hasOutput := func(p *plan.Program) bool {
-		return slices.ContainsFunc(p.Outputs, func(o plan.Binding) bool { return o.Buf >= 0 && p.Buffers[o.Buf].Role == plan.Output })
+		return slices.ContainsFunc(p.Outputs, func(o plan.Binding) bool {
+			return o.Buf >= 0 && p.Buffers[o.Buf].Role == plan.Output
+		})
 	}
 	faults := []struct {
 		name string
@@ -246,7 +248,8 @@ func TestFaultsAreSeen(t *testing.T) {
 	}
 	var subjects []*subject
 	for _, c := range Cases() {
-		if slices.ContainsFunc([]string{"128", "large", "long sums", "70001", "4097", "random large", "20 steps"}, func(s string) bool { return strings.Contains(c.Name, s) }) {
+		if slices.ContainsFunc([]string{"128", "large", "long sums", "70001", "4097", "random large", "20 steps"},
+			func(s string) bool { return strings.Contains(c.Name, s) }) {
 			continue // the same again, slowly
 		}
 		for _, dt := range c.types() {

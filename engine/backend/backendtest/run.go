@@ -19,7 +19,8 @@ import (
 	"github.com/godcem/godcem/internal/vec"
 )
 
-// Run runs every case on a device, in all its variants and with several numbers of threads, and what a device promises besides values (see contract.go).
+// Run runs every case on a device, in all its variants and with several numbers of threads, and what a device promises
+// besides values (see contract.go).
 // It ends by logging how many ran, and fails if one did not. With -short it leaves out the variants.
 func Run(t *testing.T, d backend.Device) {
 	ran, programs, unsupported := 0, 0, 0
@@ -44,7 +45,8 @@ func Run(t *testing.T, d backend.Device) {
 		}
 	}
 	contract(t, d)
-	t.Logf("backend %s: %d of %d cases ran, %d unsupported; %d programs", d.Info().Name, ran, want, unsupported, programs)
+	t.Logf("backend %s: %d of %d cases ran, %d unsupported; %d programs", d.Info().Name, ran, want, unsupported,
+		programs)
 	if ran != want && !filtered() {
 		t.Errorf("%d cases did not run", want-ran)
 	}
@@ -382,7 +384,10 @@ func (s *subject) failed(p *plan.Program, err error) error {
 	if err == nil {
 		return fmt.Errorf("no error, want one with %q", s.Fails)
 	}
-	named := slices.ContainsFunc(p.Steps, func(st plan.Step) bool { return st.Name != "" && strings.Contains(err.Error(), st.Name) })
+	named := slices.ContainsFunc(p.Steps, func(st plan.Step) bool {
+		return st.Name != "" && strings.Contains(err.Error(),
+			st.Name)
+	})
 	if !strings.Contains(err.Error(), s.Fails) || !named {
 		return fmt.Errorf("the error %q names no step or lacks %q", err, s.Fails)
 	}
@@ -433,7 +438,8 @@ func (s *subject) updatesAfter(p *plan.Program, e backend.Executable, w *want) e
 		if len(info) < 4 {
 			return fmt.Errorf("%s: %d numbers of information, want 4", p.Steps[k].Name, len(info))
 		}
-		if err := s.compare(info[:4], []float64{want.GradNorm, number(want.Clipped), number(want.Skipped), want.Loss}, s.coarse); err != nil {
+		if err := s.compare(info[:4], []float64{want.GradNorm, number(want.Clipped), number(want.Skipped), want.Loss},
+			s.coarse); err != nil {
 			return fmt.Errorf("%s: norm, clipped, skipped, loss: %w", p.Steps[k].Name, err)
 		}
 		i++

@@ -35,7 +35,8 @@ func Soak(t *testing.T, d backend.Device, first, seeds uint64) {
 			if _, err := small.Print(&text, 8); err != nil {
 				t.Error(err)
 			}
-			t.Errorf("seed %d %s: %v\n%d nodes are left of %d: %v\n%s", seed, v.name, err, len(small.Nodes), len(g.Nodes), soak(d, small, seed, v), text.String())
+			t.Errorf("seed %d %s: %v\n%d nodes are left of %d: %v\n%s", seed, v.name, err, len(small.Nodes), len(g.Nodes),
+				soak(d, small, seed, v), text.String())
 			break
 		}
 	}

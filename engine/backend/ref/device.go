@@ -39,7 +39,8 @@ func (device) Compile(p *plan.Program) (backend.Executable, error) {
 			continue
 		case plan.Const:
 			if t, n := ir.DataType(b.Data); t != b.Type || n != b.Count() {
-				return nil, fmt.Errorf("ref: constant buffer %d holds a %T of %d elements, want %v %v", i, b.Data, n, b.Type, b.Shape)
+				return nil, fmt.Errorf("ref: constant buffer %d holds a %T of %d elements, want %v %v", i, b.Data, n, b.Type,
+					b.Shape)
 			}
 		}
 		e.buffers[i] = makeSlice(b.Type, b.Count())
@@ -96,7 +97,8 @@ type update struct {
 
 func (e *executable) bind(what string, b plan.Binding) error {
 	if b.Node < 0 || int(b.Node) >= len(e.g.Nodes) || b.Buf < -1 || int(b.Buf) >= len(e.buffers) {
-		return fmt.Errorf("ref: %s of node %d in buffer %d, of a graph of %d nodes and %d buffers", what, b.Node, b.Buf, len(e.g.Nodes), len(e.buffers))
+		return fmt.Errorf("ref: %s of node %d in buffer %d, of a graph of %d nodes and %d buffers", what, b.Node, b.Buf,
+			len(e.g.Nodes), len(e.buffers))
 	}
 	n := &e.g.Nodes[b.Node]
 	if b.Buf == -1 {
@@ -106,7 +108,8 @@ func (e *executable) bind(what string, b plan.Binding) error {
 		return nil
 	}
 	if t, count := ir.DataType(e.buffers[b.Buf]); t != n.Type || count != n.Count() {
-		return fmt.Errorf("ref: %s %s, %v %v, is bound to buffer %d of %d x %v", what, e.g.Label(b.Node), n.Type, n.Shape, b.Buf, count, t)
+		return fmt.Errorf("ref: %s %s, %v %v, is bound to buffer %d of %d x %v", what, e.g.Label(b.Node), n.Type, n.Shape,
+			b.Buf, count, t)
 	}
 	return nil
 }
@@ -135,11 +138,13 @@ func (e *executable) bindUpdates() error {
 			}
 			k := len(up.grads)
 			if up.grads = append(up.grads, u.Grads[j]); k >= len(s.Params) || s.Params[k] != e.inputs[id] {
-				return fmt.Errorf("ref: %s: parameters in buffers %d, want that of %s in place %d", e.p.Steps[i].Name, s.Params, e.g.Label(id), k)
+				return fmt.Errorf("ref: %s: parameters in buffers %d, want that of %s in place %d", e.p.Steps[i].Name, s.Params,
+					e.g.Label(id), k)
 			}
 		}
 		if len(s.Params) != len(up.grads) {
-			return fmt.Errorf("ref: %s: %d parameters, the graph's update has %d", e.p.Steps[i].Name, len(s.Params), len(up.grads))
+			return fmt.Errorf("ref: %s: %d parameters, the graph's update has %d", e.p.Steps[i].Name, len(s.Params),
+				len(up.grads))
 		}
 		for _, b := range []plan.BufID{s.Rate, s.Steps, s.Info} {
 			if b < 0 || int(b) >= len(e.buffers) || e.buffers[b] == nil {
@@ -181,7 +186,8 @@ func (e *executable) buffer(what string, b plan.BufID, data any) error {
 	}
 	want := &e.p.Buffers[b]
 	if t, n := ir.DataType(data); t != want.Type || n != want.Count() {
-		return fmt.Errorf("ref: %s of buffer %d with a %T of %d elements, want %v %v", what, b, data, n, want.Type, want.Shape)
+		return fmt.Errorf("ref: %s of buffer %d with a %T of %d elements, want %v %v", what, b, data, n, want.Type,
+			want.Shape)
 	}
 	return nil
 }

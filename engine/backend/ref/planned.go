@@ -18,7 +18,8 @@ func Planned() backend.Device { return planned{} }
 type planned struct{}
 
 func (planned) Info() backend.Info {
-	return backend.Info{Name: "planned", Model: "interpreter of steps", Threads: 1, Detail: "float64, rounded to each step's type"}
+	return backend.Info{Name: "planned", Model: "interpreter of steps", Threads: 1,
+		Detail: "float64, rounded to each step's type"}
 }
 
 func (planned) Close() error { return nil }
@@ -337,11 +338,13 @@ func (e *stepper) buffer(what string, b plan.BufID, data any) error {
 		return fmt.Errorf("planned: %s: the executable is closed", what)
 	}
 	if b < 0 || int(b) >= len(e.buffers) || e.p.Buffers[b].Role == plan.Temp {
-		return fmt.Errorf("planned: %s of buffer %d of %d, which is none or does not outlive a run", what, b, len(e.buffers))
+		return fmt.Errorf("planned: %s of buffer %d of %d, which is none or does not outlive a run", what, b,
+			len(e.buffers))
 	}
 	want := &e.p.Buffers[b]
 	if t, n := ir.DataType(data); t != want.Type || n != want.Count() {
-		return fmt.Errorf("planned: %s of buffer %d with a %T of %d elements, want %v %v", what, b, data, n, want.Type, want.Shape)
+		return fmt.Errorf("planned: %s of buffer %d with a %T of %d elements, want %v %v", what, b, data, n, want.Type,
+			want.Shape)
 	}
 	return nil
 }

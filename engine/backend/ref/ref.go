@@ -18,7 +18,8 @@ import (
 )
 
 // Eval returns the value of every output, a flat slice of the node's element type. feed returns those of the inputs,
-// likewise; nil means that there is none. Kernels with effects run even if nothing needs their result. Updates are not done (see Machine). An error names the node.
+// likewise; nil means that there is none. Kernels with effects run even if nothing needs their result. Updates are not
+// done (see Machine). An error names the node.
 func Eval(g *ir.Graph, feed func(ir.ID) any) ([]any, error) { return eval(g, feed, false) }
 
 // EvalRounded is Eval with every node's value rounded to the node's type.
@@ -91,7 +92,8 @@ func (r *run) node(id ir.ID) (*value, error) {
 	}
 	t, count := ir.DataType(data)
 	if t != n.Type || count != n.Count() {
-		return nil, fmt.Errorf("input %q is fed a %T of %d elements, want %v %v", n.Attr.(ir.InputAttr).Name, data, count, n.Type, n.Shape)
+		return nil, fmt.Errorf("input %q is fed a %T of %d elements, want %v %v", n.Attr.(ir.InputAttr).Name, data, count,
+			n.Type, n.Shape)
 	}
 	return fromSlice(data), nil
 }

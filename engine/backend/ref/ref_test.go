@@ -51,25 +51,30 @@ func TestEval(t *testing.T) {
 			b.Output(b.Transpose(x, 1, 0), b.Transpose(b.Reshape(x, []int{1, 3, 2}), 2, 0, 1))
 		}, []any{six}, []any{[]float64{1, 4, 2, 5, 3, 6}, []float64{1, 3, 5, 2, 4, 6}}},
 		{"slice", func(b *ir.Builder) {
-			b.Output(b.Slice(in(b, ir.F64, 2, 3), []int{0, 1}, []int{1, 1}, []int{2, 2}), b.Slice(0, []int{1, 0}, []int{1, 2}, []int{1, 2}))
+			b.Output(b.Slice(in(b, ir.F64, 2, 3), []int{0, 1}, []int{1, 1}, []int{2, 2}), b.Slice(0, []int{1, 0}, []int{1, 2},
+				[]int{1, 2}))
 		}, []any{six}, []any{[]float64{2, 3, 5, 6}, []float64{4, 6}}},
 		{"pad", func(b *ir.Builder) {
-			b.Output(b.Pad(in(b, ir.F64, 2), []int{1}, []int{2}, []int{5}), b.Pad(b.Reshape(0, []int{2, 1}), []int{0, 1}, []int{1, 1}, []int{2, 2}))
+			b.Output(b.Pad(in(b, ir.F64, 2), []int{1}, []int{2}, []int{5}), b.Pad(b.Reshape(0, []int{2, 1}), []int{0, 1},
+				[]int{1, 1}, []int{2, 2}))
 		}, []any{[]float64{7, 8}}, []any{[]float64{0, 7, 0, 8, 0}, []float64{0, 7, 0, 8}}},
 		{"broadcast", func(b *ir.Builder) {
-			b.Output(b.BroadcastTo(in(b, ir.F64, 2, 1), []int{2, 2}), b.BroadcastTo(b.Reshape(0, []int{2}), []int{2, 2}), b.BroadcastTo(b.Scalar(ir.F64, 3), []int{2}))
+			b.Output(b.BroadcastTo(in(b, ir.F64, 2, 1), []int{2, 2}), b.BroadcastTo(b.Reshape(0, []int{2}), []int{2, 2}),
+				b.BroadcastTo(b.Scalar(ir.F64, 3), []int{2}))
 		}, []any{[]float64{1, 2}}, []any{[]float64{1, 1, 2, 2}, []float64{1, 2, 1, 2}, []float64{3, 3}}},
 		{"concat", func(b *ir.Builder) {
 			x, y := in(b, ir.F64, 2, 1), in(b, ir.F64, 2, 2)
 			b.Output(b.Concat(1, x, y, x), b.Concat(0, y, y))
-		}, []any{[]float64{9, 8}, []float64{1, 2, 3, 4}}, []any{[]float64{9, 1, 2, 9, 8, 3, 4, 8}, []float64{1, 2, 3, 4, 1, 2, 3, 4}}},
+		}, []any{[]float64{9, 8}, []float64{1, 2, 3, 4}}, []any{[]float64{9, 1, 2, 9, 8, 3, 4, 8}, []float64{1, 2, 3, 4, 1,
+			2, 3, 4}}},
 		{"sum", func(b *ir.Builder) {
 			x := in(b, ir.F64, 2, 3)
 			b.Output(b.Reduce(ir.ReduceSum, x, 0), b.Reduce(ir.ReduceSum, x, 1), b.Reduce(ir.ReduceSum, x, 1, 0))
 		}, []any{six}, []any{[]float64{5, 7, 9}, []float64{6, 15}, []float64{21}}},
 		{"extremes and products", func(b *ir.Builder) {
 			x := in(b, ir.F64, 2, 3)
-			b.Output(b.Reduce(ir.ReduceMax, x, 1), b.Reduce(ir.ReduceMin, x, 0), b.Reduce(ir.ReduceProd, x, 0), b.Reduce(ir.ReduceMax, b.Unary(ir.Neg, x), 0, 1))
+			b.Output(b.Reduce(ir.ReduceMax, x, 1), b.Reduce(ir.ReduceMin, x, 0), b.Reduce(ir.ReduceProd, x, 0),
+				b.Reduce(ir.ReduceMax, b.Unary(ir.Neg, x), 0, 1))
 		}, []any{six}, []any{[]float64{3, 6}, []float64{1, 2, 3}, []float64{4, 10, 18}, []float64{-1}}},
 		{"of nothing", func(b *ir.Builder) {
 			x := in(b, ir.F64, 0, 2)
@@ -77,36 +82,44 @@ func TestEval(t *testing.T) {
 				b.Output(b.Reduce(op, x, 0))
 			}
 			b.Output(b.Dot(b.Transpose(x, 1, 0), b.Reshape(x, []int{0, 1}), ir.Trans{}), x)
-		}, []any{[]float64{}}, []any{[]float64{0, 0}, []float64{1, 1}, []float64{-inf, -inf}, []float64{inf, inf}, []float64{0, 0}, []float64{}}},
+		}, []any{[]float64{}}, []any{[]float64{0, 0}, []float64{1, 1}, []float64{-inf, -inf}, []float64{inf,
+			inf}, []float64{0, 0}, []float64{}}},
 		{"NaN and infinity in reductions", func(b *ir.Builder) {
 			x := in(b, ir.F64, 2, 2)
 			b.Output(b.Reduce(ir.ReduceMax, x, 1), b.Reduce(ir.ReduceMin, x, 1), b.Reduce(ir.ReduceSum, x, 1))
 		}, []any{[]float64{nan, 1, inf, 1}}, []any{[]float64{nan, inf}, []float64{nan, 1}, []float64{nan, inf}}},
 		{"dot", func(b *ir.Builder) {
 			x, y := in(b, ir.F64, 2, 3), in(b, ir.F64, 3, 1)
-			b.Output(b.Dot(x, y, ir.Trans{}), b.Dot(x, x, ir.Trans{B: true}), b.Dot(x, x, ir.Trans{A: true}), b.Dot(y, x, ir.Trans{A: true, B: true}))
+			b.Output(b.Dot(x, y, ir.Trans{}), b.Dot(x, x, ir.Trans{B: true}), b.Dot(x, x, ir.Trans{A: true}),
+				b.Dot(y, x, ir.Trans{A: true, B: true}))
 		}, []any{six, []float64{1, 0, -1}}, []any{[]float64{-2, -2}, []float64{14, 32, 32, 77},
 			[]float64{17, 22, 27, 22, 29, 36, 27, 36, 45}, []float64{-2, -2}}},
 		{"dot of a batch", func(b *ir.Builder) {
 			x, y := in(b, ir.F64, 2, 1, 2), in(b, ir.F64, 2, 2, 1)
 			b.Output(b.Dot(x, y, ir.Trans{}), b.Dot(y, x, ir.Trans{}))
-		}, []any{[]float64{1, 2, 3, 4}, []float64{5, 6, 7, 8}}, []any{[]float64{17, 53}, []float64{5, 10, 6, 12, 21, 28, 24, 32}}},
+		}, []any{[]float64{1, 2, 3, 4}, []float64{5, 6, 7, 8}}, []any{[]float64{17, 53}, []float64{5, 10, 6, 12, 21, 28, 24,
+			32}}},
 		{"sums are compensated", func(b *ir.Builder) {
 			x := in(b, ir.F64, 4)
-			b.Output(b.Reduce(ir.ReduceSum, x, 0), b.Dot(b.Reshape(x, []int{1, 4}), b.Full(ir.F64, []int{4, 1}, 3), ir.Trans{}))
+			b.Output(b.Reduce(ir.ReduceSum, x, 0), b.Dot(b.Reshape(x, []int{1, 4}), b.Full(ir.F64, []int{4, 1}, 3),
+				ir.Trans{}))
 		}, []any{[]float64{1, 0x1p100, 1, -0x1p100}}, []any{[]float64{2}, []float64{6}}},
 		{"where and truth", func(b *ir.Builder) {
 			x, m := in(b, ir.F64, 3), in(b, ir.Bool, 3)
-			b.Output(b.Where(m, x, b.Scalar(ir.F64, 9)), b.Where(x, x, b.Scalar(ir.F64, 5)), b.Unary(ir.Not, m), b.Binary(ir.And, m, b.Binary(ir.Ne, x, x)),
+			b.Output(b.Where(m, x, b.Scalar(ir.F64, 9)), b.Where(x, x, b.Scalar(ir.F64, 5)), b.Unary(ir.Not, m),
+				b.Binary(ir.And, m, b.Binary(ir.Ne, x, x)),
 				b.Compare(ir.Gt, ir.F64, x, b.BroadcastTo(b.Scalar(ir.F64, 0), []int{3})))
 		}, []any{[]float64{0, -1, nan}, []bool{true, false, true}},
-			[]any{[]float64{0, 9, nan}, []float64{5, -1, nan}, []bool{false, true, false}, []bool{false, false, true}, []float64{0, 0, 0}}},
+			[]any{[]float64{0, 9, nan}, []float64{5, -1, nan}, []bool{false, true, false}, []bool{false, false, true},
+				[]float64{0, 0, 0}}},
 		{"casts", func(b *ir.Builder) {
 			x, i := in(b, ir.F64, 4), in(b, ir.Int64, 2)
-			b.Output(b.Cast(ir.Int, x), b.Cast(ir.Bool, x), b.Cast(ir.Uint8, b.Unary(ir.Abs, x)), b.Cast(ir.F32, x), b.Cast(ir.Uint8, i), b.Cast(ir.Int32, i),
+			b.Output(b.Cast(ir.Int, x), b.Cast(ir.Bool, x), b.Cast(ir.Uint8, b.Unary(ir.Abs, x)), b.Cast(ir.F32, x),
+				b.Cast(ir.Uint8, i), b.Cast(ir.Int32, i),
 				b.Cast(ir.F64, b.Cast(ir.Bool, i)), b.Transpose(i, 0))
 		}, []any{[]float64{-1.75, 0, 2.5, 0.1}, []int64{1<<62 + 257, 0}},
-			[]any{[]int{-1, 0, 2, 0}, []bool{true, false, true, true}, []uint8{1, 0, 2, 0}, []float32{-1.75, 0, 2.5, 0.1}, []uint8{1, 0}, []int32{257, 0},
+			[]any{[]int{-1, 0, 2, 0}, []bool{true, false, true, true}, []uint8{1, 0, 2, 0}, []float32{-1.75, 0, 2.5, 0.1},
+				[]uint8{1, 0}, []int32{257, 0},
 				[]float64{1, 0}, []int64{1<<62 + 257, 0}}},
 		{"comparison of integers", func(b *ir.Builder) {
 			x, y := in(b, ir.Int32, 3), in(b, ir.Int32, 3)
@@ -183,7 +196,8 @@ func TestNoise(t *testing.T) {
 	got := evaluated(t, false, func(b *ir.Builder) {
 		run := in(b, ir.Int64)
 		for _, dt := range []ir.DType{ir.F32, ir.F64} {
-			b.Output(b.Random(ir.Normal, dt, []int{3, 5}, ir.Rand{Seed: 8, Draw: 9}, run), b.Random(ir.Uniform, dt, []int{15}, ir.Rand{Seed: 8, Draw: 9}, run))
+			b.Output(b.Random(ir.Normal, dt, []int{3, 5}, ir.Rand{Seed: 8, Draw: 9}, run),
+				b.Random(ir.Uniform, dt, []int{15}, ir.Rand{Seed: 8, Draw: 9}, run))
 		}
 	}, []int64{-3})
 	run := int64(-3)
@@ -215,13 +229,19 @@ func TestErrors(t *testing.T) {
 		feed  any
 		want  []string
 	}{
-		{"no value", func(b *ir.Builder) { b.Output(in(b, ir.F32, 2)) }, nil, []string{"%0 input", `"x0"`, "no value", "f32 [2]"}},
-		{"wrong type", func(b *ir.Builder) { b.Output(in(b, ir.F32, 2)) }, []float64{1, 2}, []string{`"x0"`, "[]float64", "f32 [2]"}},
-		{"wrong length", func(b *ir.Builder) { b.Output(in(b, ir.F32, 2)) }, []float32{1}, []string{`"x0"`, "1 elements", "f32 [2]"}},
+		{"no value", func(b *ir.Builder) { b.Output(in(b, ir.F32, 2)) }, nil, []string{"%0 input", `"x0"`, "no value",
+			"f32 [2]"}},
+		{"wrong type", func(b *ir.Builder) { b.Output(in(b, ir.F32, 2)) }, []float64{1, 2},
+			[]string{`"x0"`, "[]float64", "f32 [2]"}},
+		{"wrong length", func(b *ir.Builder) { b.Output(in(b, ir.F32, 2)) }, []float32{1},
+			[]string{`"x0"`, "1 elements", "f32 [2]"}},
 		{"not a slice", func(b *ir.Builder) { b.Output(in(b, ir.F32)) }, float32(1), []string{`"x0"`, "float32"}},
-		{"kernel fails", func(b *ir.Builder) { b.Output(b.Custom(broken{"error"}, ir.F32, []int{2}, in(b, ir.F32, 2))) }, []float32{1, 2}, []string{"%1 custom", "broken by error", "no luck"}},
-		{"kernel panics", func(b *ir.Builder) { b.Output(b.Custom(broken{"panic"}, ir.F32, []int{2}, in(b, ir.F32, 2))) }, []float32{1, 2}, []string{"%1 custom", "broken by panic", "out of luck"}},
-		{"bad graph", func(b *ir.Builder) { b.Output(in(b, ir.F32, 2)); b.G.Outputs[0] = 7 }, []float32{1, 2}, []string{"output"}},
+		{"kernel fails", func(b *ir.Builder) { b.Output(b.Custom(broken{"error"}, ir.F32, []int{2}, in(b, ir.F32, 2))) },
+			[]float32{1, 2}, []string{"%1 custom", "broken by error", "no luck"}},
+		{"kernel panics", func(b *ir.Builder) { b.Output(b.Custom(broken{"panic"}, ir.F32, []int{2}, in(b, ir.F32, 2))) },
+			[]float32{1, 2}, []string{"%1 custom", "broken by panic", "out of luck"}},
+		{"bad graph", func(b *ir.Builder) { b.Output(in(b, ir.F32, 2)); b.G.Outputs[0] = 7 }, []float32{1, 2},
+			[]string{"output"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b := ir.NewBuilder()
@@ -245,7 +265,8 @@ func TestMachine(t *testing.T) {
 	w := b.Input(ir.F64, []int{2}, ir.InputAttr{Name: "w", Resident: true})
 	x := b.Input(ir.F64, []int{2}, ir.InputAttr{Name: "x"})
 	loss := b.Reduce(ir.ReduceSum, b.Binary(ir.Mul, w, x), 0)
-	b.G.Updates = []ir.Update{{Optimizer: kernels.Optimizer{Method: kernels.Momentum, Rate: 0.5, Momentum: 0.5, ClipNorm: 1e3}, Params: []ir.ID{w}, Grads: []ir.ID{x}, Loss: loss}}
+	b.G.Updates = []ir.Update{{Optimizer: kernels.Optimizer{Method: kernels.Momentum, Rate: 0.5, Momentum: 0.5,
+		ClipNorm: 1e3}, Params: []ir.ID{w}, Grads: []ir.ID{x}, Loss: loss}}
 	b.Output(loss)
 	m, err := ref.NewMachine(b.G, false)
 	if err != nil {

@@ -17,7 +17,8 @@ type UpdateInfo struct {
 // step does an update on params and grads, of which element i belongs to Params[i], with the learning rate that s
 // holds and s's moments. The step is skipped, and nothing changes, if the loss or the norm of the gradients is not
 // finite.
-func step[T kernels.Float](o kernels.Optimizer, rate, loss float64, s *kernels.OptimizerState[T], params, grads []any) UpdateInfo {
+func step[T kernels.Float](o kernels.Optimizer, rate, loss float64, s *kernels.OptimizerState[T], params,
+	grads []any) UpdateInfo {
 	o.Rate = rate
 	p, g := make([][]T, len(params)), make([][]T, len(grads))
 	for i := range params {
@@ -59,7 +60,8 @@ func NewMachine(g *ir.Graph, round bool) (*Machine, error) {
 	if err := g.Verify(); err != nil {
 		return nil, err
 	}
-	m := &Machine{run: run{g: g, round: round}, resident: make([]any, len(g.Nodes)), states: make([]updateState, len(g.Updates))}
+	m := &Machine{run: run{g: g, round: round}, resident: make([]any, len(g.Nodes)),
+		states: make([]updateState, len(g.Updates))}
 	for i, u := range g.Updates {
 		o, err := optimizer(g, u)
 		if err != nil {

@@ -25,7 +25,8 @@ func TestGradient(t *testing.T) {
 	s = b.Where(b.Binary(ir.Gt, x, b.Scalar(ir.F64, 0)), s, x)
 	var dots ir.ID
 	for k, p := range []ir.ID{b.Dot(s, y, ir.Trans{}), b.Dot(s, s, ir.Trans{B: true}),
-		b.Transpose(b.Dot(y, s, ir.Trans{A: true, B: true}), 1, 0), b.Slice(b.Dot(s, x, ir.Trans{A: true}), []int{0, 1}, []int{1, 1}, []int{3, 3})} {
+		b.Transpose(b.Dot(y, s, ir.Trans{A: true, B: true}), 1, 0), b.Slice(b.Dot(s, x, ir.Trans{A: true}), []int{0, 1},
+			[]int{1, 1}, []int{3, 3})} {
 		if k == 0 {
 			dots = p
 		} else {

@@ -239,7 +239,8 @@ func (r *random) choice() {
 	default:
 		a, b := r.like(shape, false), r.like(shape, false)
 		f, g := r.facts[a], r.facts[b]
-		r.know(r.b.Where(c, a, b), fact{lo: min(f.lo, g.lo), hi: max(f.hi, g.hi), err: max(f.err, g.err), exact: f.exact && g.exact})
+		r.know(r.b.Where(c, a, b), fact{lo: min(f.lo, g.lo), hi: max(f.hi, g.hi), err: max(f.err, g.err),
+			exact: f.exact && g.exact})
 	}
 }
 
@@ -308,7 +309,8 @@ func (r *random) finish() {
 		return
 	}
 	// Momentum only: Adam and RMSProp take the sign of a gradient near 0, which is not well conditioned.
-	u := ir.Update{Optimizer: kernels.Optimizer{Method: kernels.Momentum, Rate: 0.1, Momentum: 0.5, ClipNorm: 4}, Loss: -1}
+	u := ir.Update{Optimizer: kernels.Optimizer{Method: kernels.Momentum, Rate: 0.1, Momentum: 0.5, ClipNorm: 4},
+		Loss: -1}
 	for range 1 + r.IntN(3) {
 		g := r.node(func(id ir.ID, f fact) bool { return r.b.Node(id).Count() > 0 })
 		p := r.b.Input(r.float, slices.Clone(r.b.Shape(g)), ir.InputAttr{Name: r.name("p"), Resident: true})

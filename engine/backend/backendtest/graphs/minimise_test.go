@@ -18,8 +18,10 @@ func TestMinimise(t *testing.T) {
 		before := len(g.Nodes)
 		g = graphs.Minimise(g, hasDot)
 		found++
-		if len(g.Nodes) != 3 && len(g.Nodes) != 2 || len(g.Updates) > 0 || len(g.Outputs) != 1 || len(graphs.Random(seed).Nodes) != before {
-			t.Errorf("seed %d: %d nodes, %d outputs and %d updates are left of %d nodes", seed, len(g.Nodes), len(g.Outputs), len(g.Updates), before)
+		small := len(g.Nodes) <= 3 && len(g.Updates) == 0 && len(g.Outputs) == 1
+		if !small || len(graphs.Random(seed).Nodes) != before {
+			t.Errorf("seed %d: %d nodes, %d outputs and %d updates are left of %d nodes", seed, len(g.Nodes), len(g.Outputs),
+				len(g.Updates), before)
 		}
 	}
 	if found < 10 {
