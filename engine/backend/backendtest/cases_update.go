@@ -34,7 +34,7 @@ func updateCases() []Case {
 	} {
 		cases = append(cases, Case{
 			Name: "update/" + o.name, Build: train(o.opt), Seeds: steps, Tol: o.tol, Why: why, Variants: o.name == "adam",
-			Bench: o.name == "adam",
+			Bench:   o.name == "adam",
 			Budgets: []float64{0.6},
 		})
 	}
