@@ -499,3 +499,30 @@ func TestSeed(t *testing.T) {
 		t.Error("seeds 1, 1, 2 and none, want equal noise for equal seeds alone")
 	}
 }
+
+// A node that sees a parameter through a view has the value that the run computed with, and is the caller's to change.
+func TestViewOfAParameter(t *testing.T) {
+	m := mlp(t, false)
+	w := m.w[0]
+	flat := G.Must(G.Reshape(w, tensor.Shape{5, 3}))
+	turned := G.Must(G.Transpose(w, 1, 0))
+	vm := newVM(t, m.g, engine.WithUpdate(kernels.Optimizer{Rate: 0.1}, m.loss, m.w...))
+	for range 3 {
+		if err := vm.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		before := floats(t, w.Value())
+		run(t, vm)
+		same(t, "the reshaped parameter", flat.Value(), dense(before, 5, 3), 0)
+		if got := floats(t, turned.Value()); got[1] != before[5] || got[3] != before[1] {
+			t.Errorf("the transposed parameter is %v, want %v turned", got, before)
+		}
+		flat.Value().(*tensor.Dense).Zero()
+		if err := vm.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		if got := floats(t, w.Value()); got[0] == 0 || got[0] == before[0] {
+			t.Errorf("element 0 went from %v to %v", before[0], got[0])
+		}
+	}
+}

@@ -16,6 +16,8 @@ type output struct {
 	node *G.Node
 	src  int32
 	bind bool
+	// early: a view of a parameter, which the update at the end of the run changes.
+	early bool
 	// single: a scalar node whose value is a tensor of shape (1).
 	single bool
 	value  G.Value // what the node was bound to last
@@ -67,8 +69,11 @@ func (c *compiled) bindOutputs(vm *VM, p *pipeline) {
 			o.single, o.shape = true, tensor.Shape{1}
 		}
 		// What the caller does to a value must not change what the next run finds.
-		if o.host == nil && c.program.Buffers[buf].Role != plan.Output && !c.blind {
-			o.stage()
+		if root := c.root(buf); root != plan.Output && root != plan.Temp && !c.blind {
+			if o.host == nil {
+				o.stage()
+			}
+			o.early = root == plan.Param
 		}
 		if o.host == nil && isGradient(n) {
 			gradients[o.address()] = 0
@@ -91,6 +96,15 @@ func (c *compiled) bindOutputs(vm *VM, p *pipeline) {
 			o.stage()
 		}
 	}
+}
+
+// root is the role of the buffer whose place this one has: its own, or that of what it is a view of.
+func (c *compiled) root(buf plan.BufID) plan.Role {
+	b := &c.program.Buffers[buf]
+	for b.Over >= 0 && b.Role == plan.Output {
+		b = &c.program.Buffers[b.Over]
+	}
+	return b.Role
 }
 
 // isGradient reports whether n is the gradient of an input.
@@ -197,8 +211,10 @@ func (vm *VM) collect() error {
 		if !o.bind {
 			continue
 		}
-		if err := o.fetch(vm.exec); err != nil {
-			return fmt.Errorf("engine: the value of %s: %w", describe(o.node), err)
+		if !o.early {
+			if err := o.fetch(vm.exec); err != nil {
+				return fmt.Errorf("engine: the value of %s: %w", describe(o.node), err)
+			}
 		}
 		if o.value == nil || o.node.Value() != o.value {
 			if err := o.rebind(vm.memory(o)); err != nil {
@@ -219,6 +235,23 @@ func (vm *VM) collect() error {
 	for i := range vm.sets {
 		if err := vm.sets[i].do(); err != nil {
 			return err
+		}
+	}
+	return nil
+}
+
+// collectEarly takes the values that an update at the end of the run will change.
+func (vm *VM) collectEarly() error {
+	if vm.update == nil {
+		return nil
+	}
+	for i := range vm.outputs {
+		o := &vm.outputs[i]
+		if !o.early {
+			continue
+		}
+		if err := o.fetch(vm.exec); err != nil {
+			return fmt.Errorf("engine: the value of %s: %w", describe(o.node), err)
 		}
 	}
 	return nil

@@ -161,6 +161,9 @@ func (vm *VM) RunAll() (err error) {
 		if err := vm.takeLoss(); err != nil {
 			return err
 		}
+		if err := vm.collectEarly(); err != nil {
+			return err
+		}
 	}
 	if vm.tracer != nil {
 		vm.tracer.begin()
