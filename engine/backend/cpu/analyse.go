@@ -147,10 +147,9 @@ func (e *emitter[T]) classify() {
 	}
 }
 
-// moves finds the loads of whole numbers as long as T that are only stored as they are. They pass as bits, since T has
-// not as many digits.
+// moves finds the loads of whole numbers as long as T that are only stored as they are. They pass as bits, since T
+// has not as many digits.
 func (e *emitter[T]) moves() {
-	n := len(e.pl.Loads)
 	for i := range e.pl.Loads {
 		if b := e.pl.Loads[i].Buf; b != plan.Acc {
 			t := e.x.p.Buffers[b].Type
@@ -165,7 +164,8 @@ func (e *emitter[T]) moves() {
 	for i := range e.pl.Stores {
 		s := &e.pl.Stores[i]
 		if v := &e.vals[s.Value]; v.raw {
-			v.raw = int(s.Value) < n && e.isPut(i) && e.x.p.Buffers[s.Buf].Type == e.x.p.Buffers[e.pl.Loads[s.Value].Buf].Type
+			from, to := &e.x.p.Buffers[e.pl.Loads[s.Value].Buf], &e.x.p.Buffers[s.Buf]
+			v.raw = e.isPut(i) && from.Type == to.Type
 		}
 	}
 }

@@ -46,10 +46,10 @@ func least(b *testing.B, f func()) {
 const benchRows, benchCols = 10000, 128
 
 func biasSoftplus(d *plan.Loop, acc plan.BufID, m *maker) {
-	d.Loads = []plan.Load{{Buf: acc, Strides: []int{benchCols, 1}}, {Buf: m.buffer(plan.Input, ir.F32, benchCols), Strides: []int{0, 1}}}
-	d.Body = []plan.Instr{{Op: ir.Add, A: 0, B: 1, C: -1}, {Op: ir.Softplus, A: 2, B: -1, C: -1}}
+	d.Loads = []plan.Load{loadOf(acc, benchCols, 1), loadOf(m.buffer(plan.Input, ir.F32, benchCols), 0, 1)}
+	d.Body = []plan.Instr{instrOf(ir.Add, 0, 1), instrOf(ir.Softplus, 2)}
 	for v := range int32(2) {
-		d.Stores = append(d.Stores, plan.Store{Value: 2 + v, Buf: m.buffer(plan.Output, ir.F32, benchRows, benchCols), Strides: []int{benchCols, 1}})
+		d.Stores = append(d.Stores, storeOf(2+v, m.buffer(plan.Output, ir.F32, benchRows, benchCols), benchCols, 1))
 	}
 }
 
@@ -78,12 +78,12 @@ func BenchmarkSample(b *testing.B) { // X = clamp(mu + sigma*eps)
 	run := m.buffer(plan.Input, ir.Int64)
 	dims := []int{100, 100, 20}
 	l := plan.Loop{Type: ir.F32, Dims: dims, Loads: []plan.Load{
-		{Buf: m.buffer(plan.Input, ir.F32, 100, 20), Strides: []int{20, 0, 1}}, {Buf: m.buffer(plan.Input, ir.F32, 100, 20), Strides: []int{20, 0, 1}}},
+		loadOf(m.buffer(plan.Input, ir.F32, 100, 20), 20, 0, 1), loadOf(m.buffer(plan.Input, ir.F32, 100, 20), 20, 0, 1)},
 		Body: []plan.Instr{
-			{Op: ir.Normal, A: -1, B: -1, C: -1, Run: run, Index: &plan.Load{Strides: []int{2000, 20, 1}}, Rand: ir.Rand{Seed: 1, Draw: 2}},
-			{Op: ir.Mul, A: 1, B: 2, C: -1}, {Op: ir.Add, A: 0, B: 3, C: -1}, {Op: ir.Const, Imm: -2}, {Op: ir.Const, Imm: 2},
-			{Op: ir.Max, A: 4, B: 5, C: -1}, {Op: ir.Min, A: 7, B: 6, C: -1}},
-		Stores: []plan.Store{{Value: 8, Buf: m.buffer(plan.Output, ir.F32, dims...), Strides: []int{2000, 20, 1}}}}
+			{Op: ir.Normal, Run: run, Index: &plan.Load{Strides: []int{2000, 20, 1}}, Rand: ir.Rand{Seed: 1, Draw: 2}},
+			instrOf(ir.Mul, 1, 2), instrOf(ir.Add, 0, 3), {Op: ir.Const, Imm: -2}, {Op: ir.Const, Imm: 2},
+			instrOf(ir.Max, 4, 5), instrOf(ir.Min, 7, 6)},
+		Stores: []plan.Store{storeOf(8, m.buffer(plan.Output, ir.F32, dims...), 2000, 20, 1)}}
 	m.loop(l)
 	bench(b, m, 4*200000)
 }
@@ -95,8 +95,8 @@ func benchSum(b *testing.B, strides ...int) {
 		size = benchRows
 	}
 	m.loop(plan.Loop{Type: ir.F32, Dims: []int{benchRows, benchCols},
-		Loads:  []plan.Load{{Buf: m.buffer(plan.Input, ir.F32, benchRows, benchCols), Strides: []int{benchCols, 1}}},
-		Stores: []plan.Store{{Value: 0, Buf: m.buffer(plan.Output, ir.F32, size), Strides: strides, Combine: plan.Sum}}})
+		Loads:  []plan.Load{loadOf(m.buffer(plan.Input, ir.F32, benchRows, benchCols), benchCols, 1)},
+		Stores: []plan.Store{reduceTo(plan.Sum, 0, m.buffer(plan.Output, ir.F32, size), strides...)}})
 	bench(b, m, 4*benchRows*benchCols)
 }
 
@@ -106,7 +106,8 @@ func BenchmarkRowSums(b *testing.B)    { benchSum(b, 1, 0) }
 func dotSoftplus(b *testing.B, k int, transB bool, epilogue bool) {
 	m := &maker{}
 	d := plan.Dot{Type: ir.F32, Batch: 1, M: benchRows, N: benchCols, K: k,
-		A: plan.Operand{Buf: m.buffer(plan.Input, ir.F32, benchRows, k), Ld: k}, B: plan.Operand{Buf: m.buffer(plan.Input, ir.F32, k, benchCols), Ld: benchCols}}
+		A: plan.Operand{Buf: m.buffer(plan.Input, ir.F32, benchRows, k), Ld: k},
+		B: plan.Operand{Buf: m.buffer(plan.Input, ir.F32, k, benchCols), Ld: benchCols}}
 	if transB {
 		d.B = plan.Operand{Buf: m.buffer(plan.Input, ir.F32, benchCols, k), Ld: k, Trans: true}
 	}
@@ -114,7 +115,7 @@ func dotSoftplus(b *testing.B, k int, transB bool, epilogue bool) {
 	if epilogue {
 		biasSoftplus(&d.Epilogue, plan.Acc, m)
 	} else {
-		d.Epilogue.Loads = []plan.Load{{Buf: plan.Acc, Strides: []int{benchCols, 1}}}
+		d.Epilogue.Loads = []plan.Load{loadOf(plan.Acc, benchCols, 1)}
 		d.Epilogue.Stores = []plan.Store{m.all(&d, 0)}
 	}
 	m.dot(d)
@@ -126,8 +127,10 @@ func BenchmarkDot(b *testing.B) {
 		name string
 		k    int
 		t, e bool
-	}{{"128", 128, false, false}, {"128/softplus", 128, false, true}, {"128T", 128, true, false}, {"128T/softplus", 128, true, true},
-		{"2", 2, false, false}, {"2/softplus", 2, false, true}} {
+	}{
+		{"128", 128, false, false}, {"128/softplus", 128, false, true}, {"128T", 128, true, false},
+		{"128T/softplus", 128, true, true}, {"2", 2, false, false}, {"2/softplus", 2, false, true},
+	} {
 		b.Run(c.name, func(b *testing.B) { dotSoftplus(b, c.k, c.t, c.e) })
 	}
 }
@@ -140,7 +143,9 @@ func BenchmarkGemm(b *testing.B) {
 }
 
 func BenchmarkTranspose(b *testing.B) {
-	for name, s := range map[string][2][]int{"load": {{1, benchCols}, {benchRows, 1}}, "store": {{benchRows, 1}, {1, benchCols}}} {
+	for name, s := range map[string][2][]int{
+		"load": {{1, benchCols}, {benchRows, 1}}, "store": {{benchRows, 1}, {1, benchCols}},
+	} {
 		b.Run(name, func(b *testing.B) {
 			m := &maker{}
 			m.loop(plan.Loop{Type: ir.F32, Dims: []int{benchCols, benchRows},
@@ -157,8 +162,8 @@ func BenchmarkStep(b *testing.B) {
 	from := m.buffer(plan.Input, ir.F32, 100)
 	for range 100 {
 		to := m.buffer(plan.Output, ir.F32, 100)
-		m.loop(plan.Loop{Type: ir.F32, Dims: []int{100}, Loads: []plan.Load{{Buf: from, Strides: []int{1}}},
-			Body: []plan.Instr{{Op: ir.Square, A: 0, B: -1, C: -1}}, Stores: []plan.Store{{Value: 1, Buf: to, Strides: []int{1}}}})
+		m.loop(plan.Loop{Type: ir.F32, Dims: []int{100}, Loads: []plan.Load{loadOf(from, 1)},
+			Body: []plan.Instr{instrOf(ir.Square, 0)}, Stores: []plan.Store{storeOf(1, to, 1)}})
 		from = to
 	}
 	bench(b, m, 0)
@@ -170,18 +175,18 @@ func BenchmarkCompile(b *testing.B) {
 	chain := func(l *plan.Loop, count int) {
 		for j := range count {
 			op := []ir.Op{ir.Mul, ir.Add, ir.Tanh}[j%3]
-			l.Body = append(l.Body, plan.Instr{Op: op, A: int32(j + 1), B: int32(j % 2), C: -1})
+			l.Body = append(l.Body, instrOf(op, int32(j+1), int32(j%2)))
 		}
 	}
 	one, many := &maker{}, &maker{}
 	x, y := one.buffer(plan.Input, ir.F32, 16), one.buffer(plan.Output, ir.F32, 16)
-	loads := []plan.Load{{Buf: x, Strides: []int{1}}, {Buf: x, Strides: []int{1}}}
-	l := plan.Loop{Type: ir.F32, Dims: []int{16}, Loads: loads, Stores: []plan.Store{{Value: n + 1, Buf: y, Strides: []int{1}}}}
+	loads := []plan.Load{loadOf(x, 1), loadOf(x, 1)}
+	l := plan.Loop{Type: ir.F32, Dims: []int{16}, Loads: loads, Stores: []plan.Store{storeOf(n+1, y, 1)}}
 	chain(&l, n)
 	one.loop(l)
 	many.p.Buffers, many.p.Arena = one.p.Buffers, one.p.Arena
 	for range n {
-		l := plan.Loop{Type: ir.F32, Dims: []int{16}, Loads: loads, Stores: []plan.Store{{Value: 2, Buf: y, Strides: []int{1}}}}
+		l := plan.Loop{Type: ir.F32, Dims: []int{16}, Loads: loads, Stores: []plan.Store{storeOf(2, y, 1)}}
 		chain(&l, 1)
 		many.loop(l)
 	}
@@ -212,11 +217,7 @@ func BenchmarkRollout(b *testing.B) {
 		l.Loads = append(l.Loads, plan.Load{Buf: first, Offset: i, Strides: []int{0}})
 	}
 	op := func(o ir.Op, args ...int32) int32 {
-		in := plan.Instr{Op: o, A: -1, B: -1, C: -1}
-		for i, a := range args {
-			*[]*int32{&in.A, &in.B, &in.C}[i] = a
-		}
-		l.Body = append(l.Body, in)
+		l.Body = append(l.Body, instrOf(o, args...))
 		return int32(len(l.Loads) + len(l.Body) - 1)
 	}
 	number := func(v float64) int32 {
@@ -228,12 +229,13 @@ func BenchmarkRollout(b *testing.B) {
 	for t := range int32(steps) {
 		sin, cos := op(ir.Sin, a), op(ir.Cos, a)
 		force := op(ir.Add, op(ir.Mul, t, number(10)), op(ir.Mul, op(ir.Square, w), op(ir.Mul, sin, number(0.05))))
-		acc := op(ir.Div, op(ir.Sub, op(ir.Mul, sin, number(9.8)), op(ir.Mul, cos, force)), op(ir.Sub, number(1.33), op(ir.Square, cos)))
+		acc := op(ir.Sub, op(ir.Mul, sin, number(9.8)), op(ir.Mul, cos, force))
+		acc = op(ir.Div, acc, op(ir.Sub, number(1.33), op(ir.Square, cos)))
 		x, v = op(ir.Add, x, op(ir.Mul, v, number(0.02))), op(ir.Add, v, op(ir.Mul, force, number(0.02)))
 		a, w = op(ir.Add, a, op(ir.Mul, w, number(0.02))), op(ir.Add, w, op(ir.Mul, acc, number(0.02)))
 		cost = op(ir.Add, cost, op(ir.Add, op(ir.Square, x), op(ir.Square, a)))
 	}
-	l.Stores = []plan.Store{{Value: cost, Buf: m.buffer(plan.Output, ir.F32, problems), Strides: []int{1}}}
+	l.Stores = []plan.Store{storeOf(cost, m.buffer(plan.Output, ir.F32, problems), 1)}
 	m.loop(l)
 	b.Logf("%d instructions", len(l.Body))
 	bench(b, m, 0)

@@ -96,7 +96,8 @@ func (e *emitter[T]) keep() {
 		l.code[c] = e.slabs.code.keep(e.code[c])
 		e.code[c] = e.code[c][:0]
 	}
-	l.loads, l.puts, l.draws, l.fixed = e.slabs.loads.keep(e.loads), e.slabs.puts.keep(e.puts), e.slabs.draws.keep(e.draws), e.slabs.fixed.keep(e.fixed)
+	l.loads, l.puts = e.slabs.loads.keep(e.loads), e.slabs.puts.keep(e.puts)
+	l.draws, l.fixed = e.slabs.draws.keep(e.draws), e.slabs.fixed.keep(e.fixed)
 	e.loads, e.puts, e.draws, e.fixed = e.loads[:0], e.puts[:0], e.draws[:0], e.fixed[:0]
 	e.virt, e.early = e.virt[:0], e.early[:0]
 	clear(e.consts)
@@ -181,7 +182,8 @@ func (e *emitter[T]) check() error {
 		}
 		for _, g := range x.Guards {
 			if len(g.Strides) != len(e.pl.Dims) || g.Step < 1 {
-				return fmt.Errorf("load %d: guard with %d strides and step %d, want %d and at least 1", i, len(g.Strides), g.Step, len(e.pl.Dims))
+				return fmt.Errorf("load %d: guard with %d strides and step %d, want %d and at least 1",
+					i, len(g.Strides), g.Step, len(e.pl.Dims))
 			}
 		}
 	}
@@ -214,7 +216,8 @@ func (e *emitter[T]) check() error {
 			return fmt.Errorf("store %d: %w", i, err)
 		}
 		if s.Value < 0 || int(s.Value) >= n+len(e.pl.Body) || len(s.Strides) != len(e.pl.Dims) {
-			return fmt.Errorf("store %d: value %d of %d, %d strides of %d", i, s.Value, n+len(e.pl.Body), len(s.Strides), len(e.pl.Dims))
+			return fmt.Errorf("store %d: value %d of %d, %d strides of %d",
+				i, s.Value, n+len(e.pl.Body), len(s.Strides), len(e.pl.Dims))
 		}
 	}
 	return nil

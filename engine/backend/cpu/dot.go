@@ -39,7 +39,8 @@ func compileDot[T vec.Float](x *executable, d *plan.Dot) (step, error) {
 	s := &dot[T]{Dot: *d}
 	ep := &d.Epilogue
 	if len(ep.Dims) != 2 || ep.Dims[0] != d.Batch*d.M || ep.Dims[1] != d.N || ep.Type != d.Type {
-		return nil, fmt.Errorf("an epilogue of %v over %v for %d products (%d,%d) of %v", ep.Type, ep.Dims, d.Batch, d.M, d.N, d.Type)
+		return nil, fmt.Errorf("an epilogue of %v over %v for %d products (%d,%d) of %v",
+			ep.Type, ep.Dims, d.Batch, d.M, d.N, d.Type)
 	}
 	var err error
 	if s.a, err = typed[T](x, d.A.Buf, "operand A"); err != nil {
@@ -49,7 +50,8 @@ func compileDot[T vec.Float](x *executable, d *plan.Dot) (step, error) {
 		return nil, err
 	}
 	if d.A.Offset < 0 || d.A.Offset > len(s.a) || d.B.Offset < 0 || d.B.Offset > len(s.b) {
-		return nil, fmt.Errorf("operands from elements %d and %d of %d and %d on", d.A.Offset, d.B.Offset, len(s.a), len(s.b))
+		return nil, fmt.Errorf("operands from elements %d and %d of %d and %d on",
+			d.A.Offset, d.B.Offset, len(s.a), len(s.b))
 	}
 	s.a, s.b = s.a[d.A.Offset:], s.b[d.B.Offset:]
 	if s.Batch > 1 && s.B.Batch == 0 && !s.A.Trans && s.A.Batch == s.M*s.A.Ld {
@@ -241,7 +243,8 @@ func (s *dot[T]) multiply(c []T, r0, r1 int) {
 				a = a[first*s.A.Ld:]
 			}
 		}
-		vec.GemmSerial(s.A.Trans, s.B.Trans, m, s.N, s.K, 1, a, s.A.Ld, s.b[i*s.B.Batch:], s.B.Ld, 0, c[(r-r0)*s.N:], s.N)
+		b, c := s.b[i*s.B.Batch:], c[(r-r0)*s.N:]
+		vec.GemmSerial(s.A.Trans, s.B.Trans, m, s.N, s.K, 1, a, s.A.Ld, b, s.B.Ld, 0, c, s.N)
 		r += m
 	}
 }

@@ -17,59 +17,61 @@ var epilogues = []struct {
 }{
 	{"plain", func(m *maker, d *plan.Dot) {
 		e := &d.Epilogue
-		e.Loads = []plan.Load{{Buf: plan.Acc, Strides: []int{d.N, 1}}}
+		e.Loads = []plan.Load{loadOf(plan.Acc, d.N, 1)}
 		e.Stores = []plan.Store{m.all(d, 0)}
 	}},
 	{"two stores", func(m *maker, d *plan.Dot) { // bias, softplus; the product before it is kept
 		e := &d.Epilogue
-		e.Loads = []plan.Load{{Buf: plan.Acc, Strides: []int{d.N, 1}}, {Buf: m.buffer(plan.Input, d.Type, d.N), Strides: []int{0, 1}}}
-		e.Body = []plan.Instr{{Op: ir.Add, A: 0, B: 1, C: -1}, {Op: ir.Softplus, A: 2, B: -1, C: -1}}
+		e.Loads = []plan.Load{loadOf(plan.Acc, d.N, 1), loadOf(m.buffer(plan.Input, d.Type, d.N), 0, 1)}
+		e.Body = []plan.Instr{instrOf(ir.Add, 0, 1), instrOf(ir.Softplus, 2)}
 		e.Stores = []plan.Store{m.all(d, 2), m.all(d, 3), m.all(d, 0)}
 	}},
 	{"no plain store", func(m *maker, d *plan.Dot) {
 		e := &d.Epilogue
-		e.Loads = []plan.Load{{Buf: plan.Acc, Strides: []int{d.N, 1}}, {Buf: m.buffer(plan.Input, d.Type, d.Batch*d.M), Strides: []int{1, 0}}}
-		e.Body = []plan.Instr{{Op: ir.Mul, A: 0, B: 1, C: -1}, {Op: ir.Add, A: 2, B: 0, C: -1}}
+		e.Loads = []plan.Load{loadOf(plan.Acc, d.N, 1), loadOf(m.buffer(plan.Input, d.Type, d.Batch*d.M), 1, 0)}
+		e.Body = []plan.Instr{instrOf(ir.Mul, 0, 1), instrOf(ir.Add, 2, 0)}
 		e.Stores = []plan.Store{m.all(d, 2), m.all(d, 3)}
 	}},
 	{"transposed", func(m *maker, d *plan.Dot) {
 		e := &d.Epilogue
-		e.Loads = []plan.Load{{Buf: plan.Acc, Strides: []int{d.N, 1}}}
-		e.Stores = []plan.Store{{Value: 0, Buf: m.buffer(plan.Output, d.Type, d.N, d.Batch*d.M), Strides: []int{1, d.Batch * d.M}}}
+		e.Loads = []plan.Load{loadOf(plan.Acc, d.N, 1)}
+		e.Stores = []plan.Store{storeOf(0, m.buffer(plan.Output, d.Type, d.N, d.Batch*d.M), 1, d.Batch*d.M)}
 	}},
 	{"reductions", func(m *maker, d *plan.Dot) {
 		e := &d.Epilogue
-		e.Loads = []plan.Load{{Buf: plan.Acc, Strides: []int{d.N, 1}}}
-		e.Body = []plan.Instr{{Op: ir.Square, A: 0, B: -1, C: -1}}
+		e.Loads = []plan.Load{loadOf(plan.Acc, d.N, 1)}
+		e.Body = []plan.Instr{instrOf(ir.Square, 0)}
 		e.Stores = []plan.Store{
-			{Value: 0, Buf: m.buffer(plan.Output, d.Type, d.N), Strides: []int{0, 1}, Combine: plan.Sum},
-			{Value: 0, Buf: m.buffer(plan.Output, d.Type, d.Batch*d.M), Strides: []int{1, 0}, Combine: plan.MaxOf},
-			{Value: 1, Buf: m.buffer(plan.Output, d.Type), Strides: []int{0, 0}, Combine: plan.Sum},
+			reduceTo(plan.Sum, 0, m.buffer(plan.Output, d.Type, d.N), 0, 1),
+			reduceTo(plan.MaxOf, 0, m.buffer(plan.Output, d.Type, d.Batch*d.M), 1, 0),
+			reduceTo(plan.Sum, 1, m.buffer(plan.Output, d.Type), 0, 0),
 		}
 	}},
-	{"in place", func(m *maker, d *plan.Dot) { // over another operand of the epilogue; the product may not be gathered there
+	// Over another operand of the epilogue, where the product may not be gathered.
+	{"in place", func(m *maker, d *plan.Dot) {
 		x := m.buffer(plan.Temp, d.Type, d.Batch*d.M, d.N)
 		from := m.buffer(plan.Input, d.Type, d.Batch*d.M, d.N)
-		m.loop(plan.Loop{Type: d.Type, Dims: []int{d.Batch * d.M * d.N}, Loads: []plan.Load{{Buf: from, Strides: []int{1}}},
-			Stores: []plan.Store{{Value: 0, Buf: x, Strides: []int{1}}}})
+		m.loop(plan.Loop{Type: d.Type, Dims: []int{d.Batch * d.M * d.N}, Loads: []plan.Load{loadOf(from, 1)},
+			Stores: []plan.Store{storeOf(0, x, 1)}})
 		e := &d.Epilogue
-		e.Loads = []plan.Load{{Buf: x, Strides: []int{d.N, 1}}, {Buf: plan.Acc, Strides: []int{d.N, 1}}}
-		e.Body = []plan.Instr{{Op: ir.Add, A: 0, B: 1, C: -1}}
-		e.Stores = []plan.Store{{Value: 1, Buf: m.over(x, d.Type), Strides: []int{d.N, 1}}, m.all(d, 2)}
+		e.Loads = []plan.Load{loadOf(x, d.N, 1), loadOf(plan.Acc, d.N, 1)}
+		e.Body = []plan.Instr{instrOf(ir.Add, 0, 1)}
+		e.Stores = []plan.Store{storeOf(1, m.over(x, d.Type), d.N, 1), m.all(d, 2)}
 	}},
 }
 
 // all is a store of every point.
 func (m *maker) all(d *plan.Dot, v int32) plan.Store {
-	return plan.Store{Value: v, Buf: m.buffer(plan.Output, d.Type, d.Batch*d.M, d.N), Strides: []int{d.N, 1}}
+	return storeOf(v, m.buffer(plan.Output, d.Type, d.Batch*d.M, d.N), d.N, 1)
 }
 
 // TestDot has every shape with every way of storing the operands and one epilogue after the other.
 func TestDot(t *testing.T) {
 	count := 0
 	for _, s := range []struct{ batch, m, n, k int }{
-		{1, 1, 1, 1}, {1, 100, 128, 2}, {1, 300, 64, 60}, {1, 513, 1, 130}, {1, 1, 300, 40}, {1, 10, 7, 3000}, {1, 700, 3, 5},
-		{1, 1000, 20, 0}, {3, 5, 7, 11}, {40, 6, 9, 4}, {3, 300, 33, 17}, {100, 1, 8, 20}, {1, 7, 2000, 3}, {2, 200, 150, 9},
+		{1, 1, 1, 1}, {1, 100, 128, 2}, {1, 300, 64, 60}, {1, 513, 1, 130}, {1, 1, 300, 40}, {1, 10, 7, 3000},
+		{1, 700, 3, 5}, {1, 1000, 20, 0}, {3, 5, 7, 11}, {40, 6, 9, 4}, {3, 300, 33, 17}, {100, 1, 8, 20},
+		{1, 7, 2000, 3}, {2, 200, 150, 9},
 	} {
 		for trans := range 4 {
 			for _, typ := range []ir.DType{ir.F32, ir.F64} {
@@ -120,7 +122,8 @@ func TestPacking(t *testing.T) {
 		w := m.buffer(plan.Param, ir.F32, 40, 40)
 		h := m.buffer(plan.Input, ir.F32, 300, 40)
 		for range 2 {
-			d := plan.Dot{Type: ir.F32, Batch: 1, M: 300, N: 40, K: 40, A: plan.Operand{Buf: h, Ld: 40}, B: plan.Operand{Buf: w, Ld: 40, Trans: trans},
+			d := plan.Dot{Type: ir.F32, Batch: 1, M: 300, N: 40, K: 40,
+				A: plan.Operand{Buf: h, Ld: 40}, B: plan.Operand{Buf: w, Ld: 40, Trans: trans},
 				Epilogue: plan.Loop{Type: ir.F32, Dims: []int{300, 40}}}
 			epilogues[1].make(m, &d)
 			m.dot(d)

@@ -49,7 +49,8 @@ func aligned[S any](s []S) []S {
 }
 
 func compile(p *plan.Program) (x *executable, err error) {
-	x = &executable{p: p, slices: make([]any, len(p.Buffers)), steps: make([]step, len(p.Steps)), packings: map[packingKey]any{}}
+	x = &executable{p: p, packings: map[packingKey]any{}}
+	x.slices, x.steps = make([]any, len(p.Buffers)), make([]step, len(p.Steps))
 	if err := x.buffers(); err != nil {
 		return nil, err
 	}

@@ -38,23 +38,23 @@ func TestInPlace(t *testing.T) {
 		n := ir.Count(dims)
 		for name, body := range map[string]func(l *plan.Loop, m *maker, a, b plan.BufID){
 			"at once": func(l *plan.Loop, m *maker, a, b plan.BufID) { // a += b
-				l.Body = []plan.Instr{{Op: ir.Add, A: 0, B: 1, C: -1}}
-				l.Stores = []plan.Store{{Value: 2, Buf: m.over(a, f), Strides: strides}}
+				l.Body = []plan.Instr{instrOf(ir.Add, 0, 1)}
+				l.Stores = []plan.Store{storeOf(2, m.over(a, f), strides...)}
 			},
 			"later": func(l *plan.Loop, m *maker, a, b plan.BufID) { // over a, which a later instruction reads
-				l.Body = []plan.Instr{{Op: ir.Add, A: 0, B: 1, C: -1}, {Op: ir.Mul, A: 2, B: 0, C: -1}, {Op: ir.Sub, A: 3, B: 1, C: -1}}
-				l.Stores = []plan.Store{{Value: 2, Buf: m.over(a, f), Strides: strides}, {Value: 4, Buf: m.over(b, f), Strides: strides}}
+				l.Body = []plan.Instr{instrOf(ir.Add, 0, 1), instrOf(ir.Mul, 2, 0), instrOf(ir.Sub, 3, 1)}
+				l.Stores = []plan.Store{storeOf(2, m.over(a, f), strides...), storeOf(4, m.over(b, f), strides...)}
 			},
 			"swap": func(l *plan.Loop, m *maker, a, b plan.BufID) {
-				l.Stores = []plan.Store{{Value: 0, Buf: m.over(b, f), Strides: strides}, {Value: 1, Buf: m.over(a, f), Strides: strides}}
+				l.Stores = []plan.Store{storeOf(0, m.over(b, f), strides...), storeOf(1, m.over(a, f), strides...)}
 			},
 			"type": func(l *plan.Loop, m *maker, a, b plan.BufID) { // whole numbers over floats
-				l.Body = []plan.Instr{{Op: ir.Floor, A: 0, B: -1, C: -1}, {Op: ir.Mul, A: 2, B: 0, C: -1}}
-				l.Stores = []plan.Store{{Value: 2, Buf: m.over(a, ir.Int32), Strides: strides}, {Value: 3, Buf: m.over(b, f), Strides: strides}}
+				l.Body = []plan.Instr{instrOf(ir.Floor, 0), instrOf(ir.Mul, 2, 0)}
+				l.Stores = []plan.Store{storeOf(2, m.over(a, ir.Int32), strides...), storeOf(3, m.over(b, f), strides...)}
 			},
 			"kept": func(l *plan.Loop, m *maker, a, b plan.BufID) { // a is stored elsewhere too
-				l.Body = []plan.Instr{{Op: ir.Neg, A: 1, B: -1, C: -1}}
-				l.Stores = []plan.Store{{Value: 2, Buf: m.over(a, f), Strides: strides}, {Value: 0, Buf: m.buffer(plan.Output, f, n), Strides: strides}}
+				l.Body = []plan.Instr{instrOf(ir.Neg, 1)}
+				l.Stores = []plan.Store{storeOf(2, m.over(a, f), strides...), storeOf(0, m.buffer(plan.Output, f, n), strides...)}
 			},
 		} {
 			t.Run(fmt.Sprint(name, dims), func(t *testing.T) {
@@ -63,9 +63,9 @@ func TestInPlace(t *testing.T) {
 				var bufs [2]plan.BufID
 				for k := range bufs {
 					bufs[k] = m.buffer(plan.Temp, f, n)
-					m.loop(plan.Loop{Type: f, Dims: []int{n}, Loads: []plan.Load{{Buf: m.buffer(plan.Input, f, n), Strides: []int{1}}},
-						Stores: []plan.Store{{Value: 0, Buf: bufs[k], Strides: []int{1}}}})
-					l.Loads = append(l.Loads, plan.Load{Buf: bufs[k], Strides: strides})
+					m.loop(plan.Loop{Type: f, Dims: []int{n}, Loads: []plan.Load{loadOf(m.buffer(plan.Input, f, n), 1)},
+						Stores: []plan.Store{storeOf(0, bufs[k], 1)}})
+					l.Loads = append(l.Loads, loadOf(bufs[k], strides...))
 				}
 				body(&l, m, bufs[0], bufs[1])
 				m.loop(l)
@@ -100,7 +100,8 @@ func customProgram(k ir.Kernel) (*maker, plan.BufID, plan.BufID) {
 	m.p.Graph = b.G
 	x, y := m.buffer(plan.Input, ir.F64, 3), m.buffer(plan.Output, ir.F64, 3)
 	m.p.Buffers[x].Node, m.p.Buffers[y].Node = id, out
-	m.p.Steps = []plan.Step{{Name: "#0 twice", Custom: &plan.Custom{Kernel: k, In: []plan.BufID{x}, Out: y}, Nodes: []ir.ID{out}}}
+	c := plan.Custom{Kernel: k, In: []plan.BufID{x}, Out: y}
+	m.p.Steps = []plan.Step{{Name: "#0 twice", Custom: &c, Nodes: []ir.ID{out}}}
 	return m, x, y
 }
 
@@ -131,11 +132,11 @@ func TestCustom(t *testing.T) {
 	}
 	ok()
 	mode = "error"
-	if err := x.Run(nil); !errors.Is(err, failure) || !strings.Contains(err.Error(), "#0 twice") || !strings.Contains(err.Error(), "volume") {
+	if err := x.Run(nil); !errors.Is(err, failure) || !strings.Contains(err.Error(), "#0 twice, %1 custom (volume)") {
 		t.Error(err)
 	}
 	mode = "panic"
-	if err := x.Run(nil); err == nil || !strings.Contains(err.Error(), "no such tensor") || !strings.Contains(err.Error(), "%1 custom (volume)") {
+	if err := x.Run(nil); err == nil || !strings.Contains(err.Error(), "%1 custom (volume): panic: no such tensor") {
 		t.Error(err)
 	}
 	mode = ""
@@ -182,7 +183,8 @@ func TestHostErrors(t *testing.T) {
 	if err := x.Close(); err != nil {
 		t.Error(err)
 	}
-	for _, err := range []error{x.Run(nil), x.Write(in, make([]float64, 3)), x.Read(out, make([]float64, 3)), x.Sync()} {
+	data := make([]float64, 3)
+	for _, err := range []error{x.Run(nil), x.Write(in, data), x.Read(out, data), x.Sync()} {
 		if !errors.Is(err, errClosed) {
 			t.Errorf("after Close: %v", err)
 		}
@@ -219,13 +221,16 @@ func TestBadPrograms(t *testing.T) {
 		"operand B in buffer 5": func(p *plan.Program) {
 			l := p.Steps[0].Loop
 			l.Dims = []int{2, 2}
-			p.Steps[0] = plan.Step{Name: "d", Dot: &plan.Dot{Type: ir.F32, Batch: 1, M: 2, N: 2, K: 2, B: plan.Operand{Buf: 5}, Epilogue: *l}}
+			d := plan.Dot{Type: ir.F32, Batch: 1, M: 2, N: 2, K: 2, B: plan.Operand{Buf: 5}, Epilogue: *l}
+			p.Steps[0] = plan.Step{Name: "d", Dot: &d}
 		},
 		"an epilogue of": func(p *plan.Program) {
-			p.Steps[0] = plan.Step{Name: "d", Dot: &plan.Dot{Type: ir.F32, Batch: 1, M: 2, N: 2, K: 2, Epilogue: *p.Steps[0].Loop}}
+			d := plan.Dot{Type: ir.F32, Batch: 1, M: 2, N: 2, K: 2, Epilogue: *p.Steps[0].Loop}
+			p.Steps[0] = plan.Step{Name: "d", Dot: &d}
 		},
 		"learning rate in buffer 0": func(p *plan.Program) {
-			p.Steps[0] = plan.Step{Name: "u", Update: &plan.Update{Params: []plan.BufID{0}, Grads: []plan.BufID{1}, M: []plan.BufID{1}, V: []plan.BufID{1}}}
+			one := []plan.BufID{1}
+			p.Steps[0] = plan.Step{Name: "u", Update: &plan.Update{Params: []plan.BufID{0}, Grads: one, M: one, V: one}}
 		},
 		"adam without buffers of M": func(p *plan.Program) {
 			p.Steps[0] = plan.Step{Name: "u", Update: &plan.Update{Params: []plan.BufID{0}, Grads: []plan.BufID{1}}}
@@ -233,11 +238,12 @@ func TestBadPrograms(t *testing.T) {
 	} {
 		m := &maker{}
 		a, b := m.buffer(plan.Input, ir.F32, 4), m.buffer(plan.Output, ir.F32, 4)
-		m.loop(plan.Loop{Type: ir.F32, Dims: []int{4}, Loads: []plan.Load{{Buf: a, Strides: []int{1}}},
-			Body: []plan.Instr{{Op: ir.Neg, A: 0}}, Stores: []plan.Store{{Value: 1, Buf: b, Strides: []int{1}}}})
+		m.loop(plan.Loop{Type: ir.F32, Dims: []int{4}, Loads: []plan.Load{loadOf(a, 1)},
+			Body: []plan.Instr{{Op: ir.Neg, A: 0}}, Stores: []plan.Store{storeOf(1, b, 1)}})
 		spoil(&m.p)
-		if x, err := New().Compile(&m.p); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "panic") {
-			t.Errorf("%v, %v, want ... %s ...", x, err, want)
+		_, err := New().Compile(&m.p)
+		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "panic") {
+			t.Errorf("%v, want ... %s ...", err, want)
 		}
 	}
 }
@@ -246,8 +252,8 @@ func TestBadPrograms(t *testing.T) {
 func TestOutOfBounds(t *testing.T) {
 	m := &maker{}
 	a, b := m.buffer(plan.Input, ir.F32, 3000), m.buffer(plan.Output, ir.F32, 4000)
-	m.loop(plan.Loop{Type: ir.F32, Dims: []int{4000}, Loads: []plan.Load{{Buf: a, Strides: []int{1}}},
-		Stores: []plan.Store{{Value: 0, Buf: b, Strides: []int{1}}}})
+	m.loop(plan.Loop{Type: ir.F32, Dims: []int{4000}, Loads: []plan.Load{loadOf(a, 1)},
+		Stores: []plan.Store{storeOf(0, b, 1)}})
 	x, err := New().Compile(&m.p)
 	if err != nil {
 		t.Fatal(err)
@@ -262,10 +268,11 @@ func TestOutOfBounds(t *testing.T) {
 func TestNoPoints(t *testing.T) {
 	m := &maker{}
 	in := m.buffer(plan.Input, ir.F64, 3, 0)
-	sum, product, least := m.buffer(plan.Output, ir.F64, 3), m.buffer(plan.Output, ir.F64, 3), m.buffer(plan.Output, ir.F32)
-	m.loop(plan.Loop{Type: ir.F64, Dims: []int{3, 0}, Loads: []plan.Load{{Buf: in, Strides: []int{0, 1}}}, Stores: []plan.Store{
-		{Value: 0, Buf: sum, Strides: []int{1, 0}, Combine: plan.Sum}, {Value: 0, Buf: product, Strides: []int{1, 0}, Combine: plan.ProdOf},
-		{Value: 0, Buf: least, Strides: []int{0, 0}, Combine: plan.MinOf}, {Value: 0, Buf: m.buffer(plan.Output, ir.F64, 3, 0), Strides: []int{0, 1}},
+	sum, product := m.buffer(plan.Output, ir.F64, 3), m.buffer(plan.Output, ir.F64, 3)
+	least := m.buffer(plan.Output, ir.F32)
+	m.loop(plan.Loop{Type: ir.F64, Dims: []int{3, 0}, Loads: []plan.Load{loadOf(in, 0, 1)}, Stores: []plan.Store{
+		reduceTo(plan.Sum, 0, sum, 1, 0), reduceTo(plan.ProdOf, 0, product, 1, 0),
+		reduceTo(plan.MinOf, 0, least, 0, 0), storeOf(0, m.buffer(plan.Output, ir.F64, 3, 0), 0, 1),
 	}})
 	x := compare(t, m, 1, 0)
 	if got := x.slices[least].([]float32)[0]; !math.IsInf(float64(got), 1) {
@@ -281,7 +288,8 @@ func TestUpdate(t *testing.T) {
 
 func testUpdate[T kernels.Float](t *testing.T, typ ir.DType) {
 	for _, o := range []kernels.Optimizer{
-		{}, {ClipNorm: 0.5, WeightDecay: 0.1, Rate: 0.01}, {Method: kernels.RMSProp}, {Method: kernels.RMSProp, Momentum: 0.9},
+		{}, {ClipNorm: 0.5, WeightDecay: 0.1, Rate: 0.01},
+		{Method: kernels.RMSProp}, {Method: kernels.RMSProp, Momentum: 0.9},
 		{Method: kernels.Momentum, Rate: 0.1}, {Method: kernels.Momentum, Momentum: 0.5},
 	} {
 		m := &maker{}
@@ -328,7 +336,8 @@ func testUpdate[T kernels.Float](t *testing.T, typ ir.DType) {
 			if step == 3 {
 				loss = bad
 			}
-			if err := errors.Join(x.Write(u.Rate, []float64{rate}), x.Write(u.Loss, []float32{loss}), x.Run(nil)); err != nil {
+			err := errors.Join(x.Write(u.Rate, []float64{rate}), x.Write(u.Loss, []float32{loss}), x.Run(nil))
+			if err != nil {
 				t.Fatal(err)
 			}
 			info := make([]float64, 4)
@@ -368,21 +377,32 @@ func TestNoAllocs(t *testing.T) {
 	run := m.buffer(plan.Input, ir.Int64)
 	const n = 20000
 	x, y, out := m.buffer(plan.Input, ir.F32, n), m.buffer(plan.Output, ir.F32, n), m.buffer(plan.Output, ir.F32, 100)
-	m.loop(plan.Loop{Type: ir.F32, Dims: []int{200, 100}, Loads: []plan.Load{{Buf: x, Strides: []int{100, 1}}, {Buf: x, Strides: []int{1, 200}, Guards: []plan.Guard{{Start: -3, Strides: []int{1, 0}, Step: 1, Count: 50}}}},
-		Body: []plan.Instr{{Op: ir.Normal, Run: run, Index: &plan.Load{Strides: []int{100, 1}}}, {Op: ir.Mul, A: 0, B: 2, C: -1}, {Op: ir.Add, A: 3, B: 1, C: -1}, {Op: ir.Tanh, A: 4, B: -1, C: -1},
-			{Op: ir.Uniform, Type: ir.F64, Run: run, Index: &plan.Load{Strides: []int{1, 200}}}, {Op: ir.Max, A: 5, B: 6, C: -1}},
-		Stores: []plan.Store{{Value: 7, Buf: y, Strides: []int{1, 200}}, {Value: 5, Buf: out, Strides: []int{0, 1}, Combine: plan.Sum},
-			{Value: 5, Buf: m.buffer(plan.Output, ir.F64), Strides: []int{0, 0}, Combine: plan.Sum}, {Value: 3, Buf: m.buffer(plan.Output, ir.F32, 200), Strides: []int{1, 0}, Combine: plan.MinOf}}})
-	m.loop(plan.Loop{Type: ir.F32, Dims: []int{20, 10, 20, 5}, Loads: []plan.Load{{Buf: x, Strides: []int{1, 20, 1000, 200}}}, // a mixed one
-		Stores: []plan.Store{{Value: 0, Buf: m.buffer(plan.Output, ir.F32, 10), Strides: []int{0, 1, 0, 0}, Combine: plan.Sum}, {Value: 0, Buf: m.buffer(plan.Output, ir.F32, 20), Strides: []int{0, 0, 1, 0}, Combine: plan.Sum}}})
-	d := plan.Dot{Type: ir.F32, Batch: 1, M: 200, N: 100, K: 100, A: plan.Operand{Buf: x, Ld: 100}, B: plan.Operand{Buf: y, Ld: 100}, Epilogue: plan.Loop{Type: ir.F32, Dims: []int{200, 100}}}
+	out32 := func(shape ...int) plan.BufID { return m.buffer(plan.Output, ir.F32, shape...) }
+	guarded := loadOf(x, 1, 200)
+	guarded.Guards = []plan.Guard{{Start: -3, Strides: []int{1, 0}, Step: 1, Count: 50}}
+	m.loop(plan.Loop{Type: ir.F32, Dims: []int{200, 100}, Loads: []plan.Load{loadOf(x, 100, 1), guarded},
+		Body: []plan.Instr{
+			{Op: ir.Normal, Run: run, Index: &plan.Load{Strides: []int{100, 1}}},
+			instrOf(ir.Mul, 0, 2), instrOf(ir.Add, 3, 1), instrOf(ir.Tanh, 4),
+			{Op: ir.Uniform, Type: ir.F64, Run: run, Index: &plan.Load{Strides: []int{1, 200}}}, instrOf(ir.Max, 5, 6),
+		},
+		Stores: []plan.Store{
+			storeOf(7, y, 1, 200), reduceTo(plan.Sum, 5, out, 0, 1),
+			reduceTo(plan.Sum, 5, m.buffer(plan.Output, ir.F64), 0, 0), reduceTo(plan.MinOf, 3, out32(200), 1, 0),
+		}})
+	m.loop(plan.Loop{Type: ir.F32, Dims: []int{20, 10, 20, 5}, Loads: []plan.Load{loadOf(x, 1, 20, 1000, 200)}, // a mixed one
+		Stores: []plan.Store{reduceTo(plan.Sum, 0, out32(10), 0, 1, 0, 0), reduceTo(plan.Sum, 0, out32(20), 0, 0, 1, 0)}})
+	d := plan.Dot{Type: ir.F32, Batch: 1, M: 200, N: 100, K: 100, A: plan.Operand{Buf: x, Ld: 100},
+		B: plan.Operand{Buf: y, Ld: 100}, Epilogue: plan.Loop{Type: ir.F32, Dims: []int{200, 100}}}
 	epilogues[1].make(m, &d)
 	m.dot(d)
-	w := plan.Dot{Type: ir.F32, Batch: 1, M: 4, N: 3, K: 5000, A: plan.Operand{Buf: x, Ld: 4, Trans: true}, B: plan.Operand{Buf: y, Ld: 4}, Epilogue: plan.Loop{Type: ir.F32, Dims: []int{4, 3}}}
+	w := plan.Dot{Type: ir.F32, Batch: 1, M: 4, N: 3, K: 5000, A: plan.Operand{Buf: x, Ld: 4, Trans: true},
+		B: plan.Operand{Buf: y, Ld: 4}, Epilogue: plan.Loop{Type: ir.F32, Dims: []int{4, 3}}}
 	epilogues[3].make(m, &w)
 	m.dot(w)
 	k := kernel{func(out any, in []any) error { copy(out.([]float32), in[0].([]float32)); return nil }, "copy"}
-	m.p.Steps = append(m.p.Steps, plan.Step{Name: "copy", Custom: &plan.Custom{Kernel: k, In: []plan.BufID{x}, Out: m.buffer(plan.Output, ir.F32, n)}})
+	c := plan.Custom{Kernel: k, In: []plan.BufID{x}, Out: out32(n)}
+	m.p.Steps = append(m.p.Steps, plan.Step{Name: "copy", Custom: &c})
 	e := compileFor(t, m)
 	check.NoAllocs(t, "a run", func() {
 		if err := e.Run(nil); err != nil {

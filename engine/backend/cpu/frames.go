@@ -40,7 +40,8 @@ func (f *frames[T]) prepare() {
 
 func (f *frames[T]) make() *frame[T] {
 	mem := make([]T, f.mem+16)
-	return &frame[T]{slots: make([][]T, f.slots), mem: aligned(mem)[:f.mem], idx: make([]int, f.dims), walk: make([]int, f.dims),
+	return &frame[T]{slots: make([][]T, f.slots), mem: aligned(mem)[:f.mem],
+		idx: make([]int, f.dims), walk: make([]int, f.dims),
 		sums: make([]total, f.sums), counts: make([]int, f.counts)}
 }
 

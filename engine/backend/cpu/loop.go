@@ -2,7 +2,8 @@ package cpu
 
 import "github.com/godcem/godcem/internal/vec"
 
-// A class says what a value depends on: with it go the points at which it is computed and the registers it is kept in.
+// A class says what a value depends on: with it go the points at which it is computed and the registers it is kept
+// in.
 type class uint8
 
 const (

@@ -4,8 +4,8 @@ import (
 	"github.com/godcem/godcem/engine/plan"
 )
 
-// mixed is a reduction whose kept and reduced dimensions are in no good order, which one order of the rows cannot give
-// all reductions of a loop: every chunk has a total for each result.
+// mixed is a reduction whose kept and reduced dimensions are in no good order, which one order of the rows cannot
+// give all reductions of a loop: every chunk has a total for each result.
 type mixed struct {
 	size   int   // results
 	outer  []int // per dimension of the rows, the distance of results; 0: reduced

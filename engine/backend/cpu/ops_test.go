@@ -24,7 +24,8 @@ func ulps(op ir.Op) float64 {
 }
 
 // specials are the arguments that functions get wrong.
-var specials = []float64{0, math.Copysign(0, -1), 1, -1, 0.5, -0.5, 2, -2, 3, 10, -10, 88, -88, 700, -700, 1e-30, -1e-30, 1e30, 1e-7, 1.5,
+var specials = []float64{0, math.Copysign(0, -1), 1, -1, 0.5, -0.5, 2, -2, 3, 10, -10,
+	88, -88, 700, -700, 1e-30, -1e-30, 1e30, 1e-7, 1.5,
 	math.Inf(1), math.Inf(-1), math.NaN(), 3.1, 1 - 0x1p-24, 1 + 0x1p-23, 16777217, 0.99, -0.99}
 
 // TestElementwise compares every elementwise kind with the table's meaning, with operands that are arrays, numbers,
@@ -57,14 +58,14 @@ func elementwise(t *testing.T, op ir.Op, typ ir.DType, scalars int) {
 	l := plan.Loop{Type: typ, Dims: []int{n}}
 	in := plan.Instr{Op: op, A: 0, B: 1, C: 2}
 	for k := range arity {
-		x := plan.Load{Buf: m.buffer(plan.Input, typ, n), Strides: []int{1}}
+		x := loadOf(m.buffer(plan.Input, typ, n), 1)
 		if scalars>>k&1 == 1 {
 			x.Strides, x.Offset = []int{0}, 9
 		}
 		l.Loads = append(l.Loads, x)
 	}
 	l.Body = []plan.Instr{in}
-	l.Stores = []plan.Store{{Value: int32(arity), Buf: m.buffer(plan.Output, typ, n), Strides: []int{1}}}
+	l.Stores = []plan.Store{storeOf(int32(arity), m.buffer(plan.Output, typ, n), 1)}
 	m.loop(l)
 	e, err := New().Compile(&m.p)
 	if err != nil {
@@ -146,10 +147,10 @@ func TestConversions(t *testing.T) {
 					m := &maker{}
 					l := plan.Loop{Type: typ, Dims: []int{50, 7}}
 					for _, s := range [][]int{{7, 1}, {0, 1}, {1, 0}, {1, 50}, {0, 0}} {
-						l.Loads = append(l.Loads, plan.Load{Buf: m.buffer(plan.Input, from, 350), Strides: s})
+						l.Loads = append(l.Loads, loadOf(m.buffer(plan.Input, from, 350), s...))
 						b := m.buffer(plan.Output, to, 350)
-						l.Stores = append(l.Stores, plan.Store{Value: int32(len(l.Loads) - 1), Buf: b, Strides: []int{7, 1}},
-							plan.Store{Value: int32(len(l.Loads) - 1), Buf: m.buffer(plan.Output, to, 350), Strides: []int{1, 50}})
+						l.Stores = append(l.Stores, storeOf(int32(len(l.Loads)-1), b, 7, 1),
+							storeOf(int32(len(l.Loads)-1), m.buffer(plan.Output, to, 350), 1, 50))
 					}
 					m.loop(l)
 					compare(t, m, 1, 0)
@@ -165,8 +166,8 @@ func TestWholeNumbers(t *testing.T) {
 		m := &maker{}
 		from := m.buffer(plan.Input, typ, 3, 5)
 		to := m.buffer(plan.Output, typ, 5, 3)
-		l := plan.Loop{Type: ir.F64, Dims: []int{3, 5}, Loads: []plan.Load{{Buf: from, Strides: []int{5, 1}}},
-			Stores: []plan.Store{{Value: 0, Buf: to, Strides: []int{1, 3}}}}
+		l := plan.Loop{Type: ir.F64, Dims: []int{3, 5}, Loads: []plan.Load{loadOf(from, 5, 1)},
+			Stores: []plan.Store{storeOf(0, to, 1, 3)}}
 		if typ == ir.Int32 {
 			l.Type = ir.F32
 		}

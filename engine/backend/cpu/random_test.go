@@ -38,6 +38,25 @@ func (m *maker) dot(d plan.Dot) {
 	m.p.Steps = append(m.p.Steps, plan.Step{Name: fmt.Sprintf("#%d", len(m.p.Steps)), Dot: &d})
 }
 
+// at, to and sum are a load, a store and a combining store from element 0 on, do is an instruction.
+func loadOf(b plan.BufID, strides ...int) plan.Load { return plan.Load{Buf: b, Strides: strides} }
+
+func storeOf(v int32, b plan.BufID, strides ...int) plan.Store {
+	return plan.Store{Value: v, Buf: b, Strides: strides}
+}
+
+func reduceTo(how plan.Combine, v int32, b plan.BufID, strides ...int) plan.Store {
+	return plan.Store{Value: v, Buf: b, Strides: strides, Combine: how}
+}
+
+func instrOf(op ir.Op, operands ...int32) plan.Instr {
+	in := plan.Instr{Op: op, A: -1, B: -1, C: -1}
+	for i, v := range operands {
+		*[]*int32{&in.A, &in.B, &in.C}[i] = v
+	}
+	return in
+}
+
 // fill gives a slice values that tell elements apart.
 func fill(s any, r *rand.Rand) {
 	switch d := s.(type) {
@@ -159,8 +178,9 @@ func sameForThreads(t *testing.T, x *executable) {
 	}
 }
 
-var exactOps = []ir.Op{ir.Neg, ir.Abs, ir.Sign, ir.Floor, ir.Ceil, ir.Square, ir.Recip, ir.Sqrt, ir.Not, ir.Add, ir.Sub, ir.Mul,
-	ir.Div, ir.Max, ir.Min, ir.Lt, ir.Le, ir.Gt, ir.Ge, ir.Eq, ir.Ne, ir.And, ir.Or, ir.Where, ir.Const, ir.Normal, ir.Uniform, ir.Cast}
+var exactOps = []ir.Op{ir.Neg, ir.Abs, ir.Sign, ir.Floor, ir.Ceil, ir.Square, ir.Recip, ir.Sqrt,
+	ir.Not, ir.Add, ir.Sub, ir.Mul, ir.Div, ir.Max, ir.Min, ir.Lt, ir.Le, ir.Gt, ir.Ge, ir.Eq, ir.Ne,
+	ir.And, ir.Or, ir.Where, ir.Const, ir.Normal, ir.Uniform, ir.Cast}
 
 // randomLoop makes a loop of any shape over fresh buffers.
 func randomLoop(m *maker, r *rand.Rand, run plan.BufID) {
@@ -248,8 +268,8 @@ func randomLoop(m *maker, r *rand.Rand, run plan.BufID) {
 				keep = some
 			}
 			strides, off, _ := access(keep, true)
-			in.Run, in.Index, in.Rand = run, &plan.Load{Offset: off, Strides: strides}, ir.Rand{Seed: r.Uint64(), Draw: r.Uint64()}
-			in.Type = ir.DType(r.IntN(3))
+			in.Run, in.Index = run, &plan.Load{Offset: off, Strides: strides}
+			in.Rand, in.Type = ir.Rand{Seed: r.Uint64(), Draw: r.Uint64()}, ir.DType(r.IntN(3))
 		case ir.Cast:
 			in.A, in.Type, in.Round = pick(), types[r.IntN(len(types))], r.IntN(2) == 0
 			if in.Round && !in.Type.Float() && in.Type != ir.Bool { // of what fits

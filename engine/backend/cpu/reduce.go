@@ -12,8 +12,8 @@ import (
 // groups, and writes their results, or a part of one group, and leaves a partial result for finish. Partial results
 // are added in the order of the chunks.
 //
-// Elements are added as a tree: along the columns vec.SumWide, a chunk's tiles with the rounding errors carried along;
-// rows of columns by halves of a tile, then in a cascade of 8 and 2 and 2 and so on.
+// Elements are added as a tree: along the columns vec.SumWide, a chunk's tiles with the rounding errors carried
+// along; rows of columns by halves of a tile, then in a cascade of 8 and 2 and 2 and so on.
 type reduction[T vec.Float] struct {
 	store  int // of the plan.Loop
 	how    plan.Combine

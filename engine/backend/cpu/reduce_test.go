@@ -25,7 +25,10 @@ func stridesOf(dims []int, keep ...int) (strides, shape []int) {
 // TestReductions has large ones over every choice of dimensions, several of them at once too: of many chunks, of long
 // cascades, of long rows.
 func TestReductions(t *testing.T) {
-	for _, dims := range [][]int{{120000}, {4000, 30}, {30, 4000}, {2, 60000}, {60000, 2}, {37, 21, 70}, {200, 3, 100}, {3, 20000, 2}, {10, 20, 21, 16}} {
+	for _, dims := range [][]int{
+		{120000}, {4000, 30}, {30, 4000}, {2, 60000}, {60000, 2}, {37, 21, 70}, {200, 3, 100}, {3, 20000, 2},
+		{10, 20, 21, 16},
+	} {
 		n := len(dims)
 		for set := range 1 << n {
 			var keep []int
@@ -43,13 +46,13 @@ func TestReductions(t *testing.T) {
 						all = append(all, d)
 					}
 					strides, shape := stridesOf(dims, all...)
-					l := plan.Loop{Type: typ, Dims: dims, Loads: []plan.Load{{Buf: m.buffer(plan.Input, typ, shape...), Strides: strides}}}
+					l := plan.Loop{Type: typ, Dims: dims, Loads: []plan.Load{loadOf(m.buffer(plan.Input, typ, shape...), strides...)}}
 					store := func(how plan.Combine, keep ...int) {
 						strides, shape := stridesOf(dims, keep...)
 						if len(keep) == n {
 							how = plan.Set
 						}
-						l.Stores = append(l.Stores, plan.Store{Buf: m.buffer(plan.Output, typ, shape...), Strides: strides, Combine: how})
+						l.Stores = append(l.Stores, reduceTo(how, 0, m.buffer(plan.Output, typ, shape...), strides...))
 					}
 					store(plan.Sum, keep...)
 					store(plan.Combine(2+r.IntN(2)), keep...)
@@ -80,11 +83,11 @@ func TestProducts(t *testing.T) {
 		for _, typ := range []ir.DType{ir.F32, ir.F64} {
 			m := &maker{}
 			strides, shape := stridesOf(dims, 0, 1, 2, 3)
-			l := plan.Loop{Type: typ, Dims: dims, Loads: []plan.Load{{Buf: m.buffer(plan.Input, typ, shape...), Strides: strides}},
-				Body: []plan.Instr{{Op: ir.Const, Imm: 0.01}, {Op: ir.Mul, A: 0, B: 1, C: -1}, {Op: ir.Exp, A: 2, B: -1, C: -1}}}
+			l := plan.Loop{Type: typ, Dims: dims, Loads: []plan.Load{loadOf(m.buffer(plan.Input, typ, shape...), strides...)},
+				Body: []plan.Instr{{Op: ir.Const, Imm: 0.01}, instrOf(ir.Mul, 0, 1), instrOf(ir.Exp, 2)}}
 			for _, keep := range [][]int{keep, {0, 2}} {
 				strides, shape = stridesOf(dims, keep...)
-				l.Stores = append(l.Stores, plan.Store{Value: 3, Buf: m.buffer(plan.Output, typ, shape...), Strides: strides, Combine: plan.ProdOf})
+				l.Stores = append(l.Stores, reduceTo(plan.ProdOf, 3, m.buffer(plan.Output, typ, shape...), strides...))
 			}
 			m.loop(l)
 			// A product of n roundings, of 26400 at most: it may be off by n/2 of them, seen are about sqrt(n).
@@ -104,14 +107,14 @@ func TestNaN(t *testing.T) {
 		for _, bad := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
 			m := &maker{}
 			strides, shape := stridesOf(dims, 0, 1, 2)
-			l := plan.Loop{Type: ir.F32, Dims: dims, Loads: []plan.Load{{Buf: m.buffer(plan.Input, ir.F32, shape...), Strides: strides}},
-				Body: []plan.Instr{{Op: ir.Const, Imm: bad}, {Op: ir.Const, Imm: 2.5}, {Op: ir.Gt, A: 0, B: 2, C: -1}, {Op: ir.Where, A: 3, B: 1, C: 0}}}
+			l := plan.Loop{Type: ir.F32, Dims: dims, Loads: []plan.Load{loadOf(m.buffer(plan.Input, ir.F32, shape...), strides...)},
+				Body: []plan.Instr{{Op: ir.Const, Imm: bad}, {Op: ir.Const, Imm: 2.5}, instrOf(ir.Gt, 0, 2), instrOf(ir.Where, 3, 1, 0)}}
 			strides, shape = stridesOf(dims, keep...)
 			for how := plan.Sum; how <= plan.ProdOf; how++ {
 				if how == plan.ProdOf && bad == bad {
 					continue // infinity times what has become 0: the order tells
 				}
-				l.Stores = append(l.Stores, plan.Store{Value: 4, Buf: m.buffer(plan.Output, ir.F32, shape...), Strides: strides, Combine: how})
+				l.Stores = append(l.Stores, reduceTo(how, 4, m.buffer(plan.Output, ir.F32, shape...), strides...))
 			}
 			m.loop(l)
 			compare(t, m, 1, 1e-6)

@@ -8,7 +8,8 @@ import (
 )
 
 // A space is the points of a loop as rows of columns: the last dimension is the columns, all others together are the
-// rows, numbered row-major. Dimensions of 1 are gone, neighbours that every access walks through in one stride are one.
+// rows, numbered row-major. Dimensions of 1 are gone, neighbours that every access walks through in one stride are
+// one.
 type space struct {
 	outer      []int // the dimensions of the rows
 	rows, cols int

@@ -163,8 +163,8 @@ func (l *loop[T]) put(f *frame[T], x *put[T], src []T) {
 	}
 }
 
-// runs calls do for the tile's runs of n rows, from its row number first on, within the rows' last dimension; f.walk is the
-// multi-index of the first.
+// runs calls do for the tile's runs of n rows, from its row number first on, within the rows' last dimension; f.walk
+// is the multi-index of the first.
 func (l *loop[T]) runs(f *frame[T], do func(first, n int)) {
 	copy(f.walk, f.idx)
 	last := len(l.outer) - 1
@@ -229,8 +229,8 @@ func (a *access) start(idx []int) int {
 	return at
 }
 
-// narrow makes columns lo.. < hi, counted from j0 on, those that a guard lets pass; by becomes 2 where it takes a look
-// at each.
+// narrow makes columns lo.. < hi, counted from j0 on, those that a guard lets pass; by becomes 2 where it takes a
+// look at each.
 func (g *guard) narrow(idx []int, j0, lo, hi, by int) (int, int, int) {
 	i := g.start(idx) + j0*g.cs
 	if g.cs == 0 {

@@ -22,8 +22,10 @@ type update[T vec.Float] struct {
 }
 
 func compileUpdate(x *executable, u *plan.Update) (step, error) {
-	if len(u.Params) > 0 && u.Params[0] >= 0 && int(u.Params[0]) < len(x.p.Buffers) && x.p.Buffers[u.Params[0]].Type == ir.F32 {
-		return newUpdate[float32](x, u)
+	if n := len(x.p.Buffers); len(u.Params) > 0 && u.Params[0] >= 0 && int(u.Params[0]) < n {
+		if x.p.Buffers[u.Params[0]].Type == ir.F32 {
+			return newUpdate[float32](x, u)
+		}
 	}
 	return newUpdate[float64](x, u)
 }
@@ -80,7 +82,8 @@ func newUpdate[T vec.Float](x *executable, u *plan.Update) (step, error) {
 	}
 	s.steps = view[int64](x.mem, x.p.Buffers[u.Steps].Offset, x.p.Buffers[u.Steps].Count())
 	if len(s.rate) < 1 || len(s.info) < 4 || len(s.steps) < 1 {
-		return nil, fmt.Errorf("buffers of %d rates, %d steps and %d reports, want 1, 1 and 4", len(s.rate), len(s.steps), len(s.info))
+		return nil, fmt.Errorf("buffers of %d rates, %d steps and %d reports, want 1, 1 and 4",
+			len(s.rate), len(s.steps), len(s.info))
 	}
 	if u.Loss >= 0 {
 		if int(u.Loss) >= len(x.p.Buffers) || x.p.Buffers[u.Loss].Count() != 1 {
@@ -110,7 +113,8 @@ func (s *update[T]) run() error {
 		info = kernels.OptimizerStep(o, &s.state, s.params, s.grads)
 		s.steps[0] = int64(s.state.Steps)
 	}
-	s.info[0], s.info[1], s.info[2], s.info[3] = info.GradNorm, number[float64](info.Clipped), number[float64](info.Skipped), loss
+	s.info[0], s.info[3] = info.GradNorm, loss
+	s.info[1], s.info[2] = number[float64](info.Clipped), number[float64](info.Skipped)
 	return nil
 }
 
