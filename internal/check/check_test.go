@@ -249,14 +249,16 @@ func TestReadsGoldenFiles(t *testing.T) {
 		t.Errorf("case without a name is called %q", n)
 	}
 	dir := t.TempDir()
-	for name, text := range map[string]string{"one.json": `[{"Batch":5}]`, "none.json": `[]`, "broken.json": `[{`} {
+	for name, text := range map[string]string{"one.json": `[{"Batch":5}]`, "object.json": "\n{\"Batch\":5}\n", "none.json": `[]`, "broken.json": `[{`} {
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
 	t.Setenv("GODCEM_GOLDEN", dir)
-	if cases, err := goldenCases[namedCase]("one.json"); err != nil || len(cases) != 1 || cases[0].Batch != 5 {
-		t.Errorf("GODCEM_GOLDEN: %v, %v, want the case from there", cases, err)
+	for _, name := range []string{"one.json", "object.json"} {
+		if cases, err := goldenCases[namedCase](name); err != nil || len(cases) != 1 || cases[0].Batch != 5 {
+			t.Errorf("GODCEM_GOLDEN: %s: %v, %v, want the case from there", name, cases, err)
+		}
 	}
 	wrong := map[string]string{"none.json": "no case", "broken.json": "broken.json: ", "moments.json": "no such file"}
 	for name, text := range wrong {

@@ -1,11 +1,13 @@
 package check
 
 import (
+	"bytes"
 	"embed"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"testing"
 )
@@ -13,9 +15,9 @@ import (
 //go:embed golden/*.json
 var goldenFiles embed.FS
 
-// Golden decodes the golden file of that name into a slice of cases and runs f on each as a subtest. The files are
-// embedded, so a test binary carries them; GODCEM_GOLDEN=dir reads them from another folder of the same shape
-// instead. A missing file or an empty one fails.
+// Golden decodes the golden file of that name into a slice of cases, of one where the file is an object, and runs f on
+// each as a subtest. The files are embedded, so a test binary carries them; GODCEM_GOLDEN=dir reads them from another
+// folder of the same shape instead. A missing file or an empty one fails.
 func Golden[C any](t *testing.T, name string, f func(t *testing.T, c C)) {
 	t.Helper()
 	cases, err := goldenCases[C](name)
@@ -37,6 +39,9 @@ func goldenCases[C any](name string) ([]C, error) {
 	}
 	if err != nil {
 		return nil, fmt.Errorf("golden file: %w", err)
+	}
+	if bytes.HasPrefix(bytes.TrimSpace(raw), []byte("{")) {
+		raw = slices.Concat([]byte("["), raw, []byte("]"))
 	}
 	var cases []C
 	if err := json.Unmarshal(raw, &cases); err != nil {
