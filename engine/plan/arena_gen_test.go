@@ -209,6 +209,11 @@ func randomProgram(seed uint64, n int) *Program {
 				loads(l, k, 2)
 				m.body(l, 1)
 				l.Stores = []Store{{Value: int32(len(l.Loads)), Buf: to, Offset: half * s[1], Strides: []int{2 * s[1], 1}}}
+				if rng.IntN(2) == 0 { // and something of its own
+					sum := Store{Value: int32(len(l.Loads)), Buf: m.buf(role(), ir.F64, s[0]), Strides: []int{1, 0}, Combine: Sum}
+					l.Stores = append(l.Stores, sum)
+					known = append(known, sum.Buf)
+				}
 				m.step("half", Step{Loop: l})
 			}
 			known = append(known, to)

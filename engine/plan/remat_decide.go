@@ -90,9 +90,29 @@ func newRemater(p *Program) *remater {
 		}
 	}
 	for i := range p.Steps {
+		r.exclude(&p.Steps[i])
+	}
+	for i := range p.Steps {
 		r.findBase(i)
 	}
 	return r
+}
+
+// exclude keeps the results of a step that may run again only with all its stores, if some go to parts of buffers that
+// other steps write too: there would be a buffer of which only that part is written.
+func (r *remater) exclude(s *Step) {
+	l, parts := s.loop(), false
+	for _, b := range s.Writes {
+		parts = parts || r.firstDef[b] != r.lastDef[b]
+	}
+	if l == nil || !parts || len(s.Writes) == 1 {
+		return
+	}
+	if s.Dot != nil || slices.ContainsFunc(l.Stores, func(st Store) bool { return st.Combine != Set }) {
+		for _, b := range s.Writes {
+			r.able[b] = false
+		}
+	}
 }
 
 // findBase looks for a value that a step stores, and that others which it stores can be computed from by a loop with
@@ -178,7 +198,8 @@ func (r *remater) decide(s setting) {
 				continue
 			}
 			outs = append(outs, b)
-			early = early || r.usedBefore(b, r.need[b])
+			// Of several steps that write a buffer none goes: one that stays would write a part of nothing.
+			early = early || r.firstDef[b] != r.lastDef[b] || r.usedBefore(b, r.need[b])
 		}
 		if r.gone[i] = !early && len(outs) > 0; r.gone[i] {
 			r.flops -= step.Flops

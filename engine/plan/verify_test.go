@@ -61,8 +61,8 @@ func TestVerifyFindsPlantedErrors(t *testing.T) {
 		}},
 		{"read too early", "before step", func(p *Program) {
 			for i := len(p.Steps) - 2; i > 0; i-- {
-				for _, w := range p.Steps[i-1].Writes {
-					if slices.Contains(p.Steps[i].Reads, w) {
+				for _, w := range p.Steps[i-1].Writes { // an update is last for other reasons
+					if p.Steps[i].Update == nil && slices.Contains(p.Steps[i].Reads, w) {
 						p.Steps[i], p.Steps[i-1] = p.Steps[i-1], p.Steps[i]
 						return
 					}
