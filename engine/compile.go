@@ -23,6 +23,7 @@ type compiled struct {
 	stages  []Stage
 	exec    backend.Executable
 	blind   bool // the device only counts: it takes no values and has none
+	near    bool // the host works in the device's memory, and must not do so during a run
 
 	fed      []*G.Node // inputs that must have a value, whether or not the program reads it
 	inputs   []input
@@ -279,7 +280,7 @@ func (c *compiled) slot(buf plan.BufID, n *G.Node) slot {
 	s.typ, s.shape, s.count = b.Type, n.Shape(), b.Count()
 	switch m := c.exec.Memory(buf); {
 	case m != nil:
-		s.memory = bytesOf(m)
+		s.memory, c.near = bytesOf(m), true
 	case !c.blind:
 		s.stage()
 	}
@@ -290,6 +291,14 @@ func (c *compiled) slot(buf plan.BufID, n *G.Node) slot {
 func (s *slot) stage() {
 	s.host = makeSlice(s.typ, s.count)
 	s.copied = bytesOf(s.host)
+}
+
+// settle waits for the last run where the host is about to work in the device's memory. Elsewhere transfers wait.
+func (c *compiled) settle() error {
+	if !c.near {
+		return nil
+	}
+	return c.exec.Sync()
 }
 
 // fetch brings the buffer's content into the slot's own memory, where it has some.

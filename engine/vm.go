@@ -155,6 +155,9 @@ func (vm *VM) RunAll() (err error) {
 		}
 	}
 	if !vm.blind {
+		if err := vm.settle(); err != nil {
+			return fmt.Errorf("engine: RunAll: the run before: %w", err)
+		}
 		if err := vm.feed(); err != nil {
 			return err
 		}
@@ -168,7 +171,11 @@ func (vm *VM) RunAll() (err error) {
 	if vm.tracer != nil {
 		vm.tracer.begin()
 	}
-	if err := vm.exec.Run(vm.watch); err != nil {
+	err = vm.exec.Run(vm.watch)
+	if err == nil && len(vm.outputs) > 0 {
+		err = vm.settle()
+	}
+	if err != nil {
 		var n *NumericsError
 		if errors.As(err, &n) {
 			return n
