@@ -10,6 +10,7 @@ import (
 	"github.com/godcem/godcem/internal/check"
 	"github.com/godcem/godcem/models/energy"
 	"github.com/godcem/godcem/models/nn"
+	"github.com/godcem/godcem/models/train"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -54,13 +55,15 @@ func (c goldenCase) tolerance(dt tensor.Dtype) (values, gradients float64) {
 
 func TestGoldenRegression(t *testing.T) {
 	check.Golden(t, "regression.json", func(t *testing.T, c goldenCase) {
-		for _, dt := range []tensor.Dtype{tensor.Float64, tensor.Float32} {
-			t.Run(dt.String(), func(t *testing.T) { c.run(t, dt) })
+		for _, machine := range train.Machines {
+			for _, dt := range []tensor.Dtype{tensor.Float64, tensor.Float32} {
+				t.Run(machine+" "+dt.String(), func(t *testing.T) { c.run(t, machine, dt) })
+			}
 		}
 	})
 }
 
-func (c goldenCase) run(t *testing.T, dt tensor.Dtype) {
+func (c goldenCase) run(t *testing.T, machine string, dt tensor.Dtype) {
 	g := G.NewGraph()
 	model, err := energy.NewMLP(g, energy.Config{InputDim: 1, OutputDim: 1, Hidden: []int{c.Hidden, c.Hidden, c.Hidden},
 		Activation: nn.Softplus, Dtype: dt})
@@ -110,7 +113,14 @@ func (c goldenCase) run(t *testing.T, dt tensor.Dtype) {
 	if err := autodiff.Check(g); err != nil { // what the TapeMachine would get wrong without saying so
 		t.Error(err)
 	}
-	vm := G.NewTapeMachine(g)
+	outputs := append(G.Nodes{answer, loss}, grads...)
+	for _, it := range kept {
+		outputs = append(outputs, it.Mu, it.Sigma)
+	}
+	vm, err := train.NewVM(machine, g, outputs...)
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer vm.Close()
 	if err := vm.RunAll(); err != nil {
 		t.Fatal(err)
