@@ -58,6 +58,7 @@ func BenchmarkOverhead(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
+			run(b, vm)
 			b.ReportAllocs()
 			for b.Loop() {
 				if err := vm.RunAll(); err != nil {
