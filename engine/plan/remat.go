@@ -107,8 +107,11 @@ func (r *remater) search(target int64) (best outcome, ok bool) {
 		sizes, idles = r.sizes(2), geometric(int(2*r.steps), 64, 0.25)
 	}
 	for k, mode := range [...]struct{ all, cut bool }{{false, false}, {false, true}, {true, false}, {true, true}} {
-		if ok && k == 2 {
-			break // loops alone do
+		if ok && k == 2 || mode.all && r.loops {
+			break // loops alone do, or there is nothing else
+		}
+		if mode.cut && !r.bases {
+			continue
 		}
 		for _, size := range sizes {
 			for _, idle := range idles {

@@ -22,6 +22,8 @@ type remater struct {
 	lastDef  []int32   // the last one
 	base     []BufID   // per step: what it stores that others of its results can be computed from again; -1: none
 	derived  []bool    // per buffer: can be computed from its step's base, by a loop
+	bases    bool      // there are some
+	loops    bool      // all that is able is cheap
 	pruned   map[portion]*Step
 	scratch  []int32
 	versions []version
@@ -92,8 +94,13 @@ func newRemater(p *Program) *remater {
 	for i := range p.Steps {
 		r.exclude(&p.Steps[i])
 	}
+	r.loops = true
+	for i := range p.Buffers {
+		r.loops = r.loops && (!r.able[i] || r.cheap[i])
+	}
 	for i := range p.Steps {
 		r.findBase(i)
+		r.bases = r.bases || r.base[i] >= 0
 	}
 	return r
 }
