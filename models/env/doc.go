@@ -1,0 +1,3 @@
+// Package env has controlled systems to plan for: their dynamics and costs as graph nodes and in plain Go, rollouts of
+// them, and pictures.
+package env

@@ -1,0 +1,110 @@
+package env
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/godcem/godcem/autodiff"
+	"github.com/godcem/godcem/internal/check"
+	"github.com/godcem/godcem/models/train"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// input is a named node of that shape and type with these values.
+func input(g *G.ExprGraph, name string, dt tensor.Dtype, values []float64, shape ...int) *G.Node {
+	var backing any = append([]float64(nil), values...)
+	if dt == tensor.Float32 {
+		backing = check.Copy[float32](values)
+	}
+	v := tensor.New(tensor.WithShape(shape...), tensor.WithBacking(backing))
+	return G.NodeFromAny(g, v, G.WithName(name))
+}
+
+// floats is a node's value.
+func floats(t testing.TB, n *G.Node) []float64 {
+	t.Helper()
+	switch v := n.Value().Data().(type) {
+	case []float64:
+		return append([]float64(nil), v...)
+	case []float32:
+		return check.Copy[float64](v)
+	case float64:
+		return []float64{v}
+	case float32:
+		return []float64{float64(v)}
+	}
+	t.Fatalf("%v has a value of type %T", n, n.Value().Data())
+	return nil
+}
+
+func runAll(t testing.TB, machine string, g *G.ExprGraph, outputs ...*G.Node) {
+	t.Helper()
+	vm, err := train.NewVM(machine, g, outputs...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { vm.Close() })
+	if err := vm.RunAll(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func must[T any](t testing.TB) func(T, error) T {
+	return func(v T, err error) T {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return v
+	}
+}
+
+// forEach runs f for both machines and both types.
+func forEach(t *testing.T, f func(t *testing.T, machine string, dt tensor.Dtype)) {
+	for _, machine := range train.Machines {
+		for _, dt := range []tensor.Dtype{tensor.Float64, tensor.Float32} {
+			t.Run(fmt.Sprintf("%s/%v", machine, dt), func(t *testing.T) { f(t, machine, dt) })
+		}
+	}
+}
+
+type cartpoleCase struct {
+	Params struct {
+		Masscart, Masspole, Length, Gravity, Dt float64
+		Force                                   float64 `json:"force_mag"`
+	}
+	State, Controls, Cost check.Nested
+	NextState             check.Nested `json:"next_state"`
+	FinalState            check.Nested `json:"final_state"`
+	GradControls          check.Nested `json:"grad_controls"`
+}
+
+func TestCartpoleGolden(t *testing.T) {
+	const horizon = 20
+	check.Golden(t, "cartpole.json", func(t *testing.T, c cartpoleCase) {
+		e := Cartpole{Delta: c.Params.Dt, Force: c.Params.Force}
+		if e.Dt() != (Cartpole{}).Dt() {
+			t.Errorf("a step of %v s, want %v", (Cartpole{}).Dt(), e.Dt())
+		}
+		batch := len(c.Cost)
+		forEach(t, func(t *testing.T, machine string, dt tensor.Dtype) {
+			tol := 1e-8
+			if dt == tensor.Float32 {
+				tol = 1e-4 // 20 steps of a falling pole multiply a rounding of 6e-8 by a few hundred
+			}
+			g := G.NewGraph()
+			x, u := input(g, "x", dt, c.State, batch, 5), input(g, "u", dt, c.Controls, batch, horizon, 1)
+			states, cost, err := Rollout(e, x, u, nil, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			grad := must[G.Nodes](t)(autodiff.Gradients(must[*G.Node](t)(G.Sum(cost)), u))[0]
+			runAll(t, machine, g, states[1], states[horizon], cost, grad)
+			check.Close(t, "next state", floats(t, states[1]), c.NextState, tol)
+			check.Close(t, "final state", floats(t, states[horizon]), c.FinalState, tol)
+			check.Close(t, "cost", floats(t, cost), c.Cost, tol)
+			check.Close(t, "gradient", floats(t, grad), c.GradControls, tol)
+		})
+	})
+}

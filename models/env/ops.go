@@ -1,0 +1,239 @@
+package env
+
+import (
+	"fmt"
+
+	"github.com/godcem/godcem/engine/ir"
+	"github.com/godcem/godcem/internal/graphop"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// The ops that take states apart and put them together. Gorgonia's own slices fail on the TapeMachine where a batch
+// has one problem; these keep their shapes, and the engine knows them as slices, pads and concats that cost nothing.
+var _ = []graphop.Lowerer{take{}, put{}, join{}, spread{}, total{}, clamp{}, clampGrad{}}
+
+type float interface{ float32 | float64 }
+
+// dispatch calls the loop of out's type.
+func dispatch(out any, single func([]float32), double func([]float64)) {
+	switch out := out.(type) {
+	case []float32:
+		single(out)
+	case []float64:
+		double(out)
+	}
+}
+
+// take is columns from to from+n of rows that are width wide.
+type take struct{ from, n, width int }
+
+func (k take) String() string {
+	return fmt.Sprintf("env.Take{%d:%d of %d}", k.from, k.from+k.n, k.width)
+}
+
+func (k take) Run(out any, in []any) {
+	dispatch(out, func(out []float32) { takeRun(k, out, in[0].([]float32)) },
+		func(out []float64) { takeRun(k, out, in[0].([]float64)) })
+}
+
+func takeRun[T float](k take, out, x []T) {
+	for r := range len(out) / k.n {
+		copy(out[r*k.n:(r+1)*k.n], x[r*k.width+k.from:])
+	}
+}
+
+func (k take) Rules() []*graphop.Rule { return []*graphop.Rule{graphop.By(put(k), graphop.Gradient)} }
+
+func (k take) Lower(b *ir.Builder, _ ir.DType, shape []int, in []ir.ID) ir.ID {
+	rows := count(b.Shape(in[0])) / k.width
+	x := b.Reshape(in[0], []int{rows, k.width})
+	return b.Reshape(b.Slice(x, []int{0, k.from}, []int{1, 1}, []int{rows, k.n}), shape)
+}
+
+// put is take's gradient: those columns of rows that are 0 otherwise.
+type put take
+
+func (k put) String() string { return fmt.Sprintf("env.Put{%d:%d of %d}", k.from, k.from+k.n, k.width) }
+
+func (k put) Run(out any, in []any) {
+	dispatch(out, func(out []float32) { putRun(k, out, in[0].([]float32)) },
+		func(out []float64) { putRun(k, out, in[0].([]float64)) })
+}
+
+func putRun[T float](k put, out, x []T) {
+	clear(out)
+	for r := range len(out) / k.width {
+		copy(out[r*k.width+k.from:], x[r*k.n:(r+1)*k.n])
+	}
+}
+
+func (k put) Rules() []*graphop.Rule { return []*graphop.Rule{graphop.By(take(k), graphop.Gradient)} }
+
+func (k put) Lower(b *ir.Builder, _ ir.DType, shape []int, in []ir.ID) ir.ID {
+	rows := count(shape) / k.width
+	x := b.Reshape(in[0], []int{rows, k.n})
+	return b.Reshape(b.Pad(x, []int{0, k.from}, []int{1, 1}, []int{rows, k.width}), shape)
+}
+
+// join makes rows of as many columns as it has operands.
+type join struct{ n int }
+
+func (k join) String() string { return fmt.Sprintf("env.Join{%d}", k.n) }
+
+func (k join) Run(out any, in []any) {
+	dispatch(out, func(out []float32) { joinRun(out, in) }, func(out []float64) { joinRun(out, in) })
+}
+
+func joinRun[T float](out []T, in []any) {
+	for j, x := range in {
+		for i, v := range x.([]T) {
+			out[i*len(in)+j] = v
+		}
+	}
+}
+
+func (k join) Rules() []*graphop.Rule {
+	rules := make([]*graphop.Rule, k.n)
+	for i := range rules {
+		rules[i] = graphop.By(take{i, 1, k.n}, graphop.Gradient)
+	}
+	return rules
+}
+
+func (k join) Lower(b *ir.Builder, _ ir.DType, shape []int, in []ir.ID) ir.ID {
+	columns := make([]ir.ID, len(in))
+	for i, x := range in {
+		columns[i] = b.Reshape(x, []int{shape[0], 1})
+	}
+	return b.Concat(1, columns...)
+}
+
+// spread repeats one number; total, its gradient, is the sum.
+type (
+	spread struct{}
+	total  struct{}
+)
+
+func (spread) String() string { return "env.Spread" }
+
+func (spread) Run(out any, in []any) {
+	dispatch(out, func(out []float32) { fill(out, in[0].([]float32)[0]) },
+		func(out []float64) { fill(out, in[0].([]float64)[0]) })
+}
+
+func fill[T float](s []T, v T) {
+	for i := range s {
+		s[i] = v
+	}
+}
+
+func (spread) Rules() []*graphop.Rule {
+	return []*graphop.Rule{graphop.By(total{}, graphop.Gradient)}
+}
+
+func (spread) Lower(b *ir.Builder, _ ir.DType, shape []int, in []ir.ID) ir.ID {
+	return b.BroadcastTo(b.Reshape(in[0], nil), shape)
+}
+
+func (total) String() string { return "env.Total" }
+
+func (total) Run(out any, in []any) {
+	dispatch(out, func(out []float32) { out[0] = sum(in[0].([]float32)) },
+		func(out []float64) { out[0] = sum(in[0].([]float64)) })
+}
+
+func sum[T float](s []T) T {
+	t := 0.0
+	for _, v := range s {
+		t += float64(v)
+	}
+	return T(t)
+}
+
+func (total) Rules() []*graphop.Rule {
+	return []*graphop.Rule{graphop.By(spread{}, graphop.Gradient)}
+}
+
+func (total) Lower(b *ir.Builder, _ ir.DType, shape []int, in []ir.ID) ir.ID {
+	return b.Reshape(b.Reduce(ir.ReduceSum, in[0], 0), shape)
+}
+
+// clamp limits x; its gradient is 1 inside and on the bounds, else 0. NaN stays NaN.
+type clamp struct{ lower, upper float64 }
+
+func (k clamp) String() string { return fmt.Sprintf("env.Clamp{%v, %v}", k.lower, k.upper) }
+
+func (k clamp) Run(out any, in []any) {
+	dispatch(out, func(out []float32) { clampRun(k, out, in[0].([]float32)) },
+		func(out []float64) { clampRun(k, out, in[0].([]float64)) })
+}
+
+func clampRun[T float](k clamp, out, x []T) {
+	lower, upper := T(k.lower), T(k.upper)
+	for i, v := range x {
+		if v < lower {
+			v = lower
+		}
+		if v > upper {
+			v = upper
+		}
+		out[i] = v
+	}
+}
+
+func (k clamp) Rules() []*graphop.Rule {
+	return []*graphop.Rule{graphop.By(clampGrad(k), 0, graphop.Gradient)}
+}
+
+func (k clamp) Lower(b *ir.Builder, dt ir.DType, _ []int, in []ir.ID) ir.ID {
+	x := in[0]
+	x = b.Where(b.Binary(ir.Lt, x, b.Scalar(dt, k.lower)), b.Scalar(dt, k.lower), x)
+	return b.Where(b.Binary(ir.Gt, x, b.Scalar(dt, k.upper)), b.Scalar(dt, k.upper), x)
+}
+
+// clampGrad is g where x (its first operand) is within the limits, else 0.
+type clampGrad clamp
+
+func (k clampGrad) String() string { return fmt.Sprintf("env.ClampGrad{%v, %v}", k.lower, k.upper) }
+
+func (k clampGrad) Run(out any, in []any) {
+	dispatch(out, func(out []float32) { clampGradRun(k, out, in[0].([]float32), in[1].([]float32)) },
+		func(out []float64) { clampGradRun(k, out, in[0].([]float64), in[1].([]float64)) })
+}
+
+func clampGradRun[T float](k clampGrad, out, x, g []T) {
+	lower, upper := T(k.lower), T(k.upper)
+	for i, v := range x {
+		if out[i] = g[i]; v < lower || v > upper {
+			out[i] = 0
+		}
+	}
+}
+
+// Rules: it is linear in g, and flat in x but for the bounds.
+func (k clampGrad) Rules() []*graphop.Rule {
+	return []*graphop.Rule{nil, graphop.By(k, 0, graphop.Gradient)}
+}
+
+func (k clampGrad) Lower(b *ir.Builder, dt ir.DType, _ []int, in []ir.ID) ir.ID {
+	x, g, zero := in[0], in[1], b.Scalar(dt, 0)
+	g = b.Where(b.Binary(ir.Lt, x, b.Scalar(dt, k.lower)), zero, g)
+	return b.Where(b.Binary(ir.Gt, x, b.Scalar(dt, k.upper)), zero, g)
+}
+
+func count(shape []int) int {
+	n := 1
+	for _, s := range shape {
+		n *= s
+	}
+	return n
+}
+
+// constant is a scalar of that type.
+func constant(dt tensor.Dtype, v float64) *G.Node {
+	if dt == tensor.Float32 {
+		return G.NewConstant(float32(v))
+	}
+	return G.NewConstant(v)
+}
