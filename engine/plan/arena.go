@@ -1,8 +1,8 @@
 package plan
 
-// place gives every buffer its lifetime and its place in the arena: First, Last, Offset, Over, and the program's Arena
-// and Peak. State, Param, Input, Const and Output buffers come first, in this order, each for itself; behind them the
-// Temp buffers share what space they need at once.
+// place gives every buffer its lifetime and its place in the arena: First, Last, Offset, Over, and the program's
+// Arena and Peak. State, Param, Input, Const and Output buffers come first, in this order, each for itself; behind
+// them the Temp buffers share what space they need at once.
 //
 // A buffer whose Over is set, and which no step writes, is a view of that other buffer. place may be called again
 // after the steps have changed.

@@ -155,11 +155,13 @@ func (m *machine) product(d *Dot) []float64 {
 	return out
 }
 
+var neutral = map[Combine]float64{MaxOf: math.Inf(-1), MinOf: math.Inf(1), ProdOf: 1}
+
 func (m *machine) loop(l *Loop, acc []float64) {
 	for _, s := range l.Stores {
 		if s.Combine != Set {
 			each(l.Dims, func(at []int) bool {
-				m.set(s.Buf, affine(at, s.Offset, s.Strides), map[Combine]float64{MaxOf: math.Inf(-1), MinOf: math.Inf(1), ProdOf: 1}[s.Combine])
+				m.set(s.Buf, affine(at, s.Offset, s.Strides), neutral[s.Combine])
 				return true
 			})
 		}

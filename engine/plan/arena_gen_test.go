@@ -261,9 +261,9 @@ func randomProgram(seed uint64, n int) *Program {
 	return m.p
 }
 
-// unrolled is the shape of an unrolled optimiser and its gradient: iters iterations through a network of layers layers
-// of big activations each, from a small state to the next, then backward through all of it. With sums, the backward pass
-// reads what the activations are functions of, too.
+// unrolled is the shape of an unrolled optimiser and its gradient: iters iterations through a network of layers
+// layers of big activations each, from a small state to the next, then backward through all of it. With sums, the
+// backward pass reads what the activations are functions of, too.
 func unrolled(iters, layers, rows, width int, sums bool) *Program {
 	m := newMaker(1)
 	w := make([]BufID, layers)

@@ -161,8 +161,8 @@ var packOrders = [...]func(b *block) float64{
 	func(b *block) float64 { return float64(b.last - b.first) },
 }
 
-// greedy places the blocks in descending order of key, each into the lowest gap between those already placed which are
-// needed at the same time. Only the packAll first ones are placed so; the rest lies above, by fit.
+// greedy places the blocks in descending order of key, each into the lowest gap between those already placed which
+// are needed at the same time. Only the packAll first ones are placed so; the rest lies above, by fit.
 func greedy(blocks []block, key func(*block) float64) int {
 	order := make([]int32, len(blocks))
 	keys := make([]float64, len(blocks))

@@ -7,12 +7,12 @@ import (
 )
 
 // remat brings the part of the arena that Temp buffers share, as place lays it out, to at most budget bytes: values
-// which lie idle for long are dropped after their last early use, and the steps that compute them run again just before
-// the first late one. A value is computed at most twice. 0: no bound. The results stay the same bit for bit.
+// which lie idle for long are dropped after their last early use, and the steps that compute them run again just
+// before the first late one. A value is computed at most twice. 0: no bound. The results stay the same bit for bit.
 //
 // What is dropped follows from thresholds on size, on how long a value lies idle, and on how long what is computed
-// again would wait for its own use (beyond that it is kept: a checkpoint). They are searched so that the budget is met
-// with as few operations more as found.
+// again would wait for its own use (beyond that it is kept: a checkpoint). They are searched so that the budget is
+// met with as few operations more as found.
 func remat(p *Program, budget int64) error {
 	if budget <= 0 {
 		return nil
@@ -80,8 +80,8 @@ type outcome struct {
 	flops int64 // done again
 }
 
-// search finds the setting with the fewest operations done again whose peak is at most target; if there is none, ok is
-// false and it returns one with the lowest peak. Target 0 looks for the lowest peak everywhere.
+// search finds the setting with the fewest operations done again whose peak is at most target; if there is none, ok
+// is false and it returns one with the lowest peak. Target 0 looks for the lowest peak everywhere.
 func (r *remater) search(target int64) (best outcome, ok bool) {
 	better := func(o outcome) bool {
 		fits := o.peak <= target

@@ -8,8 +8,8 @@ import (
 	"github.com/godcem/godcem/engine/ir"
 )
 
-// A remater decides what to compute again. Times: 2i+1 is step i, 2i is just before it, where steps that run again for
-// its sake stand.
+// A remater decides what to compute again. Times: 2i+1 is step i, 2i is just before it, where steps that run again
+// for its sake stand.
 type remater struct {
 	p        *Program
 	steps    int
@@ -105,8 +105,8 @@ func newRemater(p *Program) *remater {
 	return r
 }
 
-// exclude keeps the results of a step that may run again only with all its stores, if some go to parts of buffers that
-// other steps write too: there would be a buffer of which only that part is written.
+// exclude keeps the results of a step that may run again only with all its stores, if some go to parts of buffers
+// that other steps write too: there would be a buffer of which only that part is written.
 func (r *remater) exclude(s *Step) {
 	l, parts := s.loop(), false
 	for _, b := range s.Writes {
@@ -218,7 +218,8 @@ func (r *remater) decide(s setting) {
 
 // lateWith is late for a setting; 0 too for what the setting does not drop.
 func (r *remater) lateWith(b BufID, step int, s setting) int32 {
-	if !r.able[b] || r.size[b] < s.size || !s.all && !r.cheap[b] || s.keep != nil && s.keep[b] || r.lastDef[b] != int32(step) {
+	if !r.able[b] || r.size[b] < s.size || !s.all && !r.cheap[b] || s.keep != nil && s.keep[b] ||
+		r.lastDef[b] != int32(step) {
 		return 0
 	}
 	return r.late(b, s.gap, s.idle)

@@ -11,8 +11,8 @@ import (
 // among them, is loaded from there rather than computed; a product that this leaves no use for is dropped, and a loop
 // stays.
 //
-// How a sum is ordered, or a product shared out, may depend on what else the step does: a step that combines values is
-// kept as it is, and a product keeps some of its epilogue, so that values come out the same.
+// How a sum is ordered, or a product shared out, may depend on what else the step does: a step that combines values
+// is kept as it is, and a product keeps some of its epilogue, so that values come out the same.
 func (s *Step) only(outs []BufID, have BufID, buffers []Buffer) *Step {
 	if len(outs) == len(s.Writes) || s.Loop == nil && s.Dot == nil {
 		return s

@@ -20,8 +20,8 @@ func (o Options) off(name string) bool { return slices.Contains(o.Disable, name)
 
 // schedule changes the order of steps where that lowers the peak. New calls it after fusion, then remat, then place.
 //
-// It tries a few orders in which steps move past others that they do not depend on and keeps the best; the given order
-// stays unless another needs less memory. Steps with effects keep their order, updates come last.
+// It tries a few orders in which steps move past others that they do not depend on and keeps the best; the given
+// order stays unless another needs less memory. Steps with effects keep their order, updates come last.
 func schedule(p *Program, o Options) {
 	if o.off("schedule") || len(p.Steps) < 3 {
 		return
@@ -172,8 +172,8 @@ func (s *scheduler) peak(order []int32) (most int64) {
 }
 
 // list builds an order step by step from those whose predecessors are done. A step that frees more than it takes is
-// done first; the others follow in the order of base or, if greedy, by what they take more than they free. With back it
-// is built from the end: then a step is done as late as possible if it takes more than it frees.
+// done first; the others follow in the order of base or, if greedy, by what they take more than they free. With back
+// it is built from the end: then a step is done as late as possible if it takes more than it frees.
 func (s *scheduler) list(base []int32, back, greedy bool) []int32 {
 	next, wait := s.next, make([]int32, s.n)
 	for i := range wait {

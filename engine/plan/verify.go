@@ -140,7 +140,8 @@ func (v *verifier) covered() error {
 			t := &ts[k]
 			n += ir.Count(t.dims)
 			if ok, why := injective(t); !ok {
-				return v.fail(t.step, "stores to buffer %d hit an element twice (dims %v, strides %v)%s", i, t.dims, t.strides, why)
+				return v.fail(t.step, "stores to buffer %d hit an element twice (dims %v, strides %v)%s",
+					i, t.dims, t.strides, why)
 			}
 		}
 		if b.Role != Temp && b.Role != Output || b.Over >= 0 && len(ts) == 0 { // a view has its elements from another

@@ -176,7 +176,8 @@ func (a *accesses) operand(what string, d *Dot, o Operand, rows, cols int) {
 	if rows > 1 && o.Ld < cols {
 		a.fail("%s: rows of %d at a distance of %d", what, cols, o.Ld)
 	}
-	if lo, hi, some := extent([]int{d.Batch, rows, cols}, o.Offset, []int{o.Batch, o.Ld, 1}); some && (lo < 0 || hi >= b.Count()) {
+	lo, hi, some := extent([]int{d.Batch, rows, cols}, o.Offset, []int{o.Batch, o.Ld, 1})
+	if some && (lo < 0 || hi >= b.Count()) {
 		a.fail("%s reads elements %d to %d of buffer %d, %v: %+v", what, lo, hi, o.Buf, b.Shape, o)
 	}
 	a.reads = append(a.reads, o.Buf)
@@ -246,7 +247,8 @@ func (a *accesses) update(u *Update) {
 func (a *accesses) compare(s *Step) error {
 	p := a.v.p
 	state := func(b BufID) bool {
-		return s.Update != nil && b >= 0 && int(b) < len(p.Buffers) && (p.Buffers[b].Role == State || p.Buffers[b].Role == Param)
+		return s.Update != nil && b >= 0 && int(b) < len(p.Buffers) &&
+			(p.Buffers[b].Role == State || p.Buffers[b].Role == Param)
 	}
 	for _, x := range [...]struct {
 		what       string

@@ -10,8 +10,8 @@ import (
 // enumerable is the number of points up to which a question about an affine map is answered by visiting them all.
 const enumerable = 1 << 22
 
-// extent is the least and the largest value of off + sum(strides*i) over the points of dims; some is false if there is
-// no point.
+// extent is the least and the largest value of off + sum(strides*i) over the points of dims; some is false if there
+// is no point.
 func extent(dims []int, off int, strides []int) (lo, hi int, some bool) {
 	lo, hi = off, off
 	for d, n := range dims {
@@ -27,8 +27,8 @@ func extent(dims []int, off int, strides []int) (lo, hi int, some bool) {
 	return lo, hi, true
 }
 
-// guarded bounds the elements that a load reads where its guards hold, for a buffer of count elements. Where the bound
-// passes the buffer, which need not be so, all points are visited if they are not too many.
+// guarded bounds the elements that a load reads where its guards hold, for a buffer of count elements. Where the
+// bound passes the buffer, which need not be so, all points are visited if they are not too many.
 func guarded(dims []int, l *Load, count int) (lo, hi int, some bool) {
 	lo, hi, some = extent(dims, l.Offset, l.Strides)
 	if !some || len(l.Guards) == 0 {
@@ -120,8 +120,8 @@ func abs(a int) int { return max(a, -a) }
 // A term is coefficient times an unknown integer between lo and hi.
 type term struct{ c, lo, hi int }
 
-// solvable reports whether the sum of the terms can be want. It tries the values of the largest coefficient first, and
-// only those that the others can still reach; undecided is true if that takes too long.
+// solvable reports whether the sum of the terms can be want. It tries the values of the largest coefficient first,
+// and only those that the others can still reach; undecided is true if that takes too long.
 func solvable(terms []term, want int) (yes, undecided bool) {
 	slices.SortStableFunc(terms, func(a, b term) int { return cmp.Compare(abs(b.c), abs(a.c)) })
 	lo, hi, div := make([]int, len(terms)+1), make([]int, len(terms)+1), make([]int, len(terms)+1)

@@ -23,7 +23,8 @@ func (v *verifier) placement() error {
 	for i := range p.Buffers {
 		b := &p.Buffers[i]
 		if b.Offset < 0 || b.Offset%Align != 0 || b.Offset+b.Bytes() > p.Arena {
-			return fmt.Errorf("plan: buffer %d at %d, %d bytes, in an arena of %d aligned to %d", i, b.Offset, b.Bytes(), p.Arena, Align)
+			return fmt.Errorf("plan: buffer %d at %d, %d bytes, in an arena of %d aligned to %d",
+				i, b.Offset, b.Bytes(), p.Arena, Align)
 		}
 		if v.isView(BufID(i)) {
 			r, err := v.content(BufID(i))

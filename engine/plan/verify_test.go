@@ -104,7 +104,10 @@ func TestVerifyFindsPlantedErrors(t *testing.T) {
 			s.Loop.Loads[0].Guards = s.Loop.Loads[0].Guards[1:]
 		}},
 		{"epilogue", "epilogue", func(p *Program) { dot(p).Dot.N-- }},
-		{"operand outside", "reads elements", func(p *Program) { d := dot(p).Dot; d.A.Offset += p.Buffers[d.A.Buf].Count() }},
+		{"operand outside", "reads elements", func(p *Program) {
+			d := dot(p).Dot
+			d.A.Offset += p.Buffers[d.A.Buf].Count()
+		}},
 		{"operand rows", "distance", func(p *Program) { dot(p).Dot.B.Ld = 0 }},
 		{"arithmetic", "arithmetic in bool", func(p *Program) { loop(p, loads).Loop.Type = ir.Bool }},
 		{"unaligned", "aligned", func(p *Program) { temp(p, func(*Buffer) bool { return true }).Offset += 8 }},
@@ -123,7 +126,12 @@ func TestVerifyFindsPlantedErrors(t *testing.T) {
 		{"over living", "over buffer", func(p *Program) {
 			a := temp(p, func(b *Buffer) bool { return b.Last > b.First })
 			b := temp(p, func(b *Buffer) bool { return b != a && b.First > a.First && b.First < a.Last && b.Over < 0 })
-			b.Over, b.Offset = BufID(slices.IndexFunc(p.Buffers, func(x Buffer) bool { return x.First == a.First && x.Offset == a.Offset })), a.Offset
+			b.Offset = a.Offset
+			for i := range p.Buffers {
+				if &p.Buffers[i] == a {
+					b.Over = BufID(i)
+				}
+			}
 		}},
 		{"role", "feeds", func(p *Program) { temp(p, func(*Buffer) bool { return true }).Role = Input }},
 		{"state", "owns", func(p *Program) {
@@ -150,7 +158,8 @@ func TestVerifyFindsOverlaps(t *testing.T) {
 		if a == b || a.Role != Temp || b.Over >= 0 || b.Role == Temp && (b.First > a.Last || b.Last < a.First) {
 			continue
 		}
-		if a.Over >= 0 || slices.ContainsFunc(p.Buffers, func(x Buffer) bool { return x.Over >= 0 && (&p.Buffers[x.Over] == a || &p.Buffers[x.Over] == b) }) {
+		over := func(x Buffer) bool { return x.Over >= 0 && (&p.Buffers[x.Over] == a || &p.Buffers[x.Over] == b) }
+		if a.Over >= 0 || slices.ContainsFunc(p.Buffers, over) {
 			continue
 		}
 		planted++

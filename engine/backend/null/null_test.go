@@ -2,6 +2,7 @@ package null
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -46,7 +47,8 @@ func TestCounts(t *testing.T) {
 		t.Errorf("%+v, want %+v", e.Stats, want)
 	}
 	var seen []int
-	if err := e.Run(func(s int) error { seen = append(seen, s); return nil }); err != nil || len(seen) != 3 || seen[2] != 2 {
+	err = e.Run(func(s int) error { seen = append(seen, s); return nil })
+	if err != nil || !slices.Equal(seen, []int{0, 1, 2}) {
 		t.Errorf("watched %v: %v", seen, err)
 	}
 	stop := errors.New("stop")
@@ -56,7 +58,8 @@ func TestCounts(t *testing.T) {
 	if n := testing.AllocsPerRun(10, func() { _ = e.Run(nil) }); n != 0 || e.Runs != 13 {
 		t.Errorf("%v allocations per run, %d runs", n, e.Runs)
 	}
-	if e.Sync() != nil || e.Close() != nil || e.Close() != nil || e.Run(nil) == nil || e.Write(2, make([]float64, 4)) == nil {
+	if e.Sync() != nil || e.Close() != nil || e.Close() != nil || e.Run(nil) == nil ||
+		e.Write(2, make([]float64, 4)) == nil {
 		t.Error("closing")
 	}
 	if _, err := d.Compile(nil); err == nil {
