@@ -3,6 +3,7 @@ package engine_test
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -16,8 +17,8 @@ import (
 // The end-to-end tests (e2e_*_test.go) look at the engine from where its users stand: whole programs, made of public
 // ops, against the golden files and the TapeMachine.
 
-// soak says that time does not matter.
-var soak = os.Getenv("GODCEM_SOAK") != ""
+// soak is how many cases random tests take when time does not matter (GODCEM_SOAK); 0: it does.
+var soak, _ = strconv.Atoi(os.Getenv("GODCEM_SOAK"))
 
 var bothTypes = []tensor.Dtype{tensor.Float64, tensor.Float32}
 
