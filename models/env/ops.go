@@ -2,6 +2,7 @@ package env
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/godcem/godcem/engine/ir"
 	"github.com/godcem/godcem/internal/graphop"
@@ -46,9 +47,20 @@ func takeRun[T float](k take, out, x []T) {
 func (k take) Rules() []*graphop.Rule { return []*graphop.Rule{graphop.By(put(k), graphop.Gradient)} }
 
 func (k take) Lower(b *ir.Builder, _ ir.DType, shape []int, in []ir.ID) ir.ID {
-	rows := count(b.Shape(in[0])) / k.width
-	x := b.Reshape(in[0], []int{rows, k.width})
-	return b.Reshape(b.Slice(x, []int{0, k.from}, []int{1, 1}, []int{rows, k.n}), shape)
+	start, step, box := k.box(b.Shape(in[0]))
+	return b.Reshape(b.Slice(in[0], start, step, box), shape)
+}
+
+// box is the part of an array of that shape, (rows, ...), in which the columns stand: whole elements of its second
+// axis. The array keeps its shape, so that the sum of many gradients is seen to be one array with all of them.
+func (k take) box(shape []int) (start, step, box []int) {
+	inner := k.width / shape[1]
+	start, step, box = make([]int, len(shape)), make([]int, len(shape)), slices.Clone(shape)
+	for i := range step {
+		step[i] = 1
+	}
+	start[1], box[1] = k.from/inner, k.n/inner
+	return start, step, box
 }
 
 // put is take's gradient: those columns of rows that are 0 otherwise.
@@ -71,9 +83,8 @@ func putRun[T float](k put, out, x []T) {
 func (k put) Rules() []*graphop.Rule { return []*graphop.Rule{graphop.By(take(k), graphop.Gradient)} }
 
 func (k put) Lower(b *ir.Builder, _ ir.DType, shape []int, in []ir.ID) ir.ID {
-	rows := count(shape) / k.width
-	x := b.Reshape(in[0], []int{rows, k.n})
-	return b.Reshape(b.Pad(x, []int{0, k.from}, []int{1, 1}, []int{rows, k.width}), shape)
+	start, step, box := take(k).box(shape)
+	return b.Pad(b.Reshape(in[0], box), start, step, shape)
 }
 
 // join makes rows of as many columns as it has operands.
@@ -220,14 +231,6 @@ func (k clampGrad) Lower(b *ir.Builder, dt ir.DType, _ []int, in []ir.ID) ir.ID 
 	x, g, zero := in[0], in[1], b.Scalar(dt, 0)
 	g = b.Where(b.Binary(ir.Lt, x, b.Scalar(dt, k.lower)), zero, g)
 	return b.Where(b.Binary(ir.Gt, x, b.Scalar(dt, k.upper)), zero, g)
-}
-
-func count(shape []int) int {
-	n := 1
-	for _, s := range shape {
-		n *= s
-	}
-	return n
 }
 
 // constant is a scalar of that type.
