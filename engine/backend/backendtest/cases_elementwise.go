@@ -252,6 +252,23 @@ func castCases() []Case {
 		},
 		Types: []ir.DType{ir.F64}, Variants: true,
 	}, Case{
+		// Elements of one type go to places with gaps between them, and come from such.
+		Name: "cast/strided",
+		Build: func(b *ir.Builder, t ir.DType) {
+			x := b.Unary(ir.Abs, input(b, t, "x", 6, 40))
+			for _, to := range allTypes {
+				var parts []ir.ID
+				for k := range 3 {
+					y := b.Cast(to, b.BinaryS(ir.Mul, x, float64(k+1)))
+					parts = append(parts, b.Reshape(y, []int{6, 40, 1}))
+				}
+				c := b.Concat(2, parts...)
+				b.Output(c, b.Cast(t, b.Slice(c, []int{0, 1, 1}, []int{2, 3, 2}, []int{3, 13, 1})),
+					b.Cast(ir.F64, b.Transpose(c, 2, 0, 1)), b.Concat(0, parts...), b.Cast(ir.F32, b.Transpose(c, 0, 2, 1)))
+			}
+		},
+		Variants: true,
+	}, Case{
 		Name: "cast/mixed precision chain",
 		Build: func(b *ir.Builder, _ ir.DType) {
 			x, y := input(b, ir.F32, "x", 60, 5), input(b, ir.F64, "y", 60, 5)
