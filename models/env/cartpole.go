@@ -133,5 +133,39 @@ func (Cartpole) Reset(rng func() float64, x []float64) {
 	x[4] = 2*rng() - 1
 }
 
-// Draw implements Env.
-func (c Cartpole) Draw(img draw.Image, x, u []float64) {}
+// Draw implements Env: the rail, marked at every metre, the cart, the pole, and the force. A cart that leaves the
+// picture takes it along.
+func (c Cartpole) Draw(img draw.Image, x, u []float64) {
+	s := newSketch(img, 6, 3)
+	defer s.show(img)
+	const rail, top = -0.42, 0.1 // heights of the rail and of the hinge
+	if finite(x) {
+		s.centre.x = x[0] - Clamp(x[0], -1.4, 1.4)
+	}
+	s.line(0.03, ghost, point{s.centre.x - 20, rail}, point{s.centre.x + 20, rail})
+	for m := math.Ceil(s.centre.x) - 9; m <= s.centre.x+9; m++ {
+		c, l := ghost, 0.1
+		if m == 0 {
+			c, l = steel, 0.2
+		}
+		s.line(0.025, c, point{m, rail - 0.03}, point{m, rail - 0.03 - l})
+	}
+	if !finite(x) {
+		s.lost()
+		return
+	}
+	at := x[0]
+	if len(u) > 0 && finite(u) {
+		_, upper := c.Bounds()
+		f := Clamp(u[0]/upper[0], -1, 1)
+		side := math.Copysign(0.42, f)
+		s.arrow(0.07, vermilion, point{at + side, -0.12}, point{at + side + 1.1*f, -0.12})
+	}
+	s.disc(point{at - 0.22, rail + 0.1}, 0.09, ink)
+	s.disc(point{at + 0.22, rail + 0.1}, 0.09, ink)
+	s.box(point{at - 0.36, rail + 0.12}, point{at + 0.36, top}, 0.06, steel)
+	hinge, length := point{at, top - 0.04}, 2*cartpoleDefaults[poleLength]
+	s.line(0.1, blue, hinge, point{at + length*x[3], hinge.y + length*x[2]}) // theta turns clockwise
+	s.disc(hinge, 0.055, ink)
+	s.disc(hinge, 0.022, paper)
+}

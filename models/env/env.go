@@ -57,7 +57,7 @@ type Param struct {
 type ParamNodes map[string]*G.Node
 
 // all are the environments of this package, by name.
-var all = []Env{Cartpole{}}
+var all = []Env{Cartpole{}, Pendulum{}, DoubleIntegrator{}}
 
 // Names lists what ByName knows.
 func Names() []string {
