@@ -127,8 +127,8 @@ func (vm *VM) gradients() (grads G.Nodes) {
 }
 
 // choose decides which of the nodes that the front end lists are outputs of the program, and which of those give
-// their value to their node. The gradients and the loss of an update are listed because they were asked for; they count
-// if they had been roots before, or are named.
+// their value to their node. The gradients and the loss of an update are listed because they were asked for; they
+// count if they had been roots before, or are named.
 func (p *pipeline) choose(vm *VM) {
 	m, c := p.module, p.config
 	bind := make([]bool, len(m.Nodes))

@@ -46,7 +46,8 @@ func still(near bool) engine.Device {
 		e := &stillExecutable{near: near}
 		for i := range p.Buffers {
 			b := &p.Buffers[i]
-			e.buffers = append(e.buffers, reflect.MakeSlice(reflect.SliceOf(goTypes[b.Type]), b.Count(), b.Count()).Interface())
+			s := reflect.MakeSlice(reflect.SliceOf(goTypes[b.Type]), b.Count(), b.Count())
+			e.buffers = append(e.buffers, s.Interface())
 		}
 		return e, nil
 	}}

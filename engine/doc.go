@@ -13,9 +13,9 @@
 // # Which nodes have values
 //
 // Without [Outputs] and [WithUpdate] every node has its value after a RunAll, interior and gradient nodes too, valid
-// until the next RunAll. With either of them only the roots of the graph, what is read by gorgonia.Read, the gradients
-// named in [BindDualValues] and the named nodes have one; Value of the others is nil and never stale, and [VM.Value]
-// says what to do. The fewer values must leave the device, the more of the graph fuses.
+// until the next RunAll. With either of them only the roots of the graph, what is read by gorgonia.Read, the
+// gradients named in [BindDualValues] and the named nodes have one; Value of the others is nil and never stale, and
+// [VM.Value] says what to do. The fewer values must leave the device, the more of the graph fuses.
 //
 // # Which nodes are fed
 //

@@ -27,31 +27,44 @@ func TestNewVMErrors(t *testing.T) {
 		opts []engine.Option
 		want []string
 	}{
-		"nil graph":           {nil, nil, []string{"graph is nil"}},
-		"empty graph":         {G.NewGraph(), nil, []string{"no nodes"}},
-		"nil option":          {m.g, []engine.Option{engine.Outputs(), nil}, []string{"option 1 is nil"}},
-		"nil device":          {m.g, []engine.Option{engine.On(nil)}, []string{"On", "nil"}},
-		"nil output":          {m.g, []engine.Option{engine.Outputs(m.out, nil)}, []string{"Outputs", "node 1 is nil"}},
-		"foreign output":      {m.g, []engine.Option{engine.Outputs(other.hidden)}, []string{"Outputs", "tanh", "(8, 5)", "not a node of the VM's graph"}},
+		"nil graph":   {nil, nil, []string{"graph is nil"}},
+		"empty graph": {G.NewGraph(), nil, []string{"no nodes"}},
+		"nil option":  {m.g, []engine.Option{engine.Outputs(), nil}, []string{"option 1 is nil"}},
+		"nil device":  {m.g, []engine.Option{engine.On(nil)}, []string{"On", "nil"}},
+		"nil output":  {m.g, []engine.Option{engine.Outputs(m.out, nil)}, []string{"Outputs", "node 1 is nil"}},
+		"foreign output": {m.g, []engine.Option{engine.Outputs(other.hidden)},
+			[]string{"Outputs", "tanh", "(8, 5)", "not a node of the VM's graph"}},
 		"statement as output": {m.g, []engine.Option{engine.Outputs(statement)}, []string{"Outputs", "statement"}},
 		"seed twice":          {m.g, []engine.Option{engine.Seed(1), engine.Seed(2)}, []string{"Seed", "twice"}},
 		"no budget":           {m.g, []engine.Option{engine.MemoryBudget(0)}, []string{"MemoryBudget", "0 bytes"}},
 		"no writer":           {m.g, []engine.Option{engine.Trace(nil)}, []string{"Trace", "nil"}},
 		"unknown pass":        {m.g, []engine.Option{engine.Disable("cse", "typo")}, []string{"Disable", `"typo"`, "cse"}},
-		"foreign dual":        {m.g, []engine.Option{engine.BindDualValues(other.w[0])}, []string{"BindDualValues", `"w1"`, "not a node"}},
-		"nil dual":            {m.g, []engine.Option{engine.BindDualValues(nil)}, []string{"BindDualValues", "nil"}},
-		"bad rate":            {m.g, []engine.Option{engine.WithUpdate(kernels.Optimizer{Rate: -1}, m.loss, m.w...)}, []string{"WithUpdate", "Rate = -1"}},
-		"nil loss":            {m.g, []engine.Option{engine.WithUpdate(adam, nil, m.w...)}, []string{"WithUpdate", "loss is nil"}},
-		"foreign loss":        {m.g, []engine.Option{engine.WithUpdate(adam, other.loss, m.w...)}, []string{"WithUpdate", "loss", "not a node"}},
-		"loss of a shape":     {m.g, []engine.Option{engine.WithUpdate(adam, m.out, m.w...)}, []string{"WithUpdate", "(8, 2)", "scalar"}},
-		"no params":           {m.g, []engine.Option{engine.WithUpdate(adam, m.loss)}, []string{"WithUpdate", "no parameters"}},
-		"nil param":           {m.g, []engine.Option{engine.WithUpdate(adam, m.loss, m.w[0], nil)}, []string{"WithUpdate", "node 1 is nil"}},
-		"param twice":         {m.g, []engine.Option{engine.WithUpdate(adam, m.loss, m.w[0], m.w[0])}, []string{`"w1"`, "twice"}},
-		"foreign param":       {m.g, []engine.Option{engine.WithUpdate(adam, m.loss, other.w[1])}, []string{`"b1"`, "not a node"}},
-		"interior param":      {m.g, []engine.Option{engine.WithUpdate(adam, m.loss, m.hidden)}, []string{"tanh", "want an input"}},
-		"integer param":       {m.g, []engine.Option{engine.WithUpdate(adam, m.loss, whole)}, []string{`"whole"`, "float"}},
-		"mixed params":        {m.g, []engine.Option{engine.WithUpdate(adam, m.loss, m.w[0], single)}, []string{`"single"`, "float32", `"w1"`}},
-		"update twice": {m.g, []engine.Option{engine.WithUpdate(adam, m.loss, m.w...), engine.WithUpdate(adam, sum, single)},
+		"foreign dual": {m.g, []engine.Option{engine.BindDualValues(other.w[0])},
+			[]string{"BindDualValues", `"w1"`, "not a node"}},
+		"nil dual": {m.g, []engine.Option{engine.BindDualValues(nil)}, []string{"BindDualValues", "nil"}},
+		"bad rate": {m.g, []engine.Option{engine.WithUpdate(kernels.Optimizer{Rate: -1}, m.loss, m.w...)},
+			[]string{"WithUpdate", "Rate = -1"}},
+		"nil loss": {m.g, []engine.Option{engine.WithUpdate(adam, nil, m.w...)},
+			[]string{"WithUpdate", "loss is nil"}},
+		"foreign loss": {m.g, []engine.Option{engine.WithUpdate(adam, other.loss, m.w...)},
+			[]string{"WithUpdate", "loss", "not a node"}},
+		"loss of a shape": {m.g, []engine.Option{engine.WithUpdate(adam, m.out, m.w...)},
+			[]string{"WithUpdate", "(8, 2)", "scalar"}},
+		"no params": {m.g, []engine.Option{engine.WithUpdate(adam, m.loss)},
+			[]string{"WithUpdate", "no parameters"}},
+		"nil param": {m.g, []engine.Option{engine.WithUpdate(adam, m.loss, m.w[0], nil)},
+			[]string{"WithUpdate", "node 1 is nil"}},
+		"param twice": {m.g, []engine.Option{engine.WithUpdate(adam, m.loss, m.w[0], m.w[0])},
+			[]string{`"w1"`, "twice"}},
+		"foreign param": {m.g, []engine.Option{engine.WithUpdate(adam, m.loss, other.w[1])},
+			[]string{`"b1"`, "not a node"}},
+		"interior param": {m.g, []engine.Option{engine.WithUpdate(adam, m.loss, m.hidden)},
+			[]string{"tanh", "want an input"}},
+		"integer param": {m.g, []engine.Option{engine.WithUpdate(adam, m.loss, whole)}, []string{`"whole"`, "float"}},
+		"mixed params": {m.g, []engine.Option{engine.WithUpdate(adam, m.loss, m.w[0], single)},
+			[]string{`"single"`, "float32", `"w1"`}},
+		"update twice": {m.g,
+			[]engine.Option{engine.WithUpdate(adam, m.loss, m.w...), engine.WithUpdate(adam, sum, single)},
 			[]string{"WithUpdate", "twice"}},
 	} {
 		vm, err := engine.NewVM(c.g, c.opts...)
@@ -60,7 +73,8 @@ func TestNewVMErrors(t *testing.T) {
 			t.Errorf("%s: a VM beside the error", name)
 		}
 	}
-	if _, err := engine.Open("gpu"); err == nil || !strings.Contains(err.Error(), `"gpu"`) || !strings.Contains(err.Error(), "ref") {
+	if _, err := engine.Open("gpu"); err == nil || !strings.Contains(err.Error(), `"gpu"`) ||
+		!strings.Contains(err.Error(), "ref") {
 		t.Errorf("Open of an unknown device: %v", err)
 	}
 	hasParts(t, "Dump", engine.Dump(io.Discard, m.g, "stage"), `"stage"`, "program")

@@ -98,7 +98,11 @@ func (o swish) CallsExtern() bool                                 { return false
 func (o swish) OverwritesInput() int                              { return -1 }
 func (o swish) String() string                                    { return "swish" }
 func (o swish) WriteHash(h hash.Hash)                             { fmt.Fprint(h, "swish", o.shape) }
-func (o swish) Hashcode() uint32                                  { h := fnv.New32a(); o.WriteHash(h); return h.Sum32() }
+func (o swish) Hashcode() uint32 {
+	h := fnv.New32a()
+	o.WriteHash(h)
+	return h.Sum32()
+}
 
 // An op of another package is compiled if it is a Lowerer.
 func ExampleLowerer() {

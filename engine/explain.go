@@ -119,8 +119,11 @@ func (e *Explanation) steps(vm *VM) {
 	}
 	for i := range p.Steps {
 		s := &p.Steps[i]
-		sum := StepSummary{Name: s.Name, Kind: kindOf(s), Flops: s.Flops, Bytes: s.Bytes, Fused: len(s.Nodes), Again: s.Again,
-			Kinds: kindsOf(p.Graph, s.Nodes), Source: sources(p.Graph, s.Nodes), Reads: bufferNames(p, s.Reads), Writes: bufferNames(p, s.Writes)}
+		sum := StepSummary{
+			Name: s.Name, Kind: kindOf(s), Flops: s.Flops, Bytes: s.Bytes, Fused: len(s.Nodes), Again: s.Again,
+			Kinds: kindsOf(p.Graph, s.Nodes), Source: sources(p.Graph, s.Nodes),
+			Reads: bufferNames(p, s.Reads), Writes: bufferNames(p, s.Writes),
+		}
 		sum.Shape, sum.Type = shapeOf(p, s)
 		if vm.tracer != nil {
 			c := vm.tracer.steps[i]
@@ -247,7 +250,8 @@ func (e *Explanation) String() string {
 	if e.Device.Model != "" {
 		fmt.Fprintf(&b, " (%s)", e.Device.Model)
 	}
-	fmt.Fprintf(&b, "\nnodes     %d in the graph, %d imported, %d after the passes\n", e.SourceNodes, e.ImportedNodes, e.FinalNodes)
+	fmt.Fprintf(&b, "\nnodes     %d in the graph, %d imported, %d after the passes\n",
+		e.SourceNodes, e.ImportedNodes, e.FinalNodes)
 	total := 0.0
 	b.WriteString("compile  ")
 	for _, s := range e.Stages {
@@ -256,8 +260,9 @@ func (e *Explanation) String() string {
 	}
 	fmt.Fprintf(&b, " in all %.1f ms\n", total*1e3)
 	m := e.Memory
-	fmt.Fprintf(&b, "memory    arena %s: inputs %s, params %s, constants %s, outputs %s, optimiser %s, temporary %s at most (of %s)\n",
-		size(m.Arena), size(m.Inputs), size(m.Params), size(m.Constants), size(m.Outputs), size(m.State), size(m.Peak), size(m.Temporary))
+	fmt.Fprintf(&b, "memory    arena %s: inputs %s, params %s, constants %s, outputs %s, optimiser %s, ",
+		size(m.Arena), size(m.Inputs), size(m.Params), size(m.Constants), size(m.Outputs), size(m.State))
+	fmt.Fprintf(&b, "temporary %s at most (of %s)\n", size(m.Peak), size(m.Temporary))
 	fmt.Fprintf(&b, "run       %d steps, %.4g Mflop, %s moved, %d steps again to save memory, %d on the host\n\n",
 		len(e.Steps), float64(e.Flops)/1e6, size(int(e.Bytes)), m.Recomputed, len(e.Fallbacks))
 
@@ -275,7 +280,8 @@ func (e *Explanation) String() string {
 		if s.Again {
 			kind += " again"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%d\t%s\t  %s\n", s.Name, kind, s.Shape, s.Type, s.Flops, size(int(s.Bytes)), s.Fused, mean, s.Kinds)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%d\t%s\t  %s\n",
+			s.Name, kind, s.Shape, s.Type, s.Flops, size(int(s.Bytes)), s.Fused, mean, s.Kinds)
 	}
 	w.Flush()
 	if len(e.Fallbacks) > 0 {

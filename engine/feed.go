@@ -19,8 +19,8 @@ type input struct {
 
 // A counter is an input that numbers the runs of the noise.
 //
-// Its effective number is what is bound to the node plus the number of runs since that was bound: seen and base are the
-// value object and the number that were found last; other ones start anew.
+// Its effective number is what is bound to the node plus the number of runs since that was bound: seen and base are
+// the value object and the number that were found last; other ones start anew.
 type counter struct {
 	input
 	seen       G.Value
@@ -59,7 +59,8 @@ func (c *compiled) bindInputs(vm *VM) error {
 			bound[n.Src] = b.Buf
 			continue
 		}
-		in := input{slot: c.slot(b.Buf, c.module.Nodes[n.Src]), node: c.module.Nodes[n.Src], src: n.Src, sliced: !isInput(c.module.Nodes[n.Src])}
+		node := c.module.Nodes[n.Src]
+		in := input{slot: c.slot(b.Buf, node), node: node, src: n.Src, sliced: !isInput(node)}
 		if attr.RunNumber {
 			c.counters = append(c.counters, counter{input: in, word: make([]int64, 1)})
 		} else {

@@ -110,7 +110,8 @@ func same(t testing.TB, what string, got, want G.Value, tolerance float64) {
 		return
 	}
 	if got.Dtype() != want.Dtype() || got.Shape().TotalSize() != want.Shape().TotalSize() {
-		t.Errorf("%s: a %T %v of shape %v, want a %T %v of shape %v", what, got, got.Dtype(), got.Shape(), want, want.Dtype(), want.Shape())
+		t.Errorf("%s: a %T %v of shape %v, want a %T %v of shape %v",
+			what, got, got.Dtype(), got.Shape(), want, want.Dtype(), want.Shape())
 		return
 	}
 	if !got.Dtype().Eq(tensor.Float64) && !got.Dtype().Eq(tensor.Float32) {

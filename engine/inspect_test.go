@@ -110,7 +110,8 @@ func TestExplain(t *testing.T) {
 	m := hosted(t)
 	vm := newVM(t, m.g, engine.WithUpdate(kernels.Optimizer{}, m.loss, m.w...), engine.Outputs(m.out))
 	e := vm.Explain()
-	if len(e.Steps) == 0 || e.Flops <= 0 || e.Bytes <= 0 || e.Memory.Arena <= 0 || e.Memory.Params != 8*(15+5+10+2) || len(e.Passes) == 0 || len(e.Stages) < 4 {
+	if len(e.Steps) == 0 || len(e.Passes) == 0 || len(e.Stages) < 4 || e.Flops <= 0 || e.Bytes <= 0 ||
+		e.Memory.Arena <= 0 || e.Memory.Params != 8*(15+5+10+2) {
 		t.Errorf("explanation %+v", e)
 	}
 	last := e.Steps[len(e.Steps)-1]
@@ -155,7 +156,8 @@ func TestHostFallbackIsNamed(t *testing.T) {
 		}
 	}
 	e := vm.Explain()
-	if len(e.Fallbacks) != 1 || !strings.Contains(e.Fallbacks[0].Op, "foreign exp") || e.Fallbacks[0].Measured == nil || e.Fallbacks[0].Measured.Count != 1 {
+	if len(e.Fallbacks) != 1 || !strings.Contains(e.Fallbacks[0].Op, "foreign exp") ||
+		e.Fallbacks[0].Measured == nil || e.Fallbacks[0].Measured.Count != 1 {
 		t.Fatalf("fallbacks %+v, want the foreign op, measured", e.Fallbacks)
 	}
 	if !strings.Contains(e.String(), "on the host:") {

@@ -63,8 +63,8 @@ var boundTo = func() uintptr {
 // tensors to a pool, whoever still has them.
 func clearValue(n *G.Node) { *(*G.Value)(unsafe.Add(unsafe.Pointer(n), boundTo)) = nil }
 
-// vectorScalar reports whether the TapeMachine gives n, a scalar node, a tensor of shape (1): so it does to a Tensordot
-// over all axes and to elementwise functions of that.
+// vectorScalar reports whether the TapeMachine gives n, a scalar node, a tensor of shape (1): so it does to a
+// Tensordot over all axes and to elementwise functions of that.
 func vectorScalar(g *G.ExprGraph, n *G.Node) bool {
 	for n.IsScalar() {
 		switch opType(n) {

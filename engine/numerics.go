@@ -112,7 +112,8 @@ func (e *NumericsError) describe(vm *VM, slots []*slot) {
 		what = "Inf"
 	}
 	var s strings.Builder
-	fmt.Fprintf(&s, "engine: %s has %s at %v, the first node in the graph's order that has: %v", describe(e.Node), what, e.Index, e.Value)
+	fmt.Fprintf(&s, "engine: %s has %s at %v, the first node in the graph's order that has: %v",
+		describe(e.Node), what, e.Index, e.Value)
 	if isInput(e.Node) {
 		s.WriteString("; it is an input")
 	}

@@ -75,13 +75,13 @@ func Seed(seed uint64) Option {
 }
 
 // WithUpdate makes a step of an optimiser part of every RunAll: the gradients of the scalar loss with respect to the
-// params, input nodes of one float type, are added to the graph (package autodiff), and the params live on the device,
-// where they are updated after everything else. An update whose loss or gradient is not finite is skipped, see
-// [VM.Info].
+// params, input nodes of one float type, are added to the graph (package autodiff), and the params live on the
+// device, where they are updated after everything else. An update whose loss or gradient is not finite is skipped,
+// see [VM.Info].
 //
-// The params' values are copied to the device by NewVM. After that the VM writes a param again only when its node
-// is bound to another value object than the one it saw last (gorgonia.Let with a new value); changes made in place
-// are seen by [VM.Load] alone. Moments stay. The host's values are refreshed in place by [VM.Sync] and [VM.Close].
+// The params' values are copied to the device by NewVM. After that the VM writes a param again only when its node is
+// bound to another value object than the one it saw last (gorgonia.Let with a new value); changes made in place are
+// seen by [VM.Load] alone. Moments stay. The host's values are refreshed in place by [VM.Sync] and [VM.Close].
 func WithUpdate(opt kernels.Optimizer, loss *G.Node, params ...*G.Node) Option {
 	return func(c *config) error {
 		c.update = &updateConfig{optimizer: opt, loss: loss, params: slices.Clone(params)}
@@ -100,8 +100,8 @@ func BindDualValues(nodes ...*G.Node) Option {
 	}
 }
 
-// MemoryBudget bounds the bytes of temporary values: where they would take more, some are computed again when they are
-// needed again. The results are the same.
+// MemoryBudget bounds the bytes of temporary values: where they would take more, some are computed again when they
+// are needed again. The results are the same.
 func MemoryBudget(bytes int64) Option {
 	return func(c *config) error {
 		if bytes <= 0 {
@@ -134,8 +134,8 @@ func Trace(w io.Writer) Option {
 	}
 }
 
-// Disable leaves out passes over the graph and abilities of the planner by name, to find which one is at fault or what
-// it is worth; [Switches] lists the names.
+// Disable leaves out passes over the graph and abilities of the planner by name, to find which one is at fault or
+// what it is worth; [Switches] lists the names.
 func Disable(names ...string) Option {
 	return func(c *config) error {
 		for _, n := range names {
@@ -234,7 +234,8 @@ func (u *updateConfig) check(g *G.ExprGraph) error {
 			return fmt.Errorf("engine: WithUpdate: the parameter %s, want an input of float32 or float64", describe(p))
 		}
 		if first := u.params[0]; p.Dtype() != first.Dtype() {
-			return fmt.Errorf("engine: WithUpdate: the parameter %s, want the element type of %s", describe(p), describe(first))
+			return fmt.Errorf("engine: WithUpdate: the parameter %s, want the element type of %s",
+				describe(p), describe(first))
 		}
 	}
 	return nil

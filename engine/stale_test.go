@@ -101,7 +101,7 @@ func TestRecompilingKeepsTheState(t *testing.T) {
 	}
 	plain, plainLosses := train(false)
 	changed, changedLosses := train(true)
-	if fmt.Sprint(plain) != fmt.Sprint(changed) || fmt.Sprint(plainLosses) != fmt.Sprint(changedLosses) || plain.Steps != 6 {
+	if fmt.Sprint(plain, plainLosses) != fmt.Sprint(changed, changedLosses) || plain.Steps != 6 {
 		t.Errorf("state %v and losses %v after recompiling, want %v and %v", changed, changedLosses, plain, plainLosses)
 	}
 	// With another slice in the middle the moments go on from where they were.

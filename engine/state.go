@@ -58,9 +58,9 @@ func (vm *VM) State() (*State, error) {
 }
 
 // Restore makes s the VM's state: with the same inputs, what follows has the same bits as what followed State. The
-// values of the parameters' nodes are as they were until the next Sync. A value bound to a parameter or to a run-number
-// node after Restore counts as always; one bound before does not. If s does not fit the VM, the error says what, and
-// nothing is changed.
+// values of the parameters' nodes are as they were until the next Sync. A value bound to a parameter or to a
+// run-number node after Restore counts as always; one bound before does not. If s does not fit the VM, the error says
+// what, and nothing is changed.
 func (vm *VM) Restore(s *State) error {
 	if err := vm.enter("Restore"); err != nil {
 		return err
@@ -176,7 +176,8 @@ func (vm *VM) validate(s *State) error {
 				got, want = want, got
 			}
 			if got != p.count || want != 0 {
-				return fmt.Errorf("%s of %q has %d float32 and %d float64, want %d of %v", group.name, a.Name, len(a.F32), len(a.F64), p.count, dtypes[p.typ])
+				return fmt.Errorf("%s of %q has %d float32 and %d float64, want %d of %v",
+					group.name, a.Name, len(a.F32), len(a.F64), p.count, dtypes[p.typ])
 			}
 		}
 	}

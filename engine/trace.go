@@ -41,7 +41,8 @@ func (c Cost) Mean() float64 {
 func newTracer(w io.Writer, vm *VM) *tracer {
 	t := &tracer{w: bufio.NewWriter(w), origin: time.Now()}
 	t.write([]byte("["))
-	t.head(map[string]any{"name": "process_name", "ph": "M", "pid": 1, "args": map[string]any{"name": "godcem " + vm.device.Info().Name}}, true)
+	process := map[string]any{"name": "godcem " + vm.device.Info().Name}
+	t.head(map[string]any{"name": "process_name", "ph": "M", "pid": 1, "args": process}, true)
 	t.program(vm.program)
 	return t
 }
@@ -55,7 +56,8 @@ func (t *tracer) program(p *plan.Program) {
 		if s.Again {
 			args["again"] = true
 		}
-		t.heads = append(t.heads, t.head(map[string]any{"name": s.Name, "cat": kindOf(s), "ph": "X", "pid": 1, "tid": 1, "args": args}, false))
+		event := map[string]any{"name": s.Name, "cat": kindOf(s), "ph": "X", "pid": 1, "tid": 1, "args": args}
+		t.heads = append(t.heads, t.head(event, false))
 	}
 }
 

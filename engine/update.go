@@ -121,9 +121,9 @@ next:
 	return nil
 }
 
-// Sync waits for the last RunAll and writes the parameters to the values of their nodes, in place. A parameter that was
-// bound to a new value since the last RunAll keeps that: it is on its way to the device. Without an update Sync only
-// waits.
+// Sync waits for the last RunAll and writes the parameters to the values of their nodes, in place. A parameter that
+// was bound to a new value since the last RunAll keeps that: it is on its way to the device. Without an update Sync
+// only waits.
 func (vm *VM) Sync() error {
 	if err := vm.enter("Sync"); err != nil {
 		return err
@@ -242,9 +242,9 @@ func (vm *VM) Info() (kernels.StepInfo, error) {
 	return kernels.StepInfo{GradNorm: i[0], Clipped: i[1] != 0, Skipped: i[2] != 0}, nil
 }
 
-// Run is the number that the next RunAll's noise has, if no other value is bound to the run-number node until then: the
-// number bound to the node, plus the RunAlls that succeeded since that value was bound. Binding a value anew, even of
-// the same number, starts anew. Without noise it is 0; of several such nodes it is the first's.
+// Run is the number that the next RunAll's noise has, if no other value is bound to the run-number node until then:
+// the number bound to the node, plus the RunAlls that succeeded since that value was bound. Binding a value anew,
+// even of the same number, starts anew. Without noise it is 0; of several such nodes it is the first's.
 func (vm *VM) Run() int64 {
 	if len(vm.counters) == 0 {
 		return 0

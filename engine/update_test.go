@@ -55,7 +55,8 @@ func TestWithUpdate(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				if got.Clipped != want.Clipped || got.Skipped != want.Skipped || !(math.Abs(got.GradNorm-want.GradNorm) <= tol*want.GradNorm) {
+				if got.Clipped != want.Clipped || got.Skipped != want.Skipped ||
+					!(math.Abs(got.GradNorm-want.GradNorm) <= tol*want.GradNorm) {
 					t.Errorf("step %d: %+v, want %+v", step, got, want)
 				}
 				ourLoss, err := vm.Loss()
@@ -292,7 +293,8 @@ func TestRate(t *testing.T) {
 	hasParts(t, "Loss before a run", err, "before the first RunAll")
 }
 
-// A node that sees a parameter through a view has the value that the run computed with, and is the caller's to change.
+// A node that sees a parameter through a view has the value that the run computed with, and is the caller's to
+// change.
 func TestViewOfAParameter(t *testing.T) {
 	m := mlp(t, false)
 	w := m.w[0]
@@ -323,7 +325,8 @@ func TestViewOfAParameter(t *testing.T) {
 func TestParameterWithoutInfluence(t *testing.T) {
 	m := mlp(t, false)
 	loss := G.Must(G.Sum(m.hidden)) // of w1 and b1
-	vm := newVM(t, m.g, engine.WithUpdate(kernels.Optimizer{Method: kernels.Momentum, Rate: 0.1, WeightDecay: 0.5}, loss, m.w...))
+	opt := kernels.Optimizer{Method: kernels.Momentum, Rate: 0.1, WeightDecay: 0.5}
+	vm := newVM(t, m.g, engine.WithUpdate(opt, loss, m.w...))
 	before := floats(t, m.w[2].Value())
 	run(t, vm)
 	if err := vm.Sync(); err != nil {

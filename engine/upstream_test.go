@@ -39,8 +39,8 @@ func BindDualValues_(nodes ...*Node) engine.Option { return engine.BindDualValue
 func TraceExec_() engine.Option { return engine.Disable() }
 `
 
-// The examples of Gorgonia's documentation print what they say they print with a VM in place of every TapeMachine. Left
-// out: one whose op writes to its operands, and one with random data that fails with the TapeMachine as well.
+// The examples of Gorgonia's documentation print what they say they print with a VM in place of every TapeMachine.
+// Left out: one whose op writes to its operands, and one with random data that fails with the TapeMachine as well.
 func TestGorgoniasExamples(t *testing.T) {
 	if testing.Short() {
 		t.Skip("compiles a package: not in short runs")
@@ -80,10 +80,11 @@ func TestGorgoniasExamples(t *testing.T) {
 		t.Fatal(err)
 	}
 	program := filepath.Join(tmp, "upstream.test")
-	if out, err := exec.Command("go", "test", "-c", "-vet=off", "-overlay", replace, "-o", program, "./upstream").CombinedOutput(); err != nil {
+	c := exec.Command("go", "test", "-c", "-vet=off", "-overlay", replace, "-o", program, "./upstream")
+	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("%v:\n%s", err, out)
 	}
-	c := exec.Command(program, "-test.v", "-test.skip", "^Example_(iop|linearRegression)$")
+	c = exec.Command(program, "-test.v", "-test.skip", "^Example_(iop|linearRegression)$")
 	c.Dir = tmp
 	out, err := c.CombinedOutput()
 	if passed := bytes.Count(out, []byte("--- PASS: Example")); err != nil || passed < 16 {

@@ -173,7 +173,8 @@ func leafSlot(n *G.Node) *slot {
 // do copies the value.
 func (s *set) do() error {
 	if s.leaf && !s.load(s.copied, s.node.Value()) || !s.store(s.to.Value(), s.bytes()) {
-		return fmt.Errorf("engine: the set of %s to %s: the values are not of one type and shape", describe(s.to), describe(s.node))
+		return fmt.Errorf("engine: the set of %s to %s: the values are not of one type and shape",
+			describe(s.to), describe(s.node))
 	}
 	return nil
 }
@@ -265,8 +266,8 @@ func (vm *VM) memory(o *output) any {
 	return vm.exec.Memory(o.buf)
 }
 
-// rebind makes a new value over mem and binds the node to it. A value that was bound before is not used again: someone
-// may have given it to Gorgonia's pool.
+// rebind makes a new value over mem and binds the node to it. A value that was bound before is not used again:
+// someone may have given it to Gorgonia's pool.
 func (o *output) rebind(mem any) error {
 	v := view(mem, o.shape)
 	if o.single {
@@ -312,7 +313,8 @@ func (d *dual) add() error {
 		return nil
 	}
 	if d.leaf && !d.load(d.copied, d.node.Value()) {
-		return fmt.Errorf("engine: the gradient of %s, %s, is not %v of shape %v", describe(d.of), describe(d.node), dtypes[d.typ], d.shape)
+		return fmt.Errorf("engine: the gradient of %s, %s, is not %v of shape %v",
+			describe(d.of), describe(d.node), dtypes[d.typ], d.shape)
 	}
 	held, err := d.of.Grad()
 	if err != nil || held == nil || held == d.node.Value() {

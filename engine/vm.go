@@ -11,8 +11,8 @@ import (
 
 // A VM is a compiled graph on a device. It implements gorgonia.VM.
 //
-// A VM may be used by one goroutine at a time: a call that meets another returns an error. VMs of different graphs are
-// independent of each other. Of several VMs on one graph the last that ran has set the nodes' values.
+// A VM may be used by one goroutine at a time: a call that meets another returns an error. VMs of different graphs
+// are independent of each other. Of several VMs on one graph the last that ran has set the nodes' values.
 type VM struct {
 	g      *G.ExprGraph
 	config *config
@@ -35,8 +35,8 @@ var _ G.VM = (*VM)(nil)
 
 // NewVM compiles g. With WithUpdate it adds the gradients that it needs to g; otherwise g is only read.
 //
-// The values that inputs are bound to are looked at by RunAll; only their shapes and types, which are the nodes', must
-// be known here. An error names the option or the node at fault.
+// The values that inputs are bound to are looked at by RunAll; only their shapes and types, which are the nodes',
+// must be known here. An error names the option or the node at fault.
 func NewVM(g *G.ExprGraph, opts ...Option) (vm *VM, err error) {
 	defer guard("NewVM", &err)
 	c, err := configure(g, opts)
@@ -135,9 +135,9 @@ func (vm *VM) setWatch() {
 	}
 }
 
-// RunAll runs the whole graph once: it copies the inputs' values to the device, runs, and sets the values of the nodes
-// that have one. In the steady state it allocates nothing (but with Trace, CheckNumerics or ops that only the host can
-// run).
+// RunAll runs the whole graph once: it copies the inputs' values to the device, runs, and sets the values of the
+// nodes that have one. In the steady state it allocates nothing (but with Trace, CheckNumerics or ops that only the
+// host can run).
 //
 // On the null device, which only counts, nothing is copied and nothing is checked, and nodes get no values.
 //
@@ -277,7 +277,8 @@ func (vm *VM) recompile() error {
 	for i := range c.counters {
 		for j := range old.counters {
 			if old.counters[j].node == c.counters[i].node {
-				c.counters[i].seen, c.counters[i].base, c.counters[i].next = old.counters[j].seen, old.counters[j].base, old.counters[j].next
+				n, o := &c.counters[i], &old.counters[j]
+				n.seen, n.base, n.next = o.seen, o.base, o.next
 			}
 		}
 	}

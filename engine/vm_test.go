@@ -25,8 +25,9 @@ func sameNodes(t *testing.T, what string, got, want *G.ExprGraph) {
 			continue // a statement
 		}
 		same(t, fmt.Sprintf("%s: node %d, %v", what, i, b[i].Name()), a[i].Value(), b[i].Value(), tol)
-		if x, y := a[i].Value(), b[i].Value(); x != nil && fmt.Sprintf("%T %v", x, x.Shape()) != fmt.Sprintf("%T %v", y, y.Shape()) {
-			t.Errorf("%s: node %d, %v, has a %T of shape %v, want a %T of %v", what, i, b[i].Name(), x, x.Shape(), y, y.Shape())
+		kind := func(v G.Value) string { return fmt.Sprintf("a %T of shape %v", v, v.Shape()) }
+		if x := a[i].Value(); x != nil && kind(x) != kind(b[i].Value()) {
+			t.Errorf("%s: node %d, %v, is %s, want %s", what, i, b[i].Name(), kind(x), kind(b[i].Value()))
 		}
 		compared++
 	}
@@ -35,8 +36,8 @@ func sameNodes(t *testing.T, what string, got, want *G.ExprGraph) {
 	}
 }
 
-// Every node, interior and gradient ones too, has the value that it has on the TapeMachine (made to copy values, which
-// its ops otherwise overwrite), over several runs with inputs that change.
+// Every node, interior and gradient ones too, has the value that it has on the TapeMachine (made to copy values,
+// which its ops otherwise overwrite), over several runs with inputs that change.
 func TestValuesAreThoseOfTheTapeMachine(t *testing.T) {
 	t.Run("here", func(t *testing.T) { sameAsTape(t) })
 	t.Run("far", func(t *testing.T) { sameAsTape(t, engine.On(far())) })
