@@ -119,7 +119,10 @@ const (
 	cheapSpread = 2    // the same for one that every element of would be computed many times
 	cheapTotal  = 2048 // or if it is no more than this in all
 	noiseFlops  = 7    // noise is computed again, though it costs more: storing it takes the memory of activations
-	maxRounds   = 6
+
+	// A graph of views that do not fit has its movements copied after some rounds, and is not fused at all after more.
+	copyRounds = 4
+	maxRounds  = 8
 )
 
 var never = float32(math.Inf(1))
@@ -130,11 +133,16 @@ func (l *planner) plan() error {
 	copied := map[partKey]bool{}
 	for round := 0; ; round++ {
 		last := l.o.off("fuse") || round == maxRounds
-		if last {
-			alone = slices.Repeat([]bool{true}, len(l.g.Nodes))
+		for i := range alone {
+			switch l.g.Nodes[i].Op {
+			case ir.Broadcast, ir.Transpose, ir.Slice, ir.Pad:
+				alone[i] = alone[i] || round >= copyRounds
+			}
+			alone[i] = alone[i] || last
 		}
 		f := newFuser(l, alone, copied)
 		f.classify()
+		f.limitPads()
 		f.force()
 		f.derive()
 		f.assign()
@@ -301,6 +309,29 @@ func (f *fuser) typeOf(id ir.ID, n *ir.Node) ir.DType {
 		return ir.NoType
 	}
 	return ir.F64
+}
+
+// maxPads bounds how many Pads are computed within each other: every access below them has all their guards.
+const maxPads = 6
+
+// limitPads stores some Pads of a deep nest.
+func (f *fuser) limitPads() {
+	depth := make([]uint8, len(f.nodes))
+	for i := range f.nodes {
+		switch f.kind[i] {
+		case kindElem, kindMove:
+			for _, o := range f.nodes[i].In {
+				depth[i] = max(depth[i], depth[o])
+			}
+			if f.nodes[i].Op != ir.Pad {
+				continue
+			}
+			if depth[i]++; depth[i] > maxPads {
+				f.alone[i] = true
+				depth[i] = 0
+			}
+		}
+	}
 }
 
 // force marks what has to be in memory whatever fusion does.

@@ -187,7 +187,7 @@ func (f *fuser) register(c, level int32, needs []need) {
 		if x.within == c {
 			continue
 		}
-		f.reads(x.src, min(level, max(x.level, 1)))
+		f.reads(x.src, level)
 		if x.same && (f.kind[x.src] == kindLeaf || f.kind[x.src] > kindElem || f.forced[x.src]) {
 			f.seen[x.src] = c
 		}
@@ -531,8 +531,8 @@ func flops(op ir.Op) float32 {
 	return float32(op.Info().Flops)
 }
 
-// merge joins loops over the same points that read the same array. They need not have met before: a node is placed when
-// only those before it are, and moves later.
+// merge joins loops over the same points that read the same array, or write the same Concat. They need not have met
+// before: a node is placed when only those before it are, and moves later.
 func (f *fuser) merge() bool {
 	for i := range f.seen {
 		f.seen[i] = -1
@@ -540,6 +540,14 @@ func (f *fuser) merge() bool {
 	merged := false
 	for i := range f.g.Nodes {
 		n := f.node(ir.ID(i))
+		if f.kind[i] == kindConcat {
+			parts := f.partsOf(ir.ID(i))
+			for k := 1; k < len(parts); k++ {
+				if f.unite(f.find(parts[k-1].home), f.find(parts[k].home)) {
+					merged = true
+				}
+			}
+		}
 		if k := f.kind[i]; k != kindElem && k != kindReduce || f.isNoise(ir.ID(i)) {
 			continue
 		}
