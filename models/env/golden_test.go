@@ -88,6 +88,18 @@ func TestCartpoleGolden(t *testing.T) {
 			t.Errorf("a step of %v s, want %v", (Cartpole{}).Dt(), e.Dt())
 		}
 		batch := len(c.Cost)
+		params := Defaults(e)
+		params[cartMass], params[poleMass] = c.Params.Masscart, c.Params.Masspole
+		params[poleLength], params[cartGravity] = c.Params.Length, c.Params.Gravity
+		for b := range batch {
+			states, cost, err := RolloutGo(e, c.State[5*b:5*b+5], c.Controls[horizon*b:horizon*(b+1)], params, Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			check.Close(t, "next state in Go", states[5:10], c.NextState[5*b:5*b+5], 1e-8)
+			check.Close(t, "final state in Go", states[5*horizon:], c.FinalState[5*b:5*b+5], 1e-8)
+			check.Close(t, "cost in Go", []float64{cost}, c.Cost[b:b+1], 1e-8)
+		}
 		forEach(t, func(t *testing.T, machine string, dt tensor.Dtype) {
 			tol := 1e-8
 			if dt == tensor.Float32 {
@@ -103,6 +115,54 @@ func TestCartpoleGolden(t *testing.T) {
 			runAll(t, machine, g, states[1], states[horizon], cost, grad)
 			check.Close(t, "next state", floats(t, states[1]), c.NextState, tol)
 			check.Close(t, "final state", floats(t, states[horizon]), c.FinalState, tol)
+			check.Close(t, "cost", floats(t, cost), c.Cost, tol)
+			check.Close(t, "gradient", floats(t, grad), c.GradControls, tol)
+		})
+	})
+}
+
+type pendulumCase struct {
+	State, Controls, States, Cost check.Nested
+	GradControls                  check.Nested `json:"grad_controls"`
+}
+
+// goldenPendulum has the cost of the golden file: the mean over all 16 states and their elements of (x - goal)^2, and
+// 1e-4 times the mean of u^2.
+func goldenPendulum(t testing.TB) Env {
+	return must[Env](t)(With(Pendulum{}, map[string]float64{
+		"weight_cos": 1. / 48, "weight_sin": 1. / 48, "weight_dth": 1. / 48, "weight_u": 1e-4 / 15}))
+}
+
+func TestPendulumGolden(t *testing.T) {
+	const horizon = 15
+	check.Golden(t, "pendulum.json", func(t *testing.T, c pendulumCase) {
+		e, batch := goldenPendulum(t), len(c.Cost)
+		for b := range batch {
+			states, cost, err := RolloutGo(e, c.State[3*b:3*b+3], c.Controls[horizon*b:horizon*(b+1)], nil, Options{Final: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			for s := range horizon + 1 {
+				check.Close(t, fmt.Sprintf("state %d in Go", s), states[3*s:3*s+3], c.States[(s*batch+b)*3:][:3], 1e-10)
+			}
+			check.Close(t, "cost in Go", []float64{cost}, c.Cost[b:b+1], 1e-10)
+		}
+		forEach(t, func(t *testing.T, machine string, dt tensor.Dtype) {
+			tol := 1e-10
+			if dt == tensor.Float32 {
+				tol = 5e-6 // 15 steps that add a few roundings of 6e-8 each
+			}
+			g := G.NewGraph()
+			x, u := input(g, "x", dt, c.State, batch, 3), input(g, "u", dt, c.Controls, batch, horizon, 1)
+			states, cost, err := Rollout(e, x, u, nil, Options{Final: 1})
+			if err != nil {
+				t.Fatal(err)
+			}
+			grad := must[G.Nodes](t)(autodiff.Gradients(must[*G.Node](t)(G.Sum(cost)), u))[0]
+			runAll(t, machine, g, append(states, cost, grad)...)
+			for s, n := range states {
+				check.Close(t, fmt.Sprintf("state %d", s), floats(t, n), c.States[s*batch*3:][:batch*3], tol)
+			}
 			check.Close(t, "cost", floats(t, cost), c.Cost, tol)
 			check.Close(t, "gradient", floats(t, grad), c.GradControls, tol)
 		})

@@ -240,3 +240,15 @@ func constant(dt tensor.Dtype, v float64) *G.Node {
 	}
 	return G.NewConstant(v)
 }
+
+// repeated is a constant in every element of an array of that shape.
+func repeated(g *G.ExprGraph, dt tensor.Dtype, v float64, shape ...int) *G.Node {
+	a := tensor.New(tensor.Of(dt), tensor.WithShape(shape...))
+	switch s := a.Data().(type) {
+	case []float32:
+		fill(s, float32(v))
+	case []float64:
+		fill(s, v)
+	}
+	return g.Constant(a)
+}

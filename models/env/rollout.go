@@ -3,7 +3,6 @@ package env
 import (
 	"fmt"
 	"math"
-	"slices"
 
 	"github.com/godcem/godcem/internal/graphop"
 	G "gorgonia.org/gorgonia"
@@ -146,10 +145,7 @@ func (r *roller) stage(t int, x, u *G.Node) error {
 func (r *roller) final(x *G.Node) error {
 	batch, dt := r.batch, r.dtype
 	if r.o.Final != 0 {
-		zero, err := graphop.Apply(spread{}, dt, tensor.Shape{batch, r.e.ControlDim()}, constant(dt, 0))
-		if err != nil {
-			return fmt.Errorf("env: %s: no control: %w", r.e.Name(), err)
-		}
+		zero := repeated(x.Graph(), dt, 0, batch, r.e.ControlDim())
 		c, err := r.e.Cost(x, zero, r.p)
 		if err != nil {
 			return err
@@ -193,50 +189,4 @@ func describe(n *G.Node) string {
 		return "nil"
 	}
 	return fmt.Sprintf("a %v of %v", n.Shape(), n.Dtype())
-}
-
-// RolloutGo is Rollout of one problem in plain Go: x0 (S), u (H,U) flat. It returns the cost, and sets states, (H+1,S)
-// flat, unless that is nil. An error says which argument has the wrong length.
-func RolloutGo(e Env, states, x0, u, params []float64, o Options) (cost float64, err error) {
-	if err := o.check(); err != nil {
-		return 0, err
-	}
-	s, width := e.StateDim(), e.ControlDim()
-	horizon := len(u) / width
-	switch {
-	case len(x0) != s:
-		return 0, fmt.Errorf("env: %s: %d elements of x0, want %d", e.Name(), len(x0), s)
-	case horizon < 1 || len(u) != horizon*width:
-		return 0, fmt.Errorf("env: %s: %d controls, want H*%d with H of at least 1", e.Name(), len(u), width)
-	case states != nil && len(states) != (horizon+1)*s:
-		return 0, fmt.Errorf("env: %s: room for %d elements of states, want %d", e.Name(), len(states), (horizon+1)*s)
-	case params != nil && len(params) != len(e.Params()):
-		return 0, fmt.Errorf("env: %s: %d parameters, want %d", e.Name(), len(params), len(e.Params()))
-	}
-	x, next := slices.Clone(x0), make([]float64, s)
-	scale := 1.0
-	for t := range horizon {
-		copy(states[min(t*s, len(states)):], x)
-		now := u[t*width : (t+1)*width]
-		c := e.CostGo(x, now, params)
-		if o.StageGo != nil {
-			c = o.StageGo(t, x, now, c)
-		}
-		cost += scale * c
-		scale *= o.Discount
-		if o.DynamicsGo != nil {
-			o.DynamicsGo(t, next, x, now, params)
-		} else {
-			e.StepGo(next, x, now, params)
-		}
-		x, next = next, x
-	}
-	copy(states[min(horizon*s, len(states)):], x)
-	if o.Final != 0 {
-		cost += scale * o.Final * e.CostGo(x, make([]float64, width), params)
-	}
-	if o.TerminalGo != nil {
-		cost += scale * o.TerminalGo(x, params)
-	}
-	return cost, nil
 }
