@@ -8,18 +8,19 @@ import (
 	"github.com/godcem/godcem/engine/ir"
 )
 
-// Fusion assigns nodes to groups: sets of nodes that are computed in one step, over the same points. A node's points are
-// its elements in row-major order (those of its operand for a reduction), so nodes of different shapes but equal counts
-// may share a group; movement belongs to no group but to the way in which others read.
+// Fusion assigns nodes to groups: sets of nodes that are computed in one step, over the same points. A node's points
+// are its elements in row-major order (those of its operand for a reduction), so nodes of different shapes but equal
+// counts may share a group; movement belongs to no group but to the way in which others read.
 //
-// That no two steps need each other is kept by levels: a group's level is above those of all groups that it reads from.
-// Groups of one level can be merged without further search, and a group may rise as long as it stays below its readers.
+// That no two steps need each other is kept by levels: a group's level is above those of all groups that it reads
+// from. Groups of one level can be merged without further search, and a group may rise as long as it stays below its
+// readers.
 //
-//	assign   gives every node a group, as early as possible (in the graph's order: fuse.go)
+//	assign   gives every node a group, as early as possible (in the graph's order: fuse_group.go)
 //	sink     moves what only a later group needs there (against the order: fuse_store.go)
 //	choose   says which values are stored, and which computed again where they are needed (fuse_store.go)
-//	lower    makes the steps (lower.go). A node that cannot be expressed there, because an index is not affine, is set
-//	         aside, and everything begins anew with it as a step of its own
+//	lower    makes the steps (lower.go). A node that cannot be expressed there, because an index is not affine, is
+//	         set aside, and everything begins anew with it as a step of its own
 type fuser struct {
 	*planner
 	alone  []bool           // per node: found to be a step of its own, in an earlier round
@@ -82,8 +83,9 @@ type group struct {
 	step      ir.ID // a Custom or a Pad, which is all of it; -1: none
 	row       int   // N of that product
 	closed    bool  // takes no more nodes
-	cuts      []int // numbers of points at which the loop has to be split into dimensions, ascending; each divides the next
-	roots     []root
+	// cuts are the numbers of points at which the loop has to be split into dimensions, ascending; each divides the next.
+	cuts  []int
+	roots []root
 }
 
 // A root is what a step stores.
@@ -120,7 +122,8 @@ const (
 	cheapTotal  = 2048 // or if it is no more than this in all
 	noiseFlops  = 7    // noise is computed again, though it costs more: storing it takes the memory of activations
 
-	// A graph of views that do not fit has its movements copied after some rounds, and is not fused at all after more.
+	// A graph of views that do not fit has its movements copied after some rounds, and is not fused at all after
+	// more.
 	copyRounds = 4
 	maxRounds  = 8
 )
@@ -169,8 +172,9 @@ func newFuser(l *planner, alone []bool, copied map[partKey]bool) *fuser {
 		kind:    make([]kind, n), arith: make([]ir.DType, n), imm: make([]float64, n),
 		src: make([]ir.ID, n), base: make([]ir.ID, n), forced: make([]bool, n), home: make([]int32, n),
 		level: make([]int32, n), index: make([]int32, n), rec: make([]int32, n), full: make([]float32, n),
-		seen: make([]int32, n), demand: make([]demand, n), left: make([]int32, n), miss: make([]uint8, n), stored: make([]bool, n),
-		again: make([]float32, n), far: make([]uint8, n)}
+		seen: make([]int32, n), demand: make([]demand, n), left: make([]int32, n), miss: make([]uint8, n),
+		stored: make([]bool, n),
+		again:  make([]float32, n), far: make([]uint8, n)}
 	for i := range n {
 		f.home[i], f.seen[i] = -1, -1
 		f.src[i], f.base[i] = ir.ID(i), ir.ID(i)
@@ -390,8 +394,8 @@ func (f *fuser) force() {
 	}
 }
 
-// derive computes the Sigmoid(x) of a gradient from a Softplus(x) that is stored in any case, as -expm1(-softplus), so
-// that x need not be stored too: of a net's activations that is half. It is as exact.
+// derive computes the Sigmoid(x) of a gradient from a Softplus(x) that is stored in any case, as -expm1(-softplus),
+// so that x need not be stored too: of a net's activations that is half. It is as exact.
 func (f *fuser) derive() {
 	if f.o.off("recompute") {
 		return

@@ -159,8 +159,8 @@ func (f *fuser) sinkNode(id ir.ID, n *ir.Node) {
 	f.home[id] = to
 }
 
-// countMissing fills left, the number of uses, and miss: whether a node is not at hand in other groups, unless more is
-// stored than what is stored in any case.
+// countMissing fills left, the number of uses, and miss: whether a node is not at hand in other groups, unless more
+// is stored than what is stored in any case.
 func (f *fuser) countMissing() {
 	clear(f.left)
 	for i := range f.g.Nodes {
@@ -204,8 +204,8 @@ func (f *fuser) missing(o ir.ID, to int32) uint8 {
 	return f.miss[o]
 }
 
-// choose says which values are stored. A value that other groups need is stored in its own, unless it takes only a few
-// operations to compute it again from what is stored.
+// choose says which values are stored. A value that other groups need is stored in its own, unless it takes only a
+// few operations to compute it again from what is stored.
 func (f *fuser) choose() {
 	for i := range f.g.Nodes {
 		id, n := ir.ID(i), f.node(ir.ID(i))

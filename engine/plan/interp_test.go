@@ -10,8 +10,8 @@ import (
 	"github.com/godcem/godcem/kernels"
 )
 
-// An interp runs a program as its types' comments say, in plain loops over float64. Every buffer has memory of its own,
-// or with arena the place that was planned for it, where the bytes of eight-byte elements are kept apart.
+// An interp runs a program as its types' comments say, in plain loops over float64. Every buffer has memory of its
+// own, or with arena the place that was planned for it, where the bytes of eight-byte elements are kept apart.
 type interp struct {
 	p   *plan.Program
 	mem [][]float64

@@ -112,8 +112,8 @@ func (f *fuser) custom(id ir.ID) {
 	f.add(s, id)
 }
 
-// padSteps makes a Pad with steps: zeros in the places before, between and behind the operand's elements, dimension by
-// dimension, and then a copy of the elements.
+// padSteps makes a Pad with steps: zeros in the places before, between and behind the operand's elements, dimension
+// by dimension, and then a copy of the elements.
 func (f *fuser) padSteps(id ir.ID) {
 	n := f.node(id)
 	src := f.node(n.In[0])
@@ -126,7 +126,8 @@ func (f *fuser) padSteps(id ir.ID) {
 		if ir.Count(dims) == 0 {
 			return
 		}
-		l := &Loop{Type: t, Dims: slices.Clone(dims), Stores: []Store{{Buf: f.buf[id], Offset: off, Strides: slices.Clone(strides)}}}
+		l := &Loop{Type: t, Dims: slices.Clone(dims),
+			Stores: []Store{{Buf: f.buf[id], Offset: off, Strides: slices.Clone(strides)}}}
 		if from >= 0 {
 			l.Loads = []Load{{Buf: from, Strides: rowMajor(src.Shape)}}
 		} else {

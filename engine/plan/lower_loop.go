@@ -108,8 +108,8 @@ func (w *lowerer) begin() {
 	w.want = noSplit
 }
 
-// failed notes that a view could not be had: another attempt with other dimensions, or another round with the node set
-// aside.
+// failed notes that a view could not be had: another attempt with other dimensions, or another round with the node
+// set aside.
 func (w *lowerer) failed(id ir.ID, want split) {
 	if want.dim >= 0 && w.f.groups[w.c].dot < 0 {
 		w.want = want
@@ -247,11 +247,12 @@ func (w *lowerer) visit(t *frame) {
 		w.loads = append(w.loads, Load{Buf: Acc, Strides: s})
 		w.done(int32(len(w.loads) - 1))
 	default:
-		w.err = fmt.Errorf("plan: internal error: %s of level %d is needed at level %d, view %d, for %v", f.g.Label(id), f.levelOf(id), w.level, t.view, w.stack)
+		w.err = fmt.Errorf("plan: internal error: %s, of level %d, is needed at level %d", f.g.Label(id), f.levelOf(id), w.level)
 	}
 }
 
-// inlined reports whether a stored movement is better read from where it comes from: what is repeated is smaller there.
+// inlined reports whether a stored movement is better read from where it comes from: what is repeated is smaller
+// there.
 func (w *lowerer) inlined(id ir.ID) bool {
 	f := w.f
 	if f.kind[id] != kindMove || f.alone[id] || f.g.Nodes[id].Op != ir.Broadcast {
@@ -387,8 +388,11 @@ func (w *lowerer) masked(v, mask int32, id ir.ID) int32 {
 	if w.bad >= 0 || len(g) == 0 { // after a failure v may be no value
 		return v
 	}
-	if v < instrBit && !slices.ContainsFunc(g, func(x Guard) bool { return !slices.ContainsFunc(w.loads[v].Guards, x.equal) }) {
-		return v
+	if v < instrBit {
+		has := func(x Guard) bool { return slices.ContainsFunc(w.loads[v].Guards, x.equal) }
+		if !slices.ContainsFunc(g, func(x Guard) bool { return !has(x) }) {
+			return v
+		}
 	}
 	at := site{-1, mask}
 	one, ok := w.other[at]

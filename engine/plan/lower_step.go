@@ -101,7 +101,12 @@ func (f *fuser) operands(id ir.ID) {
 	}
 	p.in[0] = f.operand(n.In[0], d.Batch, t.A, &d.A)
 	p.in[1] = f.operand(n.In[1], d.Batch, t.B, &d.B)
-	if d.Batch > 1 && d.B.Batch == 0 && !d.A.Trans && (d.M == 1 || d.A.Batch == d.M*d.A.Ld) && (d.M > 1 || d.A.Batch >= d.K) {
+	// One matrix B for all: the batch is more rows of A, if they lie so.
+	follow := d.A.Batch == d.M*d.A.Ld
+	if d.M == 1 {
+		follow = d.A.Batch >= d.K
+	}
+	if d.Batch > 1 && d.B.Batch == 0 && !d.A.Trans && follow {
 		if d.M == 1 {
 			d.A.Ld = d.A.Batch
 		}
@@ -114,7 +119,8 @@ func (f *fuser) operands(id ir.ID) {
 	f.dots = append(f.dots, p)
 }
 
-// operand finds the node, and the place in it, where the matrices of a node are; trans: the node holds them transposed.
+// operand finds the node, and the place in it, where the matrices of a node are; trans: the node holds them
+// transposed.
 func (f *fuser) operand(id ir.ID, batch int, trans bool, o *Operand) ir.ID {
 	n := f.node(id)
 	r := len(n.Shape)

@@ -11,10 +11,11 @@ import (
 // switches are the names that Options.Disable may hold.
 var switches = []string{"fuse", "epilogue", "siblings", "recompute", "schedule", "in-place", "remat", "reuse"}
 
-// New plans a graph, which must be valid (ir.Graph.Verify) and stays the program's: it must not be changed afterwards.
+// New plans a graph, which must be valid (ir.Graph.Verify) and stays the program's: it must not be changed
+// afterwards.
 //
-// An error names what cannot be planned: an unknown name in o.Disable, a negative budget, an update whose optimiser is
-// not a valid kernels.Optimizer.
+// An error names what cannot be planned: an unknown name in o.Disable, a negative budget, an update whose optimiser
+// is not a valid kernels.Optimizer.
 func New(g *ir.Graph, o Options) (*Program, error) {
 	for _, name := range o.Disable {
 		if !slices.Contains(switches, name) {

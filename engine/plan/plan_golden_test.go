@@ -22,7 +22,8 @@ func mlp() *ir.Graph {
 	par := func(name string, s ...int) ir.ID {
 		return b.Input(ir.F32, s, ir.InputAttr{Name: name, Resident: true})
 	}
-	x, w1, b1, w2, b2, y := in("x", 64, 8), par("w1", 8, 32), par("b1", 32), par("w2", 32, 4), par("b2", 4), in("y", 64, 4)
+	x, w1, b1, w2, b2 := in("x", 64, 8), par("w1", 8, 32), par("b1", 32), par("w2", 32, 4), par("b2", 4)
+	y := in("y", 64, 4)
 	p1 := b.Binary(ir.Add, b.Dot(x, w1, ir.Trans{}), b.BroadcastTo(b1, []int{64, 32}))
 	z1 := b.Unary(ir.Softplus, p1)
 	out := b.Binary(ir.Add, b.Dot(z1, w2, ir.Trans{}), b.BroadcastTo(b2, []int{64, 4}))
@@ -99,8 +100,8 @@ func rollout(n, steps int) *ir.Graph {
 	return must(b)
 }
 
-// noisy samples twice around a mean and a width, with a product between, and takes the gradient of the width: the noise
-// is drawn again.
+// noisy samples twice around a mean and a width, with a product between, and takes the gradient of the width: the
+// noise is drawn again.
 func noisy() *ir.Graph {
 	b := ir.NewBuilder()
 	run := b.Input(ir.Int64, nil, ir.InputAttr{Name: "run", RunNumber: true})
@@ -156,7 +157,8 @@ func TestGolden(t *testing.T) {
 			t.Fatal(err)
 		}
 		if got != string(want) {
-			t.Errorf("%s: the listing is not that of %s (go test -run Golden -update writes it):\n%s", c.name, file, got)
+			t.Errorf("%s: the listing is not that of %s (go test -run Golden -update writes it):\n%s",
+				c.name, file, got)
 		}
 	}
 }

@@ -8,7 +8,9 @@ import (
 	"github.com/godcem/godcem/engine/ir"
 )
 
-var roleNames = [...]string{Temp: "temp", Input: "input", Param: "param", Const: "const", Output: "output", State: "state"}
+var roleNames = [...]string{
+	Temp: "temp", Input: "input", Param: "param", Const: "const", Output: "output", State: "state",
+}
 
 // String returns the role's name.
 func (r Role) String() string {
@@ -111,8 +113,8 @@ func (s *printer) step(st *Step) {
 		s.line(")")
 	case st.Update != nil:
 		u := st.Update
-		s.line("update %v params %s grads %s m %s v %s velocity %s rate b%d steps b%d loss b%d info b%d", u.Optimizer.Method,
-			bufs(u.Params), bufs(u.Grads), bufs(u.M), bufs(u.V), bufs(u.Velocity), u.Rate, u.Steps, u.Loss, u.Info)
+		s.line("update %v params %s grads %s m %s v %s velocity %s rate b%d steps b%d loss b%d info b%d",
+			u.Optimizer.Method, bufs(u.Params), bufs(u.Grads), bufs(u.M), bufs(u.V), bufs(u.Velocity), u.Rate, u.Steps, u.Loss, u.Info)
 	}
 }
 
@@ -180,7 +182,8 @@ func (s *printer) loop(l *Loop) {
 		case n.Op == ir.Const:
 			s.add(" %v", n.Imm)
 		case n.Index != nil:
-			s.add(" seed %d draw %d run b%d [%s]", n.Rand.Seed, n.Rand.Draw, n.Run, sumOf(n.Index.Offset, n.Index.Strides))
+			s.add(" seed %d draw %d run b%d [%s]", n.Rand.Seed, n.Rand.Draw, n.Run,
+				sumOf(n.Index.Offset, n.Index.Strides))
 		case n.Round:
 			s.add(" %v", n.Type)
 		}

@@ -46,7 +46,8 @@ var families = []struct {
 	}},
 	{"rows less their mean", func(b *ir.Builder, x ir.ID, n int) {
 		for range n / 4 {
-			x = b.Binary(ir.Sub, x, b.BroadcastTo(b.Reshape(b.BinaryS(ir.Mul, b.Reduce(ir.ReduceSum, x, 1), 1./6), []int{4, 1}), []int{4, 6}))
+			mean := b.BinaryS(ir.Mul, b.Reduce(ir.ReduceSum, x, 1), 1./6)
+			x = b.Binary(ir.Sub, x, b.BroadcastTo(b.Reshape(mean, []int{4, 1}), []int{4, 6}))
 		}
 		b.Output(x)
 	}},
@@ -87,13 +88,14 @@ var families = []struct {
 	}},
 	{"pads", func(b *ir.Builder, x ir.ID, n int) {
 		for range n / 3 {
-			x = b.Pad(b.Unary(ir.Cos, b.Slice(x, []int{0, 1}, []int{1, 1}, []int{4, 5})), []int{0, 0}, []int{1, 1}, []int{4, 6})
+			x = b.Pad(b.Unary(ir.Cos, part(b, x, 0, 1, 4, 5)), []int{0, 0}, []int{1, 1}, []int{4, 6})
 		}
 		b.Output(x)
 	}},
 	{"pads with steps", func(b *ir.Builder, x ir.ID, n int) {
 		for i := range n / 3 {
-			x = b.Pad(b.Unary(ir.Cos, b.Slice(x, []int{1, i % 2}, []int{2, 2}, []int{2, 3})), []int{i % 2, 1}, []int{2, 2}, []int{4, 6})
+			y := b.Unary(ir.Cos, b.Slice(x, []int{1, i % 2}, []int{2, 2}, []int{2, 3}))
+			x = b.Pad(y, []int{i % 2, 1}, []int{2, 2}, []int{4, 6})
 		}
 		b.Output(x)
 	}},
@@ -119,17 +121,21 @@ var families = []struct {
 	{"a product of everything moved", func(b *ir.Builder, x ir.ID, n int) {
 		w := input(b, "w", 6, 4)
 		for range n / 10 {
-			y := b.Dot(b.Transpose(x, 1, 0), b.Transpose(w, 1, 0), ir.Trans{})                                   // (6,4)(4,6)
-			z := b.Dot(b.Slice(y, []int{1, 2}, []int{1, 1}, []int{4, 3}), b.Reshape(x, []int{3, 8}), ir.Trans{}) // (4,3)(3,8)
-			v := b.Dot(b.BroadcastTo(b.Reshape(x, []int{1, 4, 6}), []int{3, 4, 6}), b.BroadcastTo(b.Reshape(w, []int{1, 6, 4}), []int{3, 6, 4}), ir.Trans{})
+			y := b.Dot(b.Transpose(x, 1, 0), b.Transpose(w, 1, 0), ir.Trans{})        // (6,4)(4,6)
+			z := b.Dot(part(b, y, 1, 2, 4, 3), b.Reshape(x, []int{3, 8}), ir.Trans{}) // (4,3)(3,8)
+			thrice := func(v ir.ID, r, c int) ir.ID {
+				return b.BroadcastTo(b.Reshape(v, []int{1, r, c}), []int{3, r, c})
+			}
+			v := b.Dot(thrice(x, 4, 6), thrice(w, 6, 4), ir.Trans{})
 			m := b.Reduce(ir.ReduceSum, v, 0)
-			x = b.Unary(ir.Tanh, b.Concat(1, b.Slice(z, []int{0, 1}, []int{1, 2}, []int{4, 3}), b.Slice(m, []int{0, 0}, []int{1, 1}, []int{4, 3})))
+			z = b.Slice(z, []int{0, 1}, []int{1, 2}, []int{4, 3})
+			x = b.Unary(ir.Tanh, b.Concat(1, z, part(b, m, 0, 0, 4, 3)))
 		}
 		b.Output(x)
 	}},
 	{"concats that others read", func(b *ir.Builder, x ir.ID, n int) {
 		for range n / 8 {
-			l, r := b.Slice(x, []int{0, 0}, []int{1, 1}, []int{4, 3}), b.Slice(x, []int{0, 3}, []int{1, 1}, []int{4, 3})
+			l, r := part(b, x, 0, 0, 4, 3), part(b, x, 0, 3, 4, 3)
 			l, r = b.Unary(ir.Tanh, r), b.Unary(ir.Sin, l)
 			y := b.Concat(1, l, r)
 			s := b.Reduce(ir.ReduceSum, y, 1)
@@ -142,6 +148,11 @@ var families = []struct {
 
 func input(b *ir.Builder, name string, s ...int) ir.ID {
 	return b.Input(ir.F32, s, ir.InputAttr{Name: fmt.Sprint(name, len(b.G.Nodes))})
+}
+
+// part is the matrix of rows by cols in x that begins at row i and column j.
+func part(b *ir.Builder, x ir.ID, i, j, rows, cols int) ir.ID {
+	return b.Slice(x, []int{i, j}, []int{1, 1}, []int{rows, cols})
 }
 
 func family(i, n int) *ir.Graph {

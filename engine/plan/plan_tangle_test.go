@@ -101,7 +101,8 @@ func TestTangles(t *testing.T) {
 				err = p.Verify()
 			}
 			if err == nil {
-				err = same(p, g, graphs.Feed(g, seed), 1e-9) // hundreds of operations of slopes up to 1, a rounding each
+				// Hundreds of operations, of slopes up to 1, round once each.
+				err = same(p, g, graphs.Feed(g, seed), 1e-9)
 			}
 			if err != nil {
 				t.Fatalf("seed %d without %q: %v", seed, off, err)

@@ -7,17 +7,17 @@ import (
 	"github.com/godcem/godcem/engine/ir"
 )
 
-// A digit is an affine function of a loop's point, off + sum(coef[d]*i[d]), which lies in [0, size) at every point where
-// the guards of its view hold.
+// A digit is an affine function of a loop's point, off + sum(coef[d]*i[d]), which lies in [0, size) at every point
+// where the guards of its view hold.
 type digit struct {
 	size, off int
 	coef      []int
 }
 
 // A view says which element of a node's value belongs to a loop's point. The element's row-major number is written in
-// mixed radix, most significant digit first; the sizes multiply to the node's count, and digits of size 1 are left out.
-// Reshape leaves a view as it is; the other movements permute, drop and shift digits after align has made them those
-// of the node's own dimensions.
+// mixed radix, most significant digit first; the sizes multiply to the node's count, and digits of size 1 are left
+// out. Reshape leaves a view as it is; the other movements permute, drop and shift digits after align has made them
+// those of the node's own dimensions.
 type view struct {
 	digits []digit
 	guards []Guard
@@ -178,9 +178,9 @@ func (g Guard) equal(h Guard) bool {
 }
 
 // A move is what a movement, other than Concat and a Pad with steps, does to digits: digit i of the node, of size
-// From[i], becomes off[i] + step[i]*digit as digit at[i] of the operand, of size to[at[i]]; at is -1 where the operand is
-// repeated. With pad, what lies outside of the operand is zero. Neighbouring dimensions are one digit where the
-// movement allows it.
+// From[i], becomes off[i] + step[i]*digit as digit at[i] of the operand, of size to[at[i]]; at is -1 where the
+// operand is repeated. With pad, what lies outside of the operand is zero. Neighbouring dimensions are one digit
+// where the movement allows it.
 type move struct {
 	from, at, off, step []int
 	to                  []int
@@ -297,7 +297,10 @@ func (m *move) transpose(shape []int, axes ir.Axes) {
 
 // identical reports whether the operand's elements are the node's, in the same order.
 func (m *move) identical() bool {
-	return len(m.from) == 0 && len(m.to) == 0 || len(m.from) == 1 && m.at[0] == 0 && m.off[0] == 0 && m.step[0] == 1 && m.to[0] == m.from[0]
+	if len(m.from) == 0 {
+		return len(m.to) == 0
+	}
+	return len(m.from) == 1 && m.at[0] == 0 && m.off[0] == 0 && m.step[0] == 1 && m.to[0] == m.from[0]
 }
 
 // apply returns the view of the operand that belongs to the view v of the node.

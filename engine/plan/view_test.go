@@ -32,8 +32,8 @@ func (v *view) at(point []int) (int, bool) {
 	return n, true
 }
 
-// A chain of random movements over an array, followed backwards by views, reads for every point of the loop the element
-// that following the movements forwards puts there.
+// A chain of random movements over an array, followed backwards by views, reads for every point of the loop the
+// element that following the movements forwards puts there.
 func TestViewsFollowMovements(t *testing.T) {
 	fitted, split, refused := 0, 0, 0
 	for seed := range uint64(3000) {
@@ -89,7 +89,8 @@ func TestViewsFollowMovements(t *testing.T) {
 				}
 				got, ok := v.at(point)
 				if ok != (want >= 0) || ok && (got != want || addr != want) {
-					t.Fatalf("seed %d: point %v of %v: element %d (%v), address %d, want %d\n%v", seed, point, dims, got, ok, addr, want, b.G)
+					t.Fatalf("seed %d: point %v of %v: element %d (%v), address %d, want %d\n%v",
+						seed, point, dims, got, ok, addr, want, b.G)
 				}
 			}
 			break
