@@ -37,6 +37,14 @@ var epilogues = []struct {
 		e.Loads = []plan.Load{loadOf(plan.Acc, d.N, 1)}
 		e.Stores = []plan.Store{storeOf(0, m.buffer(plan.Output, d.Type, d.N, d.Batch*d.M), 1, d.Batch*d.M)}
 	}},
+	{"noise", func(m *maker, d *plan.Dot) { // a number per row
+		e := &d.Epilogue
+		e.Loads = []plan.Load{loadOf(plan.Acc, d.N, 1)}
+		e.Body = []plan.Instr{
+			{Op: ir.Normal, Run: m.buffer(plan.Input, ir.Int64), Index: &plan.Load{Strides: []int{1, 0}}}, instrOf(ir.Add, 0, 1),
+		}
+		e.Stores = []plan.Store{m.all(d, 2)}
+	}},
 	{"reductions", func(m *maker, d *plan.Dot) {
 		e := &d.Epilogue
 		e.Loads = []plan.Load{loadOf(plan.Acc, d.N, 1)}

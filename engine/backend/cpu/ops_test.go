@@ -206,3 +206,28 @@ func TestWholeNumbers(t *testing.T) {
 		}
 	}
 }
+
+// TestDraws has every map of indices, of runs, steps and repetitions, beside loads that would let dimensions merge.
+func TestDraws(t *testing.T) {
+	dims := []int{6, 5, 8}
+	for _, typ := range []ir.DType{ir.F32, ir.F64} {
+		for _, of := range []ir.DType{ir.F32, ir.F64} {
+			for _, index := range [][]int{
+				{40, 8, 1}, {0, 8, 1}, {8, 0, 1}, {1, 6, 30}, {0, 0, 1}, {0, 0, 3}, {5, 1, 0}, {7, 1, 0}, {1, 0, 0}, {0, 0, 0}, {80, 16, 2}, {100, 20, 1},
+			} {
+				for _, op := range []ir.Op{ir.Normal, ir.Uniform} {
+					m := &maker{}
+					run := m.buffer(plan.Input, ir.Int64)
+					l := plan.Loop{Type: typ, Dims: dims, Loads: []plan.Load{loadOf(m.buffer(plan.Input, typ, dims...), 40, 8, 1)}}
+					l.Body = []plan.Instr{
+						{Op: op, Type: of, Run: run, Index: &plan.Load{Offset: 7, Strides: index}, Rand: ir.Rand{Seed: 3, Draw: 4}},
+						instrOf(ir.Add, 0, 1),
+					}
+					l.Stores = []plan.Store{storeOf(2, m.buffer(plan.Output, typ, dims...), 40, 8, 1)}
+					m.loop(l)
+					sameForThreads(t, compare(t, m, 1, 0))
+				}
+			}
+		}
+	}
+}

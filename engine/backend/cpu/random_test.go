@@ -318,12 +318,13 @@ func randomLoop(m *maker, r *rand.Rand, run plan.BufID) {
 func TestRandomLoops(t *testing.T) {
 	n := 600
 	if testing.Short() {
-		n = 100
+		n = 150
 	}
 	for seed := range uint64(n) {
 		r := rand.New(rand.NewPCG(seed, 2))
 		m := &maker{}
 		run := m.buffer(plan.Input, ir.Int64)
+		randomLoop(m, r, run)
 		randomLoop(m, r, run)
 		ok := t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			// Sums of at most 40000 elements in float32: a rounding to the result's type after a wide or pairwise sum.
@@ -331,8 +332,9 @@ func TestRandomLoops(t *testing.T) {
 			sameForThreads(t, x)
 		})
 		if !ok {
-			l := m.p.Steps[0].Loop
-			t.Logf("%+v", *l)
+			for _, s := range m.p.Steps {
+				t.Logf("%+v", *s.Loop)
+			}
 			return
 		}
 	}

@@ -117,7 +117,43 @@ func TestNaN(t *testing.T) {
 				l.Stores = append(l.Stores, reduceTo(how, 4, m.buffer(plan.Output, ir.F32, shape...), strides...))
 			}
 			m.loop(l)
+			l.Stores = []plan.Store{reduceTo(plan.MaxOf, 4, m.buffer(plan.Output, ir.F32), 0, 0, 0)}
+			m.loop(l)
 			compare(t, m, 1, 1e-6)
+		}
+	}
+}
+
+// TestCompensated: what a tile's sum is too small to move another's is not lost between tiles and chunks.
+func TestCompensated(t *testing.T) {
+	const tile, tiles = 1024, 1000
+	for _, dims := range [][]int{{tile * tiles}, {tiles, tile}, {50, 20, tile}} {
+		m := &maker{}
+		in, out := m.buffer(plan.Input, ir.F64, tile*tiles), m.buffer(plan.Output, ir.F64)
+		var all []int
+		for d := range dims {
+			all = append(all, d)
+		}
+		strides, _ := stridesOf(dims, all...)
+		m.loop(plan.Loop{Type: ir.F64, Dims: dims, Loads: []plan.Load{loadOf(in, strides...)},
+			Stores: []plan.Store{reduceTo(plan.Sum, 0, out, make([]int, len(dims))...)}})
+		x := compileFor(t, m).(*executable)
+		s := x.slices[in].([]float64)
+		for i := range s {
+			switch i / tile {
+			case 0:
+				s[i] = 0x1p70
+			case tiles - 1:
+				s[i] = -0x1p70
+			default:
+				s[i] = 1
+			}
+		}
+		if err := x.Run(nil); err != nil {
+			t.Fatal(err)
+		}
+		if got := x.slices[out].([]float64)[0]; got != tile*(tiles-2) {
+			t.Errorf("%v: %v, want %v", dims, got, tile*(tiles-2))
 		}
 	}
 }
