@@ -6,7 +6,8 @@ FUZZTIME ?= 10m
 SOAK_ROWS ?= 1000000
 SOAK_KILLS ?= 100
 
-.PHONY: help run test check cross race fuzz soak accept-first-light accept-engine bench bench-kernels clean
+.PHONY: help run test check cross race fuzz soak accept-first-light accept-engine bench bench-kernels clean \
+	bench-peers bench-suite
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 22
@@ -60,6 +61,14 @@ bench: ## the engine beside the TapeMachine, checked and then timed alternately 
 
 bench-kernels: ## the kernels' and the engine's own benchmarks
 	$(GO) test ./kernels ./models/nn ./internal/vec ./engine/... -run '^$$' -bench . -benchtime 300ms
+
+bench-peers: ## PyTorch and JAX for bench-suite, pinned, in .venv-peers (6 GB from PyPI; needs Python 3.11 or later)
+	python3 -m venv .venv-peers
+	echo '*' > .venv-peers/.gitignore
+	.venv-peers/bin/python -m pip install --disable-pip-version-check -q -r bench/peers/requirements.txt
+
+bench-suite: ## godcem beside PyTorch, torch.compile, JAX and the TapeMachine: bench/results/cpu.json
+	$(GO) run ./bench/suite
 
 accept-engine: ## the engine's claims: as make bench, and fails if one does not hold
 	$(GO) run ./bench/engine -check

@@ -1,0 +1,126 @@
+"""JAX's contestant."""
+
+import functools
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import protocol
+
+jax.config.update("jax_enable_x64", True)
+jax.config.update("jax_platforms", "cpu")
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(1,))
+def lml(x, k):
+    """y = sigmoid(x + nu) with sum y = k along the last axis. The root is found by Newton's method on the logarithm of
+    the sum, the derivative is that of the solution."""
+    n = x.shape[-1]
+    nu = math.log(k / (n - k))
+    for _ in range(3 if x.dtype == jnp.float32 else 4):  # to rounding on standardised costs
+        y = jax.nn.sigmoid(x + nu)
+        s = y.sum(-1, keepdims=True)
+        nu = nu - jnp.log(s / k) * s / (y - y * y).sum(-1, keepdims=True)
+    return jax.nn.sigmoid(x + nu)
+
+
+def lml_forward(x, k):
+    y = lml(x, k)
+    return y, y
+
+
+def lml_backward(k, y, g):
+    h = y - y * y
+    return (h * (g - (h * g).sum(-1, keepdims=True) / h.sum(-1, keepdims=True)),)
+
+
+lml.defvjp(lml_forward, lml_backward)
+
+
+def softplus(x):
+    return jnp.maximum(x, 0) + jnp.log1p(jnp.exp(-jnp.abs(x)))
+
+
+def adam(params, grads, state):
+    m, v, t = state
+    t = t + 1
+    norm = jnp.sqrt(sum(jnp.sum(g * g) for g in grads))
+    factor = jnp.minimum(1, 1 / (norm + 1e-6))
+    grads = [g * factor for g in grads]
+    m = [0.9 * a + 0.1 * g for a, g in zip(m, grads)]
+    v = [0.999 * a + 0.001 * g * g for a, g in zip(v, grads)]
+    c1, c2 = 1 - 0.9**t, jnp.sqrt(1 - 0.999**t)
+    params = [p - (1e-3 / c1) * a / (jnp.sqrt(b) / c2 + 1e-8) for p, a, b in zip(params, m, v)]
+    return params, (m, v, t), norm
+
+
+class Regression:
+    """A training step of the regression: doc/equations.md (1) to (5), (10), (12), (13)."""
+
+    def __init__(self, dtype, arrays, numbers):
+        self.dtype = jnp.dtype(dtype)
+        self.samples, self.elites, self.iterations = numbers
+        self.x, self.truth, self.noise = (jnp.asarray(arrays[k]) for k in ("x", "truth", "noise"))
+        self.start = [arrays[f"p{i}"] for i in range(8)]
+        self.with_noise = jax.jit(self.step, donate_argnums=(0, 1))
+
+        def with_key(params, state, key):
+            key, sub = jax.random.split(key)
+            noise = jax.random.normal(sub, self.noise.shape, self.dtype)
+            params, state, loss, _ = self.step(params, state, noise)
+            return params, state, loss, key
+
+        self.with_key = jax.jit(with_key, donate_argnums=(0, 1))
+        self.key = jax.random.key(1)
+        self.reset()
+        self.run(1)
+
+    def reset(self):
+        self.params = [jnp.array(p) for p in self.start]
+        zeros = lambda: [jnp.zeros(p.shape, self.dtype) for p in self.start]
+        self.state = zeros(), zeros(), jnp.zeros((), self.dtype)
+
+    def energy(self, params, y):
+        b, n, _ = y.shape
+        h = jnp.concatenate([jnp.broadcast_to(self.x[:, None, :], (b, n, 1)), y], 2).reshape(b * n, 2)
+        for i in range(0, 6, 2):
+            h = softplus(h @ params[i] + params[i + 1])
+        return (h @ params[6] + params[7]).reshape(b, n)
+
+    def loss(self, params, noise):
+        k, b = self.elites, self.x.shape[0]
+        mu = jnp.zeros((b, 1, 1), self.dtype)
+        sigma = jnp.full((b, 1, 1), 7, self.dtype)
+        for t in range(self.iterations):
+            y = mu + sigma * noise[t]
+            f = self.energy(params, y)
+            v = (f - f.mean(-1, keepdims=True)) / (f.std(-1, ddof=1, keepdims=True) + 1e-6)
+            w = lml(-v, k)[:, :, None]
+            mu = (w * y).sum(1, keepdims=True) / k
+            if t + 1 < self.iterations:
+                sigma = jnp.sqrt((w * jnp.square(y - mu)).sum(1, keepdims=True) / k)
+        return jnp.square(mu.reshape(b, 1) - self.truth).mean()
+
+    def step(self, params, state, noise):
+        loss, grads = jax.value_and_grad(self.loss)(params, noise)
+        params, state, norm = adam(params, grads, state)
+        return params, state, loss, norm
+
+    def check(self):
+        self.reset()
+        self.params, self.state, loss, norm = self.with_noise(self.params, self.state, self.noise)
+        out = {"loss": loss.reshape(1), "norm": norm.reshape(1)}
+        for i, p in enumerate(self.params):
+            out[f"p{i}"], out[f"m{i}"] = p, self.state[0][i]
+        return {k: np.asarray(v, self.dtype) for k, v in out.items()}
+
+    def run(self, n):
+        for _ in range(n):
+            self.params, self.state, loss, self.key = self.with_key(self.params, self.state, self.key)
+        jax.block_until_ready((self.params, loss))
+
+
+if __name__ == "__main__":
+    protocol.serve({"regression": Regression}, {"jax": jax.__version__, "jaxlib": jax.lib.__version__})

@@ -1,0 +1,162 @@
+// Command suite measures godcem beside PyTorch, torch.compile, JAX and Gorgonia's TapeMachine on the CPU. Every
+// contestant's answer is checked first; then they run alternately in rounds on the same cores. It prints a table and
+// writes bench/results/cpu.json. The peers are installed by `make bench-peers`.
+//
+//	go run ./bench/suite [-quick] [-batch 1,16,100] [-rounds 7] [-isa avx512,avx2]
+package main
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/godcem/godcem/bench/record"
+	"github.com/godcem/godcem/internal/vec"
+)
+
+// settings are the command's flags.
+type settings struct {
+	quick  bool
+	batch  []int
+	dtypes []string
+	rounds int
+	isas   []string
+	thread int
+	only   []string // contestants
+	cases  []string // kinds of cases
+	json   string
+	child  string
+}
+
+var (
+	contestants = []string{"godcem", "torch", "compile", "jax", "tape"}
+	kinds       = []string{"regression", "sgemm", "lml"}
+)
+
+func main() {
+	if err := start(); err != nil {
+		fmt.Fprintf(os.Stderr, "suite: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+func start() error {
+	var s settings
+	var batch, dtypes, isas, only, cases string
+	flag.BoolVar(&s.quick, "quick", false, "fewer cases (float32, B = 1 and 100) and rounds, without the TapeMachine")
+	flag.StringVar(&batch, "batch", "1,16,100", "batch sizes of the training steps")
+	flag.StringVar(&dtypes, "dtype", "float32,float64", "element types of the training steps")
+	flag.IntVar(&s.rounds, "rounds", 7, "rounds, in each of which every contestant runs once")
+	flag.IntVar(&s.thread, "threads", 2, "threads that every contestant has, each on a core")
+	flag.StringVar(&isas, "isa", vec.ISA(), "instruction sets, to which all contestants are held: avx512, avx2")
+	flag.StringVar(&only, "only", strings.Join(contestants, ","), "contestants")
+	flag.StringVar(&cases, "cases", strings.Join(kinds, ","), "kinds of cases")
+	flag.StringVar(&s.json, "json", "bench/results/cpu.json", "file for the record; what it has of other cases stays")
+	flag.StringVar(&s.child, "child", "", "used by the command itself: file for the results of this process")
+	flag.Parse()
+	given := map[string]bool{}
+	flag.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	if s.quick {
+		for name, f := range map[string]func(){"batch": func() { batch = "1,100" }, "dtype": func() { dtypes = "float32" },
+			"rounds": func() { s.rounds = 3 }, "only": func() { only = "godcem,torch,compile,jax" }} {
+			if !given[name] {
+				f()
+			}
+		}
+	}
+	if flag.NArg() > 0 || s.rounds < 1 || s.thread < 1 {
+		return fmt.Errorf("want flags alone, and -rounds and -threads of at least 1, got %q, %d and %d", flag.Args(), s.rounds, s.thread)
+	}
+	for _, w := range strings.Split(batch, ",") {
+		b, err := strconv.Atoi(w)
+		if err != nil || b < 1 {
+			return fmt.Errorf("-batch %s: %q, want numbers of at least 1", batch, w)
+		}
+		s.batch = append(s.batch, b)
+	}
+	for _, l := range []struct {
+		flag, given string
+		into        *[]string
+		known       []string
+	}{{"dtype", dtypes, &s.dtypes, []string{"float32", "float64"}}, {"isa", isas, &s.isas, []string{"avx512", "avx2"}},
+		{"only", only, &s.only, contestants}, {"cases", cases, &s.cases, kinds}} {
+		*l.into = strings.Split(l.given, ",")
+		for _, w := range *l.into {
+			if !slices.Contains(l.known, w) {
+				return fmt.Errorf("-%s %s: %q, want some of %s", l.flag, l.given, w, strings.Join(l.known, ","))
+			}
+		}
+	}
+	if s.child != "" {
+		return measure(&s)
+	}
+	return parent(&s)
+}
+
+// parent runs the command again for each instruction set, on the same cores.
+func parent(s *settings) error {
+	if _, err := os.Stat(filepath.Join("bench", "suite", "main.go")); err != nil {
+		return fmt.Errorf("run it from the repository's root: %w", err)
+	}
+	command := strings.Join(append([]string{"suite"}, os.Args[1:]...), " ")
+	var all []result
+	versions := map[string]string{}
+	for _, isa := range s.isas {
+		r, err := spawn(isa, s.thread)
+		if err != nil {
+			return err
+		}
+		all = append(all, r.Cases...)
+		for k, v := range r.Versions {
+			versions[k] = v
+		}
+	}
+	machine := record.Here(command)
+	for k, v := range versions {
+		machine.Versions[k] = v
+	}
+	machine.ISA, machine.Threads = strings.Join(s.isas, ","), s.thread
+	printTable(os.Stdout, all)
+	return merge(s.json, machine, all)
+}
+
+func measure(s *settings) error {
+	cores = s.thread
+	runtime.GOMAXPROCS(s.thread)
+	vec.SetThreads(s.thread)
+	if vec.ISA() != s.isas[0] {
+		return fmt.Errorf("-isa %s: this machine or build has no more than %s", s.isas[0], vec.ISA())
+	}
+	dir, err := filepath.Abs(filepath.Join("out", "peers", "exchange"))
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	peers, err := startPeers(s.only, dir)
+	if err != nil {
+		return err
+	}
+	defer closeAll(peers)
+	b := &bench{settings: s, dir: dir, peers: peers, results: results{Versions: map[string]string{}}}
+	for _, p := range peers {
+		for k, v := range p.versions {
+			b.Versions[k] = v
+		}
+	}
+	began := time.Now()
+	for _, kind := range s.cases {
+		if err := b.measure(kind); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(os.Stderr, "%s: %.0f s\n", s.isas[0], time.Since(began).Seconds())
+	return record.Write(s.child, b.results)
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/godcem/godcem/models/nn"
+)
+
+// python is that of `make bench-peers`.
+const python = ".venv-peers/bin/python"
+
+// A peer is a process that speaks the protocol of bench/peers/protocol.py.
+type peer struct {
+	name     string
+	versions map[string]string
+	dir      string // for files to and from it
+	cmd      *exec.Cmd
+	in       io.WriteCloser
+	out      *bufio.Reader
+	log      *os.File
+}
+
+// peerScripts are the Python contestants with their scripts and arguments.
+var peerScripts = []struct {
+	name string
+	args []string
+}{
+	{"torch", []string{"torch_peer.py", "eager"}},
+	{"compile", []string{"torch_peer.py", "compile"}},
+	{"jax", []string{"jax_peer.py"}},
+}
+
+// startPeers starts those of the names that are Python's.
+func startPeers(names []string, dir string) (peers []*peer, err error) {
+	if _, err := os.Stat(python); err != nil {
+		return nil, fmt.Errorf("the peers are not installed: run `make bench-peers` first (%w)", err)
+	}
+	defer func() {
+		if err != nil {
+			closeAll(peers)
+		}
+	}()
+	for _, s := range peerScripts {
+		if !contains(names, s.name) {
+			continue
+		}
+		p := &peer{name: s.name, dir: dir}
+		if p.log, err = os.Create(filepath.Join(dir, s.name+".log")); err != nil {
+			return peers, err
+		}
+		args := append([]string{filepath.Join("bench", "peers", s.args[0])}, s.args[1:]...)
+		p.cmd = exec.Command(python, args...)
+		p.cmd.Stderr = p.log
+		if p.in, err = p.cmd.StdinPipe(); err != nil {
+			return peers, err
+		}
+		out, err := p.cmd.StdoutPipe()
+		if err != nil {
+			return peers, err
+		}
+		p.out = bufio.NewReader(out)
+		if err := p.cmd.Start(); err != nil {
+			return peers, fmt.Errorf("%s: %w; run `make bench-peers`", s.name, err)
+		}
+		peers = append(peers, p)
+	}
+	for _, p := range peers {
+		answer, err := p.ask("versions")
+		if err != nil {
+			return peers, fmt.Errorf("%w; run `make bench-peers`", err)
+		}
+		if err := json.Unmarshal([]byte(answer), &p.versions); err != nil {
+			return peers, fmt.Errorf("%s: versions: %w", p.name, err)
+		}
+	}
+	return peers, nil
+}
+
+func closeAll(peers []*peer) {
+	for _, p := range peers {
+		p.in.Close()
+		p.cmd.Wait() // it ends with its input
+		p.log.Close()
+	}
+}
+
+// ask sends a command and waits for what it answers.
+func (p *peer) ask(words ...any) (string, error) {
+	line := strings.TrimSuffix(fmt.Sprintln(words...), "\n")
+	if _, err := fmt.Fprintln(p.in, line); err != nil {
+		return "", fmt.Errorf("%s: %q: %w (see %s)", p.name, line, err, p.log.Name())
+	}
+	answer, err := p.out.ReadString('\n')
+	if err != nil {
+		return "", fmt.Errorf("%s: %q: it ended: %w (see %s)", p.name, line, err, p.log.Name())
+	}
+	status, rest, _ := strings.Cut(strings.TrimSpace(answer), " ")
+	if status != "ok" {
+		return "", fmt.Errorf("%s: %q: %s (see %s)", p.name, line, rest, p.log.Name())
+	}
+	return rest, nil
+}
+
+// setup makes the peer a contestant in a case; numbers are the case's own.
+func (p *peer) setup(kind, dtype, file string, numbers ...int) error {
+	words := []any{"setup", kind, dtype, file}
+	for _, n := range numbers {
+		words = append(words, n)
+	}
+	_, err := p.ask(words...)
+	return err
+}
+
+// check runs the case once; into says which arrays are wanted and takes them.
+func (p *peer) check(into nn.Params) error {
+	file := filepath.Join(p.dir, p.name+".npz")
+	if _, err := p.ask("check", file); err != nil {
+		return err
+	}
+	return nn.LoadNPZ(file, into)
+}
+
+// run runs the case n times and says how long all of them took.
+func (p *peer) run(n int) (d duration, err error) {
+	answer, err := p.ask("run", n)
+	if err == nil {
+		_, err = fmt.Sscan(answer, &d.wall, &d.cpu)
+	}
+	return d, err
+}
