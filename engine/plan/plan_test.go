@@ -3,12 +3,14 @@ package plan_test
 import (
 	"fmt"
 	"math"
+	"strings"
 	"testing"
 
 	"github.com/godcem/godcem/engine/backend/backendtest/graphs"
 	"github.com/godcem/godcem/engine/backend/ref"
 	"github.com/godcem/godcem/engine/ir"
 	"github.com/godcem/godcem/engine/plan"
+	"github.com/godcem/godcem/kernels"
 )
 
 // same compares what a program computes with the reference, within tol of max(1, the largest magnitude).
@@ -70,6 +72,71 @@ func TestRandomGraphs(t *testing.T) {
 			}
 			if err := same(p, g, graphs.Feed(g, seed), graphs.Tolerance(g)); err != nil {
 				t.Fatalf("seed %d without %q: %v", seed, off, err)
+			}
+		}
+	}
+}
+
+// A rollout of twenty steps is one loop forward and one backward.
+func TestRolloutIsTwoLoops(t *testing.T) {
+	g := rollout(50, 20)
+	p, err := plan.New(g, plan.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(p.Steps) != 2 {
+		t.Errorf("%d steps, want one loop forward and one backward:\n%v", len(p.Steps), p)
+	}
+	// Sums of 20 steps: rounding grows with their number.
+	if err := same(p, g, graphs.Feed(g, 1), 20*graphs.Tol32); err != nil {
+		t.Error(err)
+	}
+}
+
+// The same graph gives the same program.
+func TestPlansAlike(t *testing.T) {
+	for seed := range uint64(20) {
+		a, err := plan.New(graphs.Random(seed), plan.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := plan.New(graphs.Random(seed), plan.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a.String() != b.String() {
+			t.Errorf("seed %d: two programs", seed)
+		}
+	}
+}
+
+func TestErrors(t *testing.T) {
+	update := func(o any, shape ...int) *ir.Graph {
+		b := ir.NewBuilder()
+		w := b.Input(ir.F32, shape, ir.InputAttr{Name: "w", Resident: true})
+		b.G.Updates = []ir.Update{{Optimizer: o, Params: []ir.ID{w}, Grads: []ir.ID{w}, Loss: w}}
+		return must(b)
+	}
+	for _, c := range []struct {
+		name string
+		g    *ir.Graph
+		o    plan.Options
+		want []string
+	}{
+		{"switch", softmax(), plan.Options{Disable: []string{"fusion"}}, []string{`"fusion"`, `"fuse"`}},
+		{"budget", softmax(), plan.Options{Budget: -1}, []string{"Budget = -1"}},
+		{"optimiser", update(3), plan.Options{}, []string{"update 0", "int", "kernels.Optimizer"}},
+		{"rate", update(kernels.Optimizer{Rate: -1}), plan.Options{}, []string{"update 0", "Rate"}},
+		{"loss", update(kernels.Optimizer{}, 2), plan.Options{}, []string{"update 0", "loss", "[2]"}},
+	} {
+		_, err := plan.New(c.g, c.o)
+		if err == nil {
+			t.Errorf("%s: no error", c.name)
+			continue
+		}
+		for _, w := range c.want {
+			if !strings.Contains(err.Error(), w) {
+				t.Errorf("%s: %v, want %q in it", c.name, err, w)
 			}
 		}
 	}
