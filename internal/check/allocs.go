@@ -16,3 +16,20 @@ func NoAllocs(t testing.TB, name string, f func()) {
 		t.Errorf("%s: %v allocations per call, want 0", name, a)
 	}
 }
+
+// NoAllocsAfter is NoAllocs for an f before each call of which before must run, whose own allocations do not count.
+func NoAllocsAfter(t testing.TB, name string, before, f func()) {
+	t.Helper()
+	both := func() {
+		before()
+		f()
+	}
+	if raceDetector {
+		NoAllocs(t, name, both)
+		return
+	}
+	own := testing.AllocsPerRun(50, before)
+	if a := testing.AllocsPerRun(50, both); a != own {
+		t.Errorf("%s: %v allocations per call, want 0", name, a-own)
+	}
+}

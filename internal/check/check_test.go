@@ -204,6 +204,13 @@ func TestNoAllocs(t *testing.T) {
 		}
 	})
 	r.wantErrors(t, "first only", "")
+	NoAllocsAfter(&r, "beside", func() { keep = make([]byte, 1<<10) }, func() { calls++ })
+	r.wantErrors(t, "beside", "")
+	NoAllocsAfter(&r, "another", func() { keep = make([]byte, 1<<10) }, func() { keep = make([]byte, 1<<11) })
+	if !raceDetector {
+		want = "another: 1 allocations per call, want 0"
+	}
+	r.wantErrors(t, "another", want)
 }
 
 func TestCopy(t *testing.T) {
