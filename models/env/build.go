@@ -258,7 +258,7 @@ func (b *Builder) full(x Expr) *G.Node {
 	if b.err != nil || x.node != nil {
 		return x.node
 	}
-	return repeated(b.x.Graph(), b.dtype, x.value, b.batch)
+	return b.apply(filled{x.value}, b.x).node
 }
 
 // State ends a Step: the next state (B,S) of its elements.

@@ -12,7 +12,7 @@ import (
 
 // The ops that take states apart and put them together. Gorgonia's own slices fail on the TapeMachine where a batch
 // has one problem; these keep their shapes, and the engine knows them as slices, pads and concats that cost nothing.
-var _ = []graphop.Lowerer{take{}, put{}, join{}, spread{}, total{}, clamp{}, clampGrad{}}
+var _ = []graphop.Lowerer{take{}, put{}, join{}, spread{}, total{}, clamp{}, clampGrad{}, filled{}}
 
 type float interface{ float32 | float64 }
 
@@ -120,7 +120,7 @@ func (k join) Lower(b *ir.Builder, _ ir.DType, shape []int, in []ir.ID) ir.ID {
 	return b.Concat(1, columns...)
 }
 
-// spread repeats one number; total, its gradient, is the sum.
+// spread repeats one number, a () or a (1); total, its gradient, is the sum, a (1).
 type (
 	spread struct{}
 	total  struct{}
@@ -139,8 +139,15 @@ func fill[T float](s []T, v T) {
 	}
 }
 
-func (spread) Rules() []*graphop.Rule {
-	return []*graphop.Rule{graphop.By(total{}, graphop.Gradient)}
+func (spread) Rules() []*graphop.Rule { return nil }
+
+// Diff implements graphop.Differ: a scalar's gradient is a sum of one that Gorgonia makes.
+func (spread) Diff(_ []bool, in G.Nodes, grad *G.Node) (G.Nodes, error) {
+	n, err := graphop.Apply(total{}, grad.Dtype(), tensor.Shape{1}, grad)
+	if err == nil && len(in[0].Shape()) == 0 {
+		n, err = G.Sum(n)
+	}
+	return G.Nodes{n}, err
 }
 
 func (spread) Lower(b *ir.Builder, _ ir.DType, shape []int, in []ir.ID) ir.ID {
@@ -241,14 +248,23 @@ func constant(dt tensor.Dtype, v float64) *G.Node {
 	return G.NewConstant(v)
 }
 
-// repeated is a constant in every element of an array of that shape.
-func repeated(g *G.ExprGraph, dt tensor.Dtype, v float64, shape ...int) *G.Node {
-	a := tensor.New(tensor.Of(dt), tensor.WithShape(shape...))
-	switch s := a.Data().(type) {
-	case []float32:
-		fill(s, float32(v))
-	case []float64:
-		fill(s, v)
-	}
-	return g.Constant(a)
+// repeated is a constant in every element of an array of that shape, in the graph and of the type of like. Gorgonia's
+// constants will not do: those of equal elements are one node, whatever their shapes and types.
+func repeated(like *G.Node, v float64, shape ...int) (*G.Node, error) {
+	return graphop.Apply(filled{v}, like.Dtype(), shape, like)
+}
+
+// filled is a constant. Its operand says in which graph.
+type filled struct{ v float64 }
+
+func (k filled) String() string { return fmt.Sprintf("env.Filled{%v}", k.v) }
+
+func (k filled) Run(out any, _ []any) {
+	dispatch(out, func(out []float32) { fill(out, float32(k.v)) }, func(out []float64) { fill(out, k.v) })
+}
+
+func (k filled) Rules() []*graphop.Rule { return []*graphop.Rule{nil} }
+
+func (k filled) Lower(b *ir.Builder, dt ir.DType, shape []int, _ []ir.ID) ir.ID {
+	return b.BroadcastTo(b.Scalar(dt, k.v), shape)
 }

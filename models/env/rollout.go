@@ -143,9 +143,11 @@ func (r *roller) stage(t int, x, u *G.Node) error {
 }
 
 func (r *roller) final(x *G.Node) error {
-	batch, dt := r.batch, r.dtype
 	if r.o.Final != 0 {
-		zero := repeated(x.Graph(), dt, 0, batch, r.e.ControlDim())
+		zero, err := repeated(x, 0, r.batch, r.e.ControlDim())
+		if err != nil {
+			return fmt.Errorf("env: %s: no control: %w", r.e.Name(), err)
+		}
 		c, err := r.e.Cost(x, zero, r.p)
 		if err != nil {
 			return err
