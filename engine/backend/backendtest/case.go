@@ -21,7 +21,8 @@ type Case struct {
 	// Types are what Build is called with; nil: both float types.
 	Types []ir.DType
 	// Tol is how far results may be from package ref's exact ones, in units of the type's last place (of F64 where no
-	// output is F32), and Why says what they come from. 0: the bits of the reference that rounds every node.
+	// output is F32), and Why says what they come from. 0: the bits of the reference that rounds every node; below 0.01:
+	// its numbers, but for the sign of zeros.
 	Tol float64
 	Why string
 	// Each: Tol is relative to each element (and not below the smallest subnormal); otherwise to max(1, max|want|) of
@@ -84,25 +85,36 @@ func runNumber(b *ir.Builder) ir.ID {
 	return b.Input(ir.Int64, nil, ir.InputAttr{Name: "run", RunNumber: true})
 }
 
+const (
+	randomWhy = "what graphs.Tol32 says"
+	zerosWhy  = "no rounding, but -0 + 0 may become -0 where a sum becomes a concatenation"
+)
+
+// rounded reports whether the case is compared with the reference that rounds every node.
+func (c *Case) rounded() bool { return c.Tol < 0.01 }
+
 // randomCases are random graphs, seeds of which have a name each.
 func randomCases() []Case {
 	var cases []Case
-	add := func(kind string, seed uint64, g *ir.Graph) {
+	add := func(kind string, seed uint64, g *ir.Graph, tol float64, why string) {
 		cases = append(cases, Case{
 			Name:     fmt.Sprintf("%s/%d", kind, seed),
 			Build:    func(b *ir.Builder, _ ir.DType) { b.G = g.Clone() },
 			Types:    []ir.DType{ir.F32}, // the seed decides
-			Tol:      128,
-			Why:      "what graphs.Tol32 says",
+			Tol:      tol,
+			Why:      why,
 			Variants: seed%4 == 0,
 			Budgets:  []float64{0.5},
 		})
 	}
 	for seed := range uint64(60) {
-		add("random", seed, graphs.Random(seed))
+		add("random", seed, graphs.Random(seed), 128, randomWhy)
 	}
 	for seed := range uint64(12) {
-		add("random large", seed, graphs.Large(seed))
+		add("random large", seed, graphs.Large(seed), 128, randomWhy)
+	}
+	for seed := range uint64(40) {
+		add("random exact", seed, graphs.Exact(seed), 1e-9, zerosWhy)
 	}
 	return cases
 }

@@ -81,7 +81,7 @@ func movementCases() []Case {
 		b.Output(disjoint, gap, over, comb, b.Unary(ir.Abs, disjoint))
 	})
 	cases[len(cases)-1].Tol = 1e-9
-	cases[len(cases)-1].Why = "no rounding, but -0 + 0 may become -0 where a sum becomes a concatenation"
+	cases[len(cases)-1].Why = zerosWhy
 	add("concat", true, func(b *ir.Builder, t ir.DType) {
 		x, y, z := input(b, t, "x", 3, 4), input(b, t, "y", 2, 4), input(b, t, "z", 3, 7)
 		xy := b.Concat(0, x, y, x)

@@ -151,7 +151,7 @@ func (c *Case) reference(t ir.DType) (*subject, error) {
 	for i := range g.Nodes {
 		s.coarse = s.coarse || g.Nodes[i].Type == ir.F32
 	}
-	m, err := ref.NewMachine(g, c.Tol == 0)
+	m, err := ref.NewMachine(g, c.rounded())
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +162,7 @@ func (c *Case) reference(t ir.DType) (*subject, error) {
 	for k, seed := range seeds {
 		if k > 0 && seed != seeds[k-1] && len(g.Updates) == 0 {
 			// Residents that nothing updates are written anew with the inputs.
-			if m, err = ref.NewMachine(g, c.Tol == 0); err != nil {
+			if m, err = ref.NewMachine(g, c.rounded()); err != nil {
 				return nil, err
 			}
 		}

@@ -10,6 +10,9 @@ import (
 
 func (r *random) binary() {
 	op := []ir.Op{ir.Add, ir.Add, ir.Sub, ir.Mul, ir.Mul, ir.Div, ir.Pow, ir.Max, ir.Min, ir.Atan2}[r.IntN(10)]
+	if r.bits && (op == ir.Pow || op == ir.Atan2) {
+		op = ir.Sub
+	}
 	x := r.node(anything)
 	y := x
 	if r.IntN(12) > 0 {
@@ -150,6 +153,14 @@ func (r *random) reduction() {
 		n *= s[a]
 	}
 	op := []ir.Op{ir.ReduceSum, ir.ReduceSum, ir.ReduceSum, ir.ReduceMax, ir.ReduceMin, ir.ReduceProd}[r.IntN(6)]
+	if r.bits {
+		if op = ir.ReduceMin; r.IntN(2) == 0 {
+			op = ir.ReduceMax
+		}
+		if ir.Count(s) == 0 {
+			return
+		}
+	}
 	if op == ir.ReduceSum && n > 32 {
 		x, f = r.shrink(x, f, n)
 	}
@@ -261,7 +272,7 @@ func (r *random) rare() {
 	case 1:
 		x := r.node(anything)
 		f := r.facts[x]
-		if r.b.Node(x).Count() == 0 {
+		if r.b.Node(x).Count() == 0 || r.bits {
 			return
 		}
 		r.know(r.b.Custom(Centre{}, r.float, slices.Clone(r.b.Shape(x)), x),
@@ -305,7 +316,7 @@ func (r *random) finish() {
 	if r.IntN(4) == 0 {
 		r.b.Output(r.b.G.Outputs[r.IntN(len(r.b.G.Outputs))]) // the same node once more
 	}
-	if r.IntN(8) > 0 {
+	if r.IntN(8) > 0 || r.bits {
 		return
 	}
 	// Momentum only: Adam and RMSProp take the sign of a gradient near 0, which is not well conditioned.

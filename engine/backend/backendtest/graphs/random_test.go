@@ -15,6 +15,41 @@ func TestRandomKeepsItsPromises(t *testing.T) { promises(t, graphs.Random, 400, 
 
 func TestLargeKeepsItsPromises(t *testing.T) { promises(t, graphs.Large, 200, 100) }
 
+// TestExactKeepsItsPromises: values are finite, and nothing but what has one rounding is used.
+func TestExactKeepsItsPromises(t *testing.T) {
+	allowed := map[ir.Op]bool{}
+	for _, op := range []ir.Op{ir.Input, ir.Const, ir.Neg, ir.Abs, ir.Square, ir.Recip, ir.Sqrt, ir.Sign, ir.Floor, ir.Ceil, ir.Not, ir.Add, ir.Sub,
+		ir.Mul, ir.Div, ir.Max, ir.Min, ir.Lt, ir.Le, ir.Gt, ir.Ge, ir.Eq, ir.Ne, ir.And, ir.Or, ir.Where, ir.Cast, ir.Normal, ir.Uniform, ir.Broadcast,
+		ir.Reshape, ir.Transpose, ir.Slice, ir.Pad, ir.Concat, ir.ReduceMax, ir.ReduceMin} {
+		allowed[op] = true
+	}
+	kinds := map[ir.Op]int{}
+	for seed := range uint64(300) {
+		g := graphs.Exact(seed)
+		g.Outputs = nil
+		for i := range g.Nodes {
+			if kinds[g.Nodes[i].Op]++; !allowed[g.Nodes[i].Op] {
+				t.Fatalf("seed %d: %s", seed, g.Label(ir.ID(i)))
+			}
+			g.Outputs = append(g.Outputs, ir.ID(i))
+		}
+		out, err := ref.EvalRounded(g, graphs.Feed(g, seed))
+		if err != nil {
+			t.Fatalf("seed %d: %v", seed, err)
+		}
+		for i := range out {
+			if d := distance(out[i], out[i]); d != 0 { // infinite if there is NaN or Inf
+				t.Errorf("seed %d: %s is not finite", seed, g.Label(ir.ID(i)))
+			}
+		}
+	}
+	for op := range allowed {
+		if kinds[op] == 0 {
+			t.Errorf("no node of kind %v", op)
+		}
+	}
+}
+
 func promises(t *testing.T, random func(seed uint64) *ir.Graph, seeds uint64, most int) {
 	kinds := map[ir.Op]int{}
 	updates, empty, worst := 0, 0, 0.0
