@@ -405,3 +405,13 @@ func TestCases(t *testing.T) {
 		}
 	}
 }
+
+// PlanFeatures are all that the planner knows: it lists them where one is unknown.
+func TestPlanFeatures(t *testing.T) {
+	b := ir.NewBuilder()
+	b.Output(b.Scalar(ir.F32, 1))
+	_, err := plan.New(b.G, plan.Options{Disable: []string{"nothing like it"}})
+	if want := fmt.Sprintf("%q", PlanFeatures); err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("error %v, want %s in it", err, want)
+	}
+}

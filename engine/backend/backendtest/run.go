@@ -78,7 +78,7 @@ type variant struct {
 }
 
 // PlanFeatures are what plan.Options.Disable knows.
-var PlanFeatures = []string{"fuse", "epilogue", "siblings", "recompute", "in-place", "remat", "reuse"}
+var PlanFeatures = []string{"fuse", "epilogue", "siblings", "recompute", "schedule", "in-place", "remat", "reuse"}
 
 func (c *Case) variants() []variant {
 	v := []variant{{}}
