@@ -43,7 +43,7 @@ type Task interface {
 	Close() error
 
 	alternative(method string) (predictor, error)
-	schedule() plateau
+	schedule() train.Plateau
 	lostGradients() int64
 }
 
@@ -65,7 +65,7 @@ type task[T kernels.Float] struct {
 
 	stepper train.Stepper[T]
 	values  [][]T // the parameters' memory
-	rates   plateau
+	rates   train.Plateau
 	lost    int64 // gradients lost before the state was loaded
 
 	predictor predictor
@@ -199,7 +199,7 @@ func (t *task[T]) alternative(method string) (predictor, error) {
 	return newPredictor[T](method, t.c, t.model)
 }
 
-func (t *task[T]) schedule() plateau { return t.rates }
+func (t *task[T]) schedule() train.Plateau { return t.rates }
 
 func (t *task[T]) lostGradients() int64 { return t.lost + t.counter() }
 
@@ -221,7 +221,7 @@ func (t *task[T]) Step(ctx context.Context, step int) (run.StepMetrics, error) {
 	if err := t.at(t.xs[i], t.truth[i], step); err != nil {
 		return run.StepMetrics{}, err
 	}
-	rate := t.rates.rate(t.c.Rate)
+	rate := t.rates.Rate(t.c.Rate)
 	loss, info, err := t.stepper.Step(rate)
 	if err != nil {
 		return run.StepMetrics{}, err
@@ -241,7 +241,7 @@ func (t *task[T]) reschedule(after int) error {
 			return err
 		}
 	}
-	t.rates.observe(t.validated.score, after, t.c.Patience)
+	t.rates.Observe(t.validated.score, after, t.c.Patience)
 	return nil
 }
 
@@ -262,11 +262,11 @@ func (t *task[T]) Validate(step int) (score float64, values map[string]float64, 
 
 // saved is the state that is not in arrays.
 type saved struct {
-	Method string  `json:"method"`
-	Model  string  `json:"model"`
-	Adam   uint64  `json:"adam_steps"`
-	Rates  plateau `json:"rates"`
-	Lost   int64   `json:"lost_gradients"`
+	Method string        `json:"method"`
+	Model  string        `json:"model"`
+	Adam   uint64        `json:"adam_steps"`
+	Rates  train.Plateau `json:"rates"`
+	Lost   int64         `json:"lost_gradients"`
 }
 
 // Save implements run.Task.
