@@ -1,0 +1,169 @@
+package embed
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/godcem/godcem/dcem"
+	"github.com/godcem/godcem/kernels"
+	"github.com/godcem/godcem/models/env"
+	"github.com/godcem/godcem/models/train"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// Methods of the program.
+const (
+	DCEM = "dcem" // searches the latent space by DCEM
+	GD   = "gd"   // by unrolled gradient descent
+	Both = "both" // one after the other
+)
+
+var methods = []string{DCEM, GD, Both}
+
+// Config is the configuration of the program. [Default] is its quick preset, [Full] the size of the method's paper.
+type Config struct {
+	Seed    uint64 `json:"seed" help:"seed of all that is random: the same seed gives the same run, bit for bit"`
+	Method  string `json:"method" help:"search over the latent space: dcem, gd or both (one after the other)"`
+	Updates int    `json:"updates" help:"updates of the decoder" resume:"free"`
+	Batch   int    `json:"batch" help:"random initial states of an update"`
+
+	Horizon int    `json:"horizon" help:"steps of a plan"`
+	Latent  int    `json:"latent" help:"dimensions of the latent space"`
+	Hidden  []int  `json:"hidden" help:"sizes of the decoder's hidden layers"`
+	Float64 bool   `json:"float64" help:"compute in float64, not float32"`
+	Machine string `json:"vm" help:"what runs the graphs: engine (compiled) or tape (Gorgonia's TapeMachine)"`
+
+	Iterations  int     `json:"iterations" help:"iterations of DCEM, or steps of gradient descent"`
+	Samples     int     `json:"samples" help:"DCEM: samples per iteration"`
+	Elites      int     `json:"elites" help:"DCEM: elite samples, the sum of the weights"`
+	Temperature float64 `json:"temperature" help:"DCEM: tau of the soft choice of elites; smaller: closer to CEM"`
+	Sigma       float64 `json:"sigma" help:"DCEM: standard deviation with which each search starts, at the middle"`
+	GDRate      float64 `json:"gd_rate" help:"gradient descent: length of a step, times the gradient"`
+
+	Rate     float64 `json:"rate" help:"learning rate of Adam at the start"`
+	Clip     float64 `json:"clip" help:"norm to which the gradient is clipped; 0: not at all"`
+	Patience int     `json:"patience" help:"validations in a row without a new best that halve the rate; 0: never"`
+
+	States          int  `json:"states" help:"fixed initial states of a validation, and as many others to judge the best by"`
+	Episode         int  `json:"episode" help:"steps of the closed loop that is shown"`
+	ValidateEvery   int  `json:"validate_every" help:"updates between validations"`
+	CheckpointEvery int  `json:"checkpoint_every" help:"updates between checkpoints" resume:"free"`
+	Figures         bool `json:"figures" help:"draw the figures and the report at the end" resume:"free"`
+}
+
+// Default returns the quick preset: what the program has without flags.
+func Default() Config {
+	return Config{
+		Method: DCEM, Updates: 1500, Batch: 16, Horizon: 20, Latent: 2, Hidden: []int{256, 256, 256}, Machine: train.Engine,
+		Iterations: 10, Samples: 100, Elites: 10, Temperature: 1, Sigma: 0.5, GDRate: 0.1,
+		Rate: 5e-4, Clip: 1, Patience: 10, States: 100, Episode: 100, ValidateEvery: 50, CheckpointEvery: 100, Figures: true,
+	}
+}
+
+// Limits that keep a typing error from filling the memory or the day.
+const (
+	maxUpdates    = 10_000_000
+	maxBatch      = 10_000
+	maxCandidates = 10_000_000 // of an iteration, over all problems
+	maxHorizon    = 200
+	maxIterations = 100
+	maxLatent     = 64
+	maxLayers     = 16
+	maxWidth      = 8192
+)
+
+// Validate returns an error that names the first field that is out of its range.
+func (c Config) Validate() error {
+	if !slices.Contains(methods, c.Method) {
+		return fmt.Errorf("method is %q, want one of %s", c.Method, strings.Join(methods, ", "))
+	}
+	if !slices.Contains(train.Machines, c.Machine) {
+		return fmt.Errorf("vm is %q, want one of %s", c.Machine, strings.Join(train.Machines, ", "))
+	}
+	for _, v := range []struct {
+		name      string
+		value     int
+		low, high int
+	}{
+		{"updates", c.Updates, 1, maxUpdates},
+		{"batch", c.Batch, 1, maxBatch},
+		{"horizon", c.Horizon, 1, maxHorizon},
+		{"latent", c.Latent, 1, maxLatent},
+		{"iterations", c.Iterations, 1, maxIterations},
+		{"samples", c.Samples, 2, maxCandidates},
+		{"elites", c.Elites, 1, c.Samples},
+		{"patience", c.Patience, 0, maxUpdates},
+		{"states", c.States, 1, maxBatch},
+		{"episode", c.Episode, 1, 10_000},
+		{"validate_every", c.ValidateEvery, 1, maxUpdates},
+		{"checkpoint_every", c.CheckpointEvery, 1, maxUpdates},
+	} {
+		if v.value < v.low || v.value > v.high {
+			return fmt.Errorf("%s is %d, want %d to %d", v.name, v.value, v.low, v.high)
+		}
+	}
+	if most := max(c.Batch, c.States) * c.Samples; most > maxCandidates {
+		return fmt.Errorf("samples times batch or states is %d, want at most %d", most, maxCandidates)
+	}
+	if len(c.Hidden) > maxLayers {
+		return fmt.Errorf("hidden has %d sizes, want at most %d", len(c.Hidden), maxLayers)
+	}
+	for i, n := range c.Hidden {
+		if n < 1 || n > maxWidth {
+			return fmt.Errorf("hidden[%d] is %d, want 1 to %d", i, n, maxWidth)
+		}
+	}
+	for _, v := range []struct {
+		name      string
+		value     float64
+		low, high float64
+	}{
+		{"temperature", c.Temperature, 1e-6, 1e6},
+		{"sigma", c.Sigma, 1e-6, 1e6},
+		{"gd_rate", c.GDRate, 1e-12, 1e6},
+		{"rate", c.Rate, 1e-12, 1e3},
+		{"clip", c.Clip, 0, 1e6},
+	} {
+		if !(v.value >= v.low && v.value <= v.high) {
+			return fmt.Errorf("%s is %v, want %g to %g", v.name, v.value, v.low, v.high)
+		}
+	}
+	return nil
+}
+
+// system is what is controlled.
+func (c Config) system() env.Env { return env.Cartpole{} }
+
+func (c Config) dtype() tensor.Dtype {
+	if c.Float64 {
+		return tensor.Float64
+	}
+	return tensor.Float32
+}
+
+// decoder adds the decoder to a graph.
+func (c Config) decoder(g *G.ExprGraph) (*Decoder, error) {
+	return NewDecoder(g, DecoderConfig{Env: c.system(), Latent: c.Latent, Hidden: c.Hidden, Horizon: c.Horizon,
+		Dtype: c.dtype(), Seed: c.Seed})
+}
+
+// solve is DCEM over the latent space.
+func (c Config) solve(batch int) dcem.Config {
+	return dcem.Config{
+		Batch: batch, Dim: c.Latent, Samples: c.Samples, Elites: c.Elites, Iterations: c.Iterations,
+		Temperature: c.Temperature, Sigma: []float64{c.Sigma}, Lower: []float64{-1}, Upper: []float64{1},
+		Seed: c.Seed, Dtype: c.dtype(),
+	}
+}
+
+// descent is gradient descent in the latent space.
+func (c Config) descent(batch int) dcem.GDConfig {
+	return dcem.GDConfig{Batch: batch, Dim: c.Latent, Iterations: c.Iterations, Rate: c.GDRate,
+		Lower: []float64{-1}, Upper: []float64{1}, Dtype: c.dtype()}
+}
+
+func (c Config) optimizer() kernels.Optimizer {
+	return kernels.Optimizer{Rate: c.Rate, ClipNorm: c.Clip}
+}

@@ -1,0 +1,75 @@
+package embed
+
+import (
+	"github.com/godcem/godcem/dcem"
+	"github.com/godcem/godcem/kernels"
+	"github.com/godcem/godcem/models/env"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// search is the graph of a search over the latent space, a problem for each of B initial states, and of the rollout of
+// what it finds.
+type search[T kernels.Float] struct {
+	x0 []T     // memory of the initial states, (B,S)
+	x  *G.Node // their node
+
+	run    *G.Node     // run number of the noise; nil without noise
+	tried  [](G.Nodes) // by iteration: the candidates, (B,N,D), and for DCEM mu and sigma, (B,D)
+	answer *G.Node     // (B,D)
+	u      *G.Node     // its plan, (B,H,U)
+	states G.Nodes     // x_0 to x_H under the plan, (B,S) each
+	cost   *G.Node     // (B)
+
+	counter func() int64 // gradients lost by this graph
+}
+
+// newSearch adds the search of a method to the decoder's graph.
+func newSearch[T kernels.Float](c Config, d *Decoder, batch int) (s *search[T], err error) {
+	g, e := d.net.Layers[0].W.Graph(), c.system()
+	s = &search[T]{x0: make([]T, batch*e.StateDim()), counter: func() int64 { return 0 }}
+	s.x = input(g, "x0", s.x0, batch, e.StateDim())
+	objective := func(z *G.Node) (*G.Node, error) { return d.Costs(s.x, z) }
+	if c.Method == GD {
+		u, err := dcem.UnrollGD(g, objective, c.descent(batch))
+		if err != nil {
+			return nil, err
+		}
+		s.answer = u.Answer
+		for _, y := range append(G.Nodes{u.Y0}, u.Y...) {
+			s.tried = append(s.tried, G.Nodes{y})
+		}
+	} else {
+		u, err := dcem.Unroll(g, objective, c.solve(batch))
+		if err != nil {
+			return nil, err
+		}
+		s.answer, s.run, s.counter = u.Answer, u.Run, u.LostGradients
+		for _, it := range u.Iterates {
+			s.tried = append(s.tried, G.Nodes{it.X, it.Mu, it.Sigma})
+		}
+	}
+	if s.u, err = d.Decode(s.answer); err != nil {
+		return nil, err
+	}
+	s.states, s.cost, err = env.Rollout(e, s.x, s.u, nil, env.Options{})
+	return s, err
+}
+
+// loss is the mean cost of the plans.
+func (s *search[T]) loss() (*G.Node, error) { return G.Mean(s.cost) }
+
+// input adds an input node; its memory is values.
+func input[T kernels.Float](g *G.ExprGraph, name string, values []T, shape ...int) *G.Node {
+	t := tensor.New(tensor.WithShape(shape...), tensor.WithBacking(values))
+	return G.NewTensor(g, t.Dtype(), len(shape), G.WithShape(shape...), G.WithName(name), G.WithValue(t))
+}
+
+// convert copies a slice to another element type.
+func convert[D, S kernels.Float](s []S) []D {
+	d := make([]D, len(s))
+	for i, v := range s {
+		d[i] = D(v)
+	}
+	return d
+}
