@@ -11,11 +11,12 @@ import (
 type planValues[T kernels.Float] struct{ f, w, mu, sigma, stopped []T }
 
 // diagnosePlan finds the diagnosis of problem b from the values of the iterations that were done; sigma0 and mu0 are
-// those at the start.
-func diagnosePlan[T kernels.Float](c *PlanConfig, limits *bounds[T], b int, mu0, sigma0 []T, its []planValues[T], cause Status) Diagnosis {
+// those at the start. p is room to work in.
+func diagnosePlan[T kernels.Float](p *problem[T], c *PlanConfig, limits *bounds[T], b int, mu0, sigma0 []T, its []planValues[T],
+	cause Status) Diagnosis {
 	d, n := c.Dim, c.Samples
 	lo, hi := b*d, (b+1)*d
-	p := problem[T]{
+	*p = problem[T]{
 		mu: mu0[lo:hi], prevMu: mu0[lo:hi], sigma: sigma0[lo:hi], sigma0: sigma0[lo:hi],
 		lower: limits.lower, upper: limits.upper, k: c.Elites, hard: c.Hard, cause: cause,
 	}
@@ -35,7 +36,7 @@ func diagnosePlan[T kernels.Float](c *PlanConfig, limits *bounds[T], b int, mu0,
 			break
 		}
 	}
-	diagnosis := diagnose(&p)
+	diagnosis := diagnose(p)
 	diagnosis.Iterations, diagnosis.ExcludedTotal = iterations, excluded
 	return diagnosis
 }
@@ -99,8 +100,9 @@ func diagnosePlanned[T kernels.Float](p *Planned) ([]Diagnosis, error) {
 	}
 	limits := boundsOf[T](c.Lower, c.Upper)
 	ds := make([]Diagnosis, c.Batch)
+	var room problem[T]
 	for b := range ds {
-		ds[b] = diagnosePlan(c, &limits, b, mu0, sigma0, its, IterationLimit)
+		ds[b] = diagnosePlan(&room, c, &limits, b, mu0, sigma0, its, IterationLimit)
 	}
 	return ds, nil
 }

@@ -102,6 +102,30 @@ func newPlanned(t *testing.T, p plant, c PlanConfig, x0 []float64) planned {
 	return r
 }
 
+// planChanges are settings of every option.
+var planChanges = map[string]func(c *PlanConfig){
+	"plain":         func(*PlanConfig) {},
+	"hard":          func(c *PlanConfig) { c.Hard = true },
+	"smoothed":      func(c *PlanConfig) { c.MuSmoothing, c.SigmaSmoothing, c.SigmaMin = 0.2, 0.4, 0.3 },
+	"sigma floors":  func(c *PlanConfig) { c.SigmaFloor = []float64{0.6, 0.5, 0.4, 0.3} },
+	"kept elites":   func(c *PlanConfig) { c.KeepElites = 3 },
+	"tolerances":    func(c *PlanConfig) { c.MuTolerance, c.SigmaTolerance = 0.15, 0.85 },
+	"Problem0":      func(c *PlanConfig) { c.Problem0 = 5 },
+	"best":          func(c *PlanConfig) { c.Answer = AnswerBest },
+	"repeat":        func(c *PlanConfig) { c.Repeat = 2 },
+	"zero knots":    func(c *PlanConfig) { c.Knots, c.Spline = 3, SplineZero },
+	"linear knots":  func(c *PlanConfig) { c.Knots, c.Spline = 4, SplineLinear },
+	"cubic knots":   func(c *PlanConfig) { c.Knots, c.Spline = 4, SplineCubic },
+	"coloured":      func(c *PlanConfig) { c.Colour = []float64{1, 2.5} },
+	"mean and null": func(c *PlanConfig) { c.SampleMean, c.Null = true, true },
+	"particles":     func(c *PlanConfig) { c.Particles, c.Risk, c.Level = 4, RiskCVaR, 0.6 },
+	"together": func(c *PlanConfig) {
+		c.SampleMean, c.Null, c.KeepElites, c.Answer = true, true, 2, AnswerBest
+		c.MuSmoothing, c.SigmaFloor, c.MuTolerance = 0.1, []float64{0.5, 0.3, 0.2, 0.1}, 0.1
+		c.Colour, c.Knots, c.Spline = []float64{1}, 3, SplineLinear
+	},
+}
+
 // solvePlan has the Solver plan for the plant in plain Go.
 func solvePlan[T kernels.Float](t *testing.T, p plant, c PlanConfig, o SolverOptions[float64]) (answer []float64, ds []Diagnosis) {
 	t.Helper()

@@ -114,7 +114,8 @@ type problem[T kernels.Float] struct {
 	f, w                      []T // (N): costs and weights of the last iteration; nil before the first
 	k                         int
 	hard                      bool
-	cause                     Status // what ended the solve: Running, Converged, IterationLimit or Cancelled
+	cause                     Status     // what ended the solve: Running, Converged, IterationLimit or Cancelled
+	residual                  [1]float64 // room for a kernel's result
 }
 
 // diagnose finds the figures and the status of one problem; Iterations and ExcludedTotal are the caller's to fill in.
@@ -144,9 +145,8 @@ func diagnose[T kernels.Float](p *problem[T]) Diagnosis {
 	d.MuChange, d.SigmaRatio = p.progress()
 	if p.f != nil {
 		d.Excluded, d.Saturated = saturation(p.f, p.w, p.k)
-		var resid [1]float64
-		kernels.SoftTopKResidual(resid[:], p.w, 1, len(p.w), p.k)
-		d.SumResidual = resid[0]
+		kernels.SoftTopKResidual(p.residual[:], p.w, 1, len(p.w), p.k)
+		d.SumResidual = p.residual[0]
 	}
 	d.Status = d.judge(p.cause, p.hard, p.f != nil && allZero(p.w))
 	return d
