@@ -139,7 +139,7 @@ func (c Cartpole) Draw(img draw.Image, x, u []float64) {
 	s := newSketch(img, 6, 3)
 	defer s.show(img)
 	const rail, top = -0.42, 0.1 // heights of the rail and of the hinge
-	if finite(x) {
+	if drawable(x) {
 		s.centre.x = x[0] - Clamp(x[0], -1.4, 1.4)
 	}
 	s.line(0.03, ghost, point{s.centre.x - 20, rail}, point{s.centre.x + 20, rail})
@@ -150,12 +150,12 @@ func (c Cartpole) Draw(img draw.Image, x, u []float64) {
 		}
 		s.line(0.025, c, point{m, rail - 0.03}, point{m, rail - 0.03 - l})
 	}
-	if !finite(x) {
+	if !drawable(x) {
 		s.lost()
 		return
 	}
 	at := x[0]
-	if len(u) > 0 && finite(u) {
+	if len(u) > 0 && drawable(u) {
 		_, upper := c.Bounds()
 		f := Clamp(u[0]/upper[0], -1, 1)
 		side := math.Copysign(0.42, f)

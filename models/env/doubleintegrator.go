@@ -158,16 +158,16 @@ func (e DoubleIntegrator) Draw(img draw.Image, x, u []float64) {
 		s.disc(point{c.X, c.Y}, c.R, stone)
 	}
 	s.star(point{bodyDefaults[bodyGoalX], bodyDefaults[bodyGoalY]}, 0.14, green)
-	if !finite(x) {
+	if !drawable(x) {
 		s.lost()
 		return
 	}
 	at := point{x[0], x[1]}
 	s.line(0.035, sky, at, point{x[0] + 0.5*x[2], x[1] + 0.5*x[3]})
-	if len(u) > 1 && finite(u) {
+	if len(u) > 1 && drawable(u) {
 		_, upper := e.Bounds()
 		s.arrow(0.05, vermilion, at, point{x[0] + 0.45*Clamp(u[0]/upper[0], -1, 1), x[1] + 0.45*Clamp(u[1]/upper[1], -1, 1)})
 	}
-	s.disc(at, 0.085, ink)
-	s.disc(at, 0.065, blue)
+	s.disc(at, 0.1, ink)
+	s.disc(at, 0.078, blue)
 }

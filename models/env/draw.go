@@ -188,7 +188,7 @@ func (s *sketch) box(low, high point, corner float64, c color.Color) {
 	s.fill(c, pts)
 }
 
-// lost marks a state that is not finite: nothing can be drawn of it.
+// lost marks a state that nothing can be drawn of.
 func (s *sketch) lost() {
 	d := 0.06 * float64(min(s.img.Bounds().Dx(), s.img.Bounds().Dy())) / s.scale
 	for _, sign := range []float64{-1, 1} {
@@ -196,9 +196,10 @@ func (s *sketch) lost() {
 	}
 }
 
-func finite(v []float64) bool {
+// drawable reports whether all values are numbers, not farther off than pictures can follow.
+func drawable(v []float64) bool {
 	for _, v := range v {
-		if math.IsNaN(v) || math.IsInf(v, 0) {
+		if !(math.Abs(v) <= 1e9) {
 			return false
 		}
 	}

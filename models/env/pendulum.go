@@ -133,14 +133,14 @@ func (e Pendulum) Draw(img draw.Image, x, u []float64) {
 	}
 	s.disc(point{0, 1}, 0.06, ghost)
 	s.disc(point{0, 1}, 0.042, paper)
-	if !finite(x) {
+	if !drawable(x) {
 		s.lost()
 		return
 	}
 	tip := point{x[1], x[0]} // theta turns clockwise
 	s.line(0.11, blue, point{}, tip)
 	s.disc(tip, 0.1, blue)
-	if len(u) > 0 && finite(u) {
+	if len(u) > 0 && drawable(u) {
 		_, upper := e.Bounds()
 		s.swirl(0.3, Clamp(u[0]/upper[0], -1, 1), vermilion)
 	}
