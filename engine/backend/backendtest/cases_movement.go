@@ -2,9 +2,44 @@ package backendtest
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"slices"
 
 	"github.com/godcem/godcem/engine/ir"
 )
+
+// moved appends one movement of x, of rank 1 to 5: mostly ones that keep the elements, so that chains stay long.
+func moved(b *ir.Builder, r *rand.Rand, x ir.ID) ir.ID {
+	s := slices.Clone(b.Shape(x))
+	d := r.IntN(len(s))
+	start, step := make([]int, len(s)), slices.Repeat([]int{1}, len(s))
+	switch r.IntN(8) {
+	case 0, 1:
+		return b.Transpose(x, r.Perm(len(s))...)
+	case 2, 3: // two neighbouring dimensions become one
+		if len(s) > 1 && d > 0 {
+			return b.Reshape(x, append(append(s[:d-1:d-1], s[d-1]*s[d]), s[d+1:]...))
+		}
+	case 4, 5: // a dimension becomes two
+		for _, f := range []int{2, 3, 5} {
+			if s[d] > f && s[d]%f == 0 && len(s) < 5 {
+				return b.Reshape(x, append(append(s[:d:d], s[d]/f, f), s[d+1:]...))
+			}
+		}
+	case 6:
+		step[d] = 1 + r.IntN(2)
+		start[d] = r.IntN(2) * min(1, s[d]-1)
+		s[d] = (s[d]-start[d]-1)/step[d] + 1
+		return b.Slice(x, start, step, s)
+	case 7:
+		if ir.Count(s) < 500 {
+			start[d], step[d] = r.IntN(2), 1+r.IntN(2)
+			s[d] = start[d] + (s[d]-1)*step[d] + 1 + r.IntN(2)
+			return b.Pad(x, start, step, s)
+		}
+	}
+	return x
+}
 
 func movementCases() []Case {
 	var cases []Case
@@ -134,6 +169,22 @@ func movementCases() []Case {
 		y := b.Reshape(b.Transpose(b.Reshape(x, []int{2, 2, 3, 2}), 0, 2, 1, 3), []int{6, 4})
 		b.Output(y, b.Binary(ir.Add, y, b.Transpose(x, 1, 0)))
 	})
+	for seed := range uint64(12) {
+		add(fmt.Sprint("chains/", seed), seed < 2, func(b *ir.Builder, t ir.DType) {
+			r := rand.New(rand.NewPCG(seed, 77))
+			x := input(b, t, "x", 4, 6, 5, 2)
+			for range 8 {
+				y := x
+				for range 2 + r.IntN(6) {
+					y = moved(b, r, y)
+				}
+				b.Output(b.BinaryS(ir.Mul, y, 3), moved(b, r, b.Unary(ir.Abs, y)))
+				if s := b.Shape(y); len(s) > 1 {
+					b.Output(b.Reduce(ir.ReduceMax, y, len(s)-1), b.Reduce(ir.ReduceMin, y, 0))
+				}
+			}
+		})
+	}
 	for _, dt := range []ir.DType{ir.Int64, ir.Int, ir.Int32, ir.Uint8, ir.Bool} {
 		cases = append(cases, Case{
 			Name: "movement/of " + dt.String(),
