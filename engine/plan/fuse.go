@@ -33,6 +33,7 @@ type fuser struct {
 	src     []ir.ID    // per node: what movement reads in the end; the node itself for others, and for what is stored
 	base    []ir.ID    // likewise, through movement that keeps the order of the elements
 	forced  []bool     // per node: its value is stored as a whole
+	border  []bool     // per node: one of another type reads it, in whose loop it must not be computed again
 	derived []bool     // per node: a Sigmoid(x) that is computed from Softplus(x), its operand here
 	home    []int32    // per node: its group; -1: none
 	level   []int32    // of a Concat: that of the last group that writes it
@@ -170,7 +171,7 @@ func newFuser(l *planner, alone []bool, copied map[partKey]bool) *fuser {
 	f := &fuser{planner: l, alone: alone, copied: copied, nodes: slices.Clone(l.g.Nodes), oneBuf: -1,
 		derived: make([]bool, n),
 		kind:    make([]kind, n), arith: make([]ir.DType, n), imm: make([]float64, n),
-		src: make([]ir.ID, n), base: make([]ir.ID, n), forced: make([]bool, n), home: make([]int32, n),
+		src: make([]ir.ID, n), base: make([]ir.ID, n), forced: make([]bool, n), border: make([]bool, n), home: make([]int32, n),
 		level: make([]int32, n), index: make([]int32, n), rec: make([]int32, n), full: make([]float32, n),
 		seen: make([]int32, n), demand: make([]demand, n), left: make([]int32, n), miss: make([]uint8, n),
 		stored: make([]bool, n),
@@ -365,7 +366,7 @@ func (f *fuser) force() {
 			for _, in := range n.In { // across a border of types
 				s := f.src[in]
 				if t := f.arith[s]; t != ir.NoType && t != f.arith[i] && f.kind[s] >= kindElem {
-					f.forced[s] = true
+					f.forced[s], f.border[s] = true, true
 				}
 			}
 		case kindDot:

@@ -352,6 +352,8 @@ func (f *fuser) price(id ir.ID, n *ir.Node) {
 		switch k := f.kind[s]; {
 		case f.isNoise(id):
 			rec = f.levelOf(s) + 1
+		case f.border[s]:
+			rec = max(rec, f.levelOf(s)+1)
 		case k == kindDot:
 			rec, full = f.levelOf(s)+1, never
 		case k == kindElem || k == kindMove && !f.alone[s]:
@@ -360,6 +362,9 @@ func (f *fuser) price(id ir.ID, n *ir.Node) {
 		default:
 			rec = max(rec, f.levelOf(s)+1)
 		}
+	}
+	if f.border[id] {
+		full = never
 	}
 	if full <= cheap { // groups of that level may come to read what the node is computed from
 		for _, o := range n.In {

@@ -320,8 +320,9 @@ func (w *lowerer) instr(t *frame, n *ir.Node) {
 		return
 	}
 	if n.Op == ir.Cast {
-		if n.Type.Float() || f.node(n.In[0]).Type == ir.Bool { // loads and stores convert, and truth is a number
-			w.done(i.A)
+		from := f.node(n.In[0]).Type
+		if n.Type == from || n.Type == ir.F64 || from == ir.Bool {
+			w.done(i.A) // nothing is lost: truth is a number
 			return
 		}
 		i.Round = true

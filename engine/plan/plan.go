@@ -12,7 +12,7 @@ import (
 var switches = []string{"fuse", "epilogue", "siblings", "recompute", "schedule", "in-place", "remat", "reuse"}
 
 // New plans a graph, which must be valid (ir.Graph.Verify) and stays the program's: it must not be changed
-// afterwards.
+// afterwards. The program's own graph may have copies at its end, see early.
 //
 // An error names what cannot be planned: an unknown name in o.Disable, a negative budget, an update whose optimiser
 // is not a valid kernels.Optimizer.
@@ -25,7 +25,7 @@ func New(g *ir.Graph, o Options) (*Program, error) {
 	if o.Budget < 0 {
 		return nil, fmt.Errorf("plan: Options.Budget = %d bytes, want at least 0", o.Budget)
 	}
-	l := newPlanner(g, o)
+	l := newPlanner(early(g), o)
 	if err := l.optimizers(); err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func (l *planner) reset() {
 	}
 }
 
-// live marks what the outputs, the updates and kernels with effects need.
+// live marks what the outputs and the updates need; a kernel with effects is no reason to run what is before it.
 func live(g *ir.Graph) []bool {
 	live := make([]bool, len(g.Nodes))
 	mark := func(ids ...ir.ID) {
@@ -89,12 +89,8 @@ func live(g *ir.Graph) []bool {
 		mark(u.Loss)
 	}
 	for i := len(g.Nodes) - 1; i >= 0; i-- {
-		n := &g.Nodes[i]
-		if n.Op == ir.Custom && ir.HasEffects(n.Attr.(ir.Kernel)) {
-			live[i] = true
-		}
 		if live[i] {
-			mark(n.In...)
+			mark(g.Nodes[i].In...)
 		}
 	}
 	return live
