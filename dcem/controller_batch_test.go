@@ -36,9 +36,9 @@ func testBatch[T kernels.Float](t *testing.T, change func(*PlanConfig), o Contro
 	first := c.Problem0
 	c.Batch = 1
 	stopped := 0
-	// Where no problem stops early the first one and every seventh: each takes compiling.
-	step := 7
-	if c.MuTolerance > 0 {
+	// All with all options together, in which problems stop at different times; else every ninth, for each takes compiling.
+	step := 9
+	if o.Stepwise && c.MuTolerance > 0 && c.KeepElites > 0 {
 		step = 1
 	}
 	for b := 0; b < batch; b += step {
