@@ -239,8 +239,27 @@ func temporaries(p *plan.Program) (bytes int64) {
 	return bytes
 }
 
-// run compiles a variant and does all its runs.
-func (s *subject) run(d backend.Device, v variant) (err error) {
+// run compiles a variant and does all its runs; where something is updated, twice, since no two of its runs are alike:
+// the same bits must come of it.
+func (s *subject) run(d backend.Device, v variant) error {
+	first, err := s.runAll(d, v)
+	if err != nil || len(s.g.Updates) == 0 || s.Fails != "" {
+		return err
+	}
+	again, err := s.runAll(d, v)
+	if err != nil {
+		return fmt.Errorf("compiled again: %w", err)
+	}
+	for k := range first {
+		if err := first[k].same(again[k]); err != nil {
+			return fmt.Errorf("compiled again: run %d: other bits: %w", k, err)
+		}
+	}
+	return nil
+}
+
+// runAll compiles a variant and does all its runs.
+func (s *subject) runAll(d backend.Device, v variant) (before []result, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic: %v at %s", r, where())
@@ -248,33 +267,32 @@ func (s *subject) run(d backend.Device, v variant) (err error) {
 	}()
 	p, e, err := s.compile(d, v)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
 	if s.Check != nil {
 		if err := s.Check(-1); err != nil {
-			return err
+			return nil, err
 		}
 	}
 	defer vec.SetThreads(vec.Threads())
-	var before []result
 	for k, w := range s.wants {
 		vec.SetThreads(threads[k%len(threads)])
 		got, err := s.runOnce(p, e, k)
 		if err != nil {
-			return fmt.Errorf("run %d, seed %d: %w", k, w.seed, err)
+			return nil, fmt.Errorf("run %d, seed %d: %w", k, w.seed, err)
 		}
 		if w.fails {
 			continue
 		}
 		for _, b := range before {
 			if err := b.same(got); err != nil && b.seed == w.seed && len(s.g.Updates) == 0 {
-				return fmt.Errorf("run %d, seed %d: other bits than the run before: %w", k, w.seed, err)
+				return nil, fmt.Errorf("run %d, seed %d: other bits than the run before: %w", k, w.seed, err)
 			}
 		}
 		before = append(before, got)
 	}
-	return nil
+	return before, nil
 }
 
 // where names the functions that led to a panic, innermost first, without those of this package.
@@ -359,10 +377,12 @@ func (s *subject) runOnce(p *plan.Program, e backend.Executable, k int) (result,
 			return got, fmt.Errorf("output %d, %s of the graph as built: %w", i, s.g.Label(s.g.Outputs[i]), err)
 		}
 	}
-	if err := s.inputsAfter(p, e, w); err != nil {
+	after, err := s.inputsAfter(p, e, w)
+	if err != nil {
 		return got, err
 	}
-	if err := s.updatesAfter(p, e, w); err != nil {
+	got.outputs = append(got.outputs, after...)
+	if err = s.updatesAfter(p, e, w); err != nil {
 		return got, err
 	}
 	if s.Check != nil {
@@ -394,8 +414,8 @@ func (s *subject) failed(p *plan.Program, err error) error {
 	return nil
 }
 
-// inputsAfter checks that inputs are as they were written, and residents as the updates leave them.
-func (s *subject) inputsAfter(p *plan.Program, e backend.Executable, w *want) error {
+// inputsAfter returns all inputs and checks that they are as they were written, and residents as the updates leave them.
+func (s *subject) inputsAfter(p *plan.Program, e backend.Executable, w *want) (all []any, err error) {
 	for _, in := range p.Inputs {
 		n := &p.Graph.Nodes[in.Node]
 		a := n.Attr.(ir.InputAttr)
@@ -404,19 +424,19 @@ func (s *subject) inputsAfter(p *plan.Program, e backend.Executable, w *want) er
 		}
 		data := blank(n.Type, n.Count())
 		if err := e.Read(in.Buf, data); err != nil {
-			return err
+			return nil, err
 		}
-		var err error
+		all = append(all, data)
 		if a.Resident && len(s.g.Updates) > 0 {
 			err = s.compare(data, w.resident[a.Name], s.coarse)
 		} else {
 			err = identical(data, s.values(n, w.seed))
 		}
 		if err != nil {
-			return fmt.Errorf("input %q after the run: %w", a.Name, err)
+			return nil, fmt.Errorf("input %q after the run: %w", a.Name, err)
 		}
 	}
-	return nil
+	return all, nil
 }
 
 // updatesAfter checks what the updates report.

@@ -69,9 +69,9 @@ func (t *total) add(how plan.Combine, v float64) {
 	}
 }
 
-// value is the total; of an infinite one the errors are NaN and are left out.
+// value is the total; of an infinite one the errors are NaN and are left out, and -0 is not to become +0.
 func (t *total) value() float64 {
-	if v := t.hi + t.lo; v == v {
+	if v := t.hi + t.lo; v == v && t.lo != 0 {
 		return v
 	}
 	return t.hi

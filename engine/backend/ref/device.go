@@ -270,9 +270,6 @@ func (e *executable) finish() error {
 			}
 		}
 	}
-	if err := e.effects(); err != nil {
-		return err
-	}
 	e.store()
 	return nil
 }
