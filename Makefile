@@ -32,8 +32,9 @@ cross: ## builds for the other platforms that import godcem
 	@for p in linux/arm64 darwin/arm64 windows/amd64; do \
 	  echo "build $$p"; CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build ./... || exit 1; done
 
-race: ## the library under the race detector (needs cgo)
-	$(GO) test -race ./kernels/... ./internal/... ./dcem/... ./engine/... ./autodiff/... ./models/nn/... ./models/train/...
+race: ## the library under the race detector (needs cgo); the backends' table without its variants
+	$(GO) test -race ./kernels/... ./internal/... ./dcem/... ./autodiff/... ./models/nn/... ./models/train/...
+	$(GO) test -race -short -timeout 20m ./engine/...
 
 accept-first-light: ## the claims of the regression and of bumps over seeds (about 15 minutes): bench/results/first-light.json
 	$(GO) run ./bench/accept/firstlight
