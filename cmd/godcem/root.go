@@ -31,7 +31,7 @@ which --resume continues bit for bit. Ctrl-C saves and leaves.`,
 	}
 	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newBumps(), newRegression(), newDump(), newExplain(), newVersion())
+	root.AddCommand(newBumps(), newRegression(), newCartpole(), newDump(), newExplain(), newVersion())
 	root.SetHelpCommand(&cobra.Command{
 		Use:     "help [command]",
 		Short:   "Show the help of a command",

@@ -92,18 +92,19 @@ func (d *Decoder) scale(x *G.Node, span, from []float64) (*G.Node, error) {
 		return G.Add(x, constant(d.c.Dtype, from[0]))
 	}
 	g, rows := x.Graph(), x.Shape()[0]
-	full := func(v []float64) *G.Node {
+	full := func(what string, v []float64) *G.Node {
 		all := make([]float64, 0, rows*len(v))
 		for range rows {
 			all = append(all, v...)
 		}
-		return G.NodeFromAny(g, dense(d.c.Dtype, all, rows, len(v)))
+		// Gorgonia takes inputs of one name and shape for one node: here they have the same values, too.
+		return G.NodeFromAny(g, dense(d.c.Dtype, all, rows, len(v)), G.WithName("decoder/"+what))
 	}
-	x, err := G.HadamardProd(x, full(span))
+	x, err := G.HadamardProd(x, full("span", span))
 	if err != nil {
 		return nil, err
 	}
-	return G.Add(x, full(from))
+	return G.Add(x, full("from", from))
 }
 
 // Costs adds the costs (B,N) of the plans of candidates z (B,N,D) from the states x0 (B,S).

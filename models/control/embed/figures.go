@@ -1,0 +1,219 @@
+package embed
+
+import (
+	"context"
+	"fmt"
+	"image"
+	"math"
+	"path/filepath"
+	"time"
+
+	"github.com/godcem/godcem/internal/viz"
+)
+
+// Names of the pictures in the out folder.
+const (
+	costFigure       = "cost.png"
+	latentFigure     = "latent.png"
+	trajectoryFigure = "trajectories.png"
+	reportFile       = "report.html"
+)
+
+// movieFigure is the closed loop of a method.
+func movieFigure(method string) string { return "closed-loop-" + method + ".gif" }
+
+func allFigures() []string {
+	return []string{costFigure, latentFigure, trajectoryFigure, reportFile, movieFigure(DCEM), movieFigure(GD)}
+}
+
+// pictures draws what one or two studies have to show.
+type pictures struct {
+	c       Config
+	dir     string
+	studies []*study
+	experts *experts
+}
+
+// title is the method's name in figures.
+func (s *study) title() string {
+	if s.c.Method == GD {
+		return "latent gradient descent"
+	}
+	return "latent DCEM"
+}
+
+// draw writes all pictures, until ctx is done.
+func (p *pictures) draw(ctx context.Context) error {
+	for _, f := range []struct {
+		name string
+		plot func() viz.Plot
+	}{
+		{costFigure, p.costs}, {latentFigure, p.latents}, {trajectoryFigure, p.trajectories},
+	} {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if f.name == latentFigure && p.c.Latent != 2 {
+			continue
+		}
+		if err := viz.Save(filepath.Join(p.dir, f.name), f.plot()); err != nil {
+			return err
+		}
+	}
+	for _, s := range p.studies {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err := p.movie(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// costs are those of validations over the updates, beside the experts'.
+func (p *pictures) costs() viz.Plot {
+	f := viz.Lines{
+		Axes: viz.Axes{Title: fmt.Sprintf("Mean cost of plans of %d steps from %d fixed initial states", p.c.Horizon, p.c.States),
+			X: "update of the decoder", Y: "mean cost", Height: 460},
+		Levels: []viz.Mark{
+			{At: p.experts.ordinary[0], Label: fmt.Sprintf("CEM over all controls, %d samples x %d", Ordinary.Samples, Ordinary.Iterations)},
+			{At: p.experts.strong[0], Label: fmt.Sprintf("strong CEM, %d samples x %d", Strong.Samples, Strong.Iterations)},
+		},
+	}
+	for _, s := range p.studies {
+		x, y := s.table.Series("validation")
+		name := s.title()
+		if s.c.Method == DCEM {
+			name += fmt.Sprintf(", %d samples x %d", s.c.Samples, s.c.Iterations)
+		}
+		f.Series = append(f.Series, viz.Series{Name: name, X: x, Y: y})
+	}
+	return f
+}
+
+// latents are the costs over the latent space from the hanging pole, with what the searches try.
+func (p *pictures) latents() viz.Plot {
+	var plots []viz.Plot
+	for _, s := range p.studies {
+		field := viz.Field{X: gridAxis(), Y: gridAxis(), Z: s.surface}
+		base := viz.Samples2D{Axes: viz.Axes{X: "z1", Y: "z2", XRange: [2]float64{-1, 1}, YRange: [2]float64{-1, 1}},
+			Field: field, Bar: "cost"}
+		if s.c.Method == GD {
+			f := base
+			f.Title, f.PathName = fmt.Sprintf("%s: %d steps", capital(s.title()), s.c.Iterations), "descent"
+			for _, t := range s.plan.Tried {
+				f.Path = append(f.Path, viz.Point{X: t.X[0], Y: t.X[1]})
+			}
+			f.Samples = [][]viz.Point{f.Path}
+			plots = append(plots, f)
+			continue
+		}
+		for _, t := range shownIterations(len(s.plan.Tried)) {
+			f, tried := base, s.plan.Tried[t]
+			f.Title = fmt.Sprintf("%s: samples of iteration %d of %d", capital(s.title()), t+1, s.c.Iterations)
+			f.Samples = [][]viz.Point{pairs(tried.X)}
+			f.Gaussians = []viz.Gaussian{{Mean: viz.Point{X: tried.Mu[0], Y: tried.Mu[1]},
+				Sigma: viz.Point{X: tried.Sigma[0], Y: tried.Sigma[1]}}}
+			plots = append(plots, f)
+		}
+	}
+	g := viz.SideBySide("", plots...)
+	g.Columns = min(len(plots), 3)
+	if len(plots) == 4 {
+		g.Columns = 2
+	}
+	return g
+}
+
+// shownIterations are the first of n iterations, one in between, and the last, from 0.
+func shownIterations(n int) []int {
+	switch n {
+	case 1:
+		return []int{0}
+	case 2:
+		return []int{0, 1}
+	}
+	return []int{0, min(2, n-2), n - 1}
+}
+
+func pairs(v []float64) []viz.Point {
+	var p []viz.Point
+	for i := 0; i+1 < len(v); i += 2 {
+		p = append(p, viz.Point{X: v[i], Y: v[i+1]})
+	}
+	return p
+}
+
+// trajectories are states and controls of one plan and of the closed loop.
+func (p *pictures) trajectories() viz.Plot {
+	dt := p.c.system().Dt()
+	times := func(n int) []float64 {
+		t := make([]float64, n)
+		for i := range t {
+			t[i] = float64(i) * dt
+		}
+		return t
+	}
+	var plots []viz.Plot
+	for _, row := range []struct {
+		title string
+		x, u  func(s *study) [][]float64
+	}{
+		{"One plan", func(s *study) [][]float64 { return s.plan.States }, func(s *study) [][]float64 { return singles(s.plan.U) }},
+		{"Closed loop", func(s *study) [][]float64 { return s.loop.x }, func(s *study) [][]float64 { return s.loop.u }},
+	} {
+		for _, v := range []struct {
+			what, y string
+			of      func(s *study) [][]float64
+			column  int
+		}{
+			{"height of the pole", "cos theta", row.x, 2}, {"cart", "x, m", row.x, 0}, {"force", "u, N", row.u, 0},
+		} {
+			f := viz.Lines{Axes: viz.Axes{Title: row.title + ": " + v.what, X: "t, s", Y: v.y}}
+			for _, s := range p.studies {
+				all := v.of(s)
+				y := make([]float64, len(all))
+				for i := range all {
+					y[i] = all[i][v.column]
+				}
+				f.Series = append(f.Series, viz.Series{Name: s.title(), X: times(len(y)), Y: y})
+			}
+			plots = append(plots, f)
+		}
+	}
+	g := viz.SideBySide("", plots...)
+	g.Columns, g.Width, g.Height = 3, 1440, 720
+	return g
+}
+
+func singles(v []float64) [][]float64 {
+	all := make([][]float64, len(v))
+	for i := range v {
+		all[i] = v[i : i+1]
+	}
+	return all
+}
+
+// movie shows the closed loop.
+func (p *pictures) movie(s *study) error {
+	e := p.c.system()
+	m := viz.Movie{Delay: time.Duration(math.Round(e.Dt()*1e3)) * time.Millisecond}
+	for i, x := range s.loop.x {
+		img := image.NewRGBA(image.Rect(0, 0, 480, 240))
+		var u []float64
+		if i < len(s.loop.u) {
+			u = s.loop.u[i]
+		}
+		e.Draw(img, x, u)
+		m.Frames = append(m.Frames, img)
+	}
+	return viz.SaveMovie(filepath.Join(p.dir, movieFigure(s.c.Method)), m)
+}
+
+func capital(s string) string {
+	if s == "" || s[0] < 'a' || s[0] > 'z' {
+		return s
+	}
+	return string(s[0]-'a'+'A') + s[1:]
+}

@@ -1,0 +1,243 @@
+package embed
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"path/filepath"
+	"time"
+
+	"github.com/godcem/godcem/internal/run"
+)
+
+// experts are what the experts make of the states that decoders are judged on.
+type experts struct {
+	known            bool
+	ordinary, strong [2]float64 // mean costs on the states of validations and on the others
+	seconds          [2]float64
+}
+
+// plan lets the experts plan, once.
+func (x *experts) plan(ctx context.Context, c Config) error {
+	if x.known {
+		return nil
+	}
+	for i, e := range []Expert{Ordinary, Strong} {
+		began := time.Now()
+		for j, states := range [][]float64{c.validationStates(), c.judgedStates()} {
+			costs, err := e.Plan(ctx, c, states)
+			if err != nil {
+				return err
+			}
+			[]*[2]float64{&x.ordinary, &x.strong}[i][j] = mean(costs)
+		}
+		x.seconds[i] = time.Since(began).Seconds()
+	}
+	x.known = true
+	return nil
+}
+
+func mean(v []float64) float64 {
+	sum := 0.0
+	for _, x := range v {
+		sum += x
+	}
+	return sum / float64(len(v))
+}
+
+func (x *experts) summary(w io.Writer) {
+	fmt.Fprintf(w, "expert    mean cost %.3f: CEM over all controls, %d samples, %d elites, %d iterations\n", x.ordinary[1],
+		Ordinary.Samples, Ordinary.Elites, Ordinary.Iterations)
+	fmt.Fprintf(w, "          mean cost %.3f: %d samples, %d elites, %d iterations\n", x.strong[1],
+		Strong.Samples, Strong.Elites, Strong.Iterations)
+}
+
+// study is what a finished training has to show: all of it about the state with the best validation, unless it says
+// "last".
+type study struct {
+	c       Config
+	dir     string
+	outcome run.Outcome
+	metrics map[string]float64
+	table   *run.Table
+
+	plan    *Plan     // from hanging at rest
+	surface []float64 // costs over the grid of the latents there; nil unless there are two
+	loop    episode   // from there, planning anew at every step
+	seconds float64   // of judging
+}
+
+// episode is a closed loop.
+type episode struct {
+	x, u [][]float64 // x_0, x_1, ... and u_0, u_1, ...
+	cost []float64   // of each step
+}
+
+// hanging is the pole at rest below the cart in the middle of the rail.
+var hanging = []float64{0, 0, -1, 0, 0}
+
+// The grid of latents.
+const gridSize = 101
+
+func gridAxis() []float64 {
+	v := make([]float64, gridSize)
+	for i := range v {
+		v[i] = -1 + 2*float64(i)/(gridSize-1)
+	}
+	return v
+}
+
+// judge puts the task in the best state and evaluates that.
+func (s *study) judge(ctx context.Context, task Task, x *experts) (err error) {
+	began := time.Now()
+	s.metrics = map[string]float64{
+		"updates": float64(s.outcome.Step), "skipped": float64(s.outcome.Skipped),
+		"halvings": float64(len(task.schedule().Halvings)), "lost_gradients": float64(task.lostGradients()),
+		"best_update": float64(s.outcome.BestStep), "parameters": float64(task.Params().Size()),
+		"expert_cost": x.ordinary[1], "expert_strong_cost": x.strong[1],
+		"expert_validation": x.ordinary[0], "expert_strong_validation": x.strong[0],
+	}
+	if s.table, err = run.ReadMetrics(filepath.Join(s.dir, run.MetricsFile)); err != nil {
+		return err
+	}
+	many, err := task.Planner(s.c.States, false)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, many.Close()) }()
+	if s.metrics["cost_last"], err = s.cost(many, s.c.judgedStates(), fixedNoise); err != nil {
+		return err
+	}
+	if s.outcome.BestStep > 0 { // else no score was finite, and the last state must do
+		if _, err := run.LoadBest(s.dir, task); err != nil {
+			return err
+		}
+	}
+	for _, v := range []struct {
+		name   string
+		states []float64
+		run    uint64
+	}{
+		{"validation", s.c.validationStates(), fixedNoise},
+		{"cost", s.c.judgedStates(), fixedNoise},
+		{"cost_fresh", s.c.judgedStates(), math.MaxInt64}, // other noise; gradient descent has none
+	} {
+		if s.metrics[v.name], err = s.cost(many, v.states, v.run); err != nil {
+			return err
+		}
+	}
+	if err := s.show(ctx, task); err != nil {
+		return err
+	}
+	s.seconds = time.Since(began).Seconds()
+	return nil
+}
+
+// cost is the mean cost of the plans from those states.
+func (s *study) cost(p Planner, states []float64, run uint64) (float64, error) {
+	plan, err := p.Plan(states, run)
+	if err != nil {
+		return 0, err
+	}
+	return meanCost(s.c.system(), states, plan.U)
+}
+
+// show makes what the figures show.
+func (s *study) show(ctx context.Context, task Task) (err error) {
+	one, err := task.Planner(1, true)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, one.Close()) }()
+	if s.plan, err = one.Plan(hanging, fixedNoise); err != nil {
+		return err
+	}
+	if s.c.Latent == 2 {
+		var z []float64
+		axis := gridAxis()
+		for _, a := range axis {
+			for _, b := range axis {
+				z = append(z, a, b)
+			}
+		}
+		if s.surface, err = task.Survey(z, hanging); err != nil {
+			return err
+		}
+	}
+	if err := s.close(ctx, one); err != nil {
+		return err
+	}
+	return nil
+}
+
+// close runs the closed loop: at every step it plans anew and takes the first control.
+func (s *study) close(ctx context.Context, p Planner) error {
+	e := s.c.system()
+	x := append([]float64(nil), hanging...)
+	s.loop.x = append(s.loop.x, x)
+	upright := 0.0
+	for t := range s.c.Episode {
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		plan, err := p.Plan(x, math.MaxInt64-1-uint64(t))
+		if err != nil {
+			return err
+		}
+		u := plan.U[:e.ControlDim()]
+		s.loop.cost = append(s.loop.cost, e.CostGo(x, u, nil))
+		next := make([]float64, len(x))
+		e.StepGo(next, x, u, nil)
+		x = next
+		s.loop.x, s.loop.u = append(s.loop.x, x), append(s.loop.u, u)
+		if t >= s.c.Episode/2 && x[2] > 0.95 {
+			upright++
+		}
+	}
+	s.metrics["episode_cost"] = mean(s.loop.cost)
+	s.metrics["episode_upright"] = upright / float64(s.c.Episode-s.c.Episode/2)
+	return nil
+}
+
+// write writes result.json; that of an interrupted run has what is known without judging.
+func (s *study) write() error {
+	r := run.Result{
+		Program: Kind, Config: &s.c, Seed: s.c.Seed, Seconds: s.outcome.Seconds + s.seconds,
+		Status: run.StatusDone, Metrics: s.metrics,
+	}
+	if s.outcome.Interrupted {
+		r.Status = run.StatusInterrupted
+		r.Metrics = map[string]float64{"updates": float64(s.outcome.Step), "skipped": float64(s.outcome.Skipped)}
+		if s.outcome.BestStep > 0 {
+			r.Metrics["validation"], r.Metrics["best_update"] = s.outcome.BestScore, float64(s.outcome.BestStep)
+		}
+	}
+	return run.WriteResult(s.dir, r)
+}
+
+// writeBoth writes the result of Both from those of its sides: their metrics with the side's name before them.
+func writeBoth(c Config, dir string) error {
+	r := run.Result{Program: Kind, Config: &c, Seed: c.Seed, Status: run.StatusDone, Metrics: map[string]float64{}}
+	for _, method := range sides {
+		side, err := run.ReadResult(filepath.Join(dir, method))
+		if err != nil {
+			return err
+		}
+		r.Seconds += side.Seconds
+		for name, v := range side.Metrics {
+			r.Metrics[method+"_"+name] = v
+		}
+	}
+	return run.WriteResult(dir, r)
+}
+
+// summary is the run in two lines.
+func (s *study) summary(w io.Writer) {
+	m := s.metrics
+	fmt.Fprintf(w, "%-9s mean cost %.3f of plans from %d initial states, update %.0f of %.0f, %.0f s\n", s.c.Method,
+		m["cost"], s.c.States, m["best_update"], m["updates"], s.outcome.Seconds)
+	fmt.Fprintf(w, "          closed loop from hanging: upright for %.0f%% of the last half of %d steps\n",
+		100*m["episode_upright"], s.c.Episode)
+}
