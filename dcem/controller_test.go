@@ -130,12 +130,16 @@ var planChanges = map[string]func(c *PlanConfig){
 func solvePlan[T kernels.Float](t *testing.T, p plant, c PlanConfig, o SolverOptions[float64]) (answer []float64, ds []Diagnosis) {
 	t.Helper()
 	sc := c.Config
-	sc.Batch, sc.Dim = len(planStates)/3, 2*c.Horizon
+	free := c
+	free.Repeat = max(c.Repeat, 1)
+	k := free.free()
+	sc.Batch, sc.Dim = len(planStates)/3, 2*k
 	sc.Lower, sc.Upper = tile(sc.Lower, 2, sc.Dim), tile(sc.Upper, 2, sc.Dim)
 	s, err := NewSolver(PerCandidate(func(b int, x []T) T {
-		cost, _ := p.Cost(planStates[3*b:3*b+3], check.Copy[float64](x))
+		cost, _ := p.Cost(planStates[3*b:3*b+3], free.controls(check.Copy[float64](x)))
 		return T(cost)
-	}), sc, SolverOptions[T]{MuTolerance: o.MuTolerance, SigmaTolerance: o.SigmaTolerance, MuSmoothing: o.MuSmoothing,
+	}), sc, SolverOptions[T]{Noise: colouredNoise[T](t, c, k),
+		MuTolerance: o.MuTolerance, SigmaTolerance: o.SigmaTolerance, MuSmoothing: o.MuSmoothing,
 		SigmaSmoothing: o.SigmaSmoothing, KeepElites: o.KeepElites, Problem0: o.Problem0})
 	if err != nil {
 		t.Fatal(err)
@@ -144,7 +148,54 @@ func solvePlan[T kernels.Float](t *testing.T, p plant, c PlanConfig, o SolverOpt
 	if err != nil {
 		t.Fatal(err)
 	}
-	return check.Copy[float64](sol.Mean), sol.Diagnoses
+	for b := range sc.Batch {
+		answer = append(answer, free.controls(check.Copy[float64](sol.Mean[b*sc.Dim:(b+1)*sc.Dim]))...)
+	}
+	return answer, sol.Diagnoses
+}
+
+// controls are those of the plant that the free ones x make.
+func (c PlanConfig) controls(x []float64) (u []float64) {
+	for t := range c.Horizon {
+		b := c.blendAt(float64(t))
+		for j := range 2 {
+			v := 0.0
+			for i, at := range b.at {
+				v += b.w[i] * x[2*at+j]
+			}
+			u = append(u, min(max(v, c.Lower[j]), c.Upper[j]))
+		}
+	}
+	return u
+}
+
+// colouredNoise is C z for each candidate, as a Solver takes it; nil without colours.
+func colouredNoise[T kernels.Float](t *testing.T, c PlanConfig, k int) func(eps []T, run, draw uint64) error {
+	if c.Colour == nil {
+		return nil
+	}
+	var colours [2][]float64
+	for j := range colours {
+		var err error
+		if colours[j], err = Colouring(k, c.Colour[j%len(c.Colour)]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return func(eps []T, run, draw uint64) error {
+		kernels.Normal(eps, c.Seed, draw, run, 0)
+		z := make([]T, 2*k)
+		for x := eps; len(x) > 0; x = x[2*k:] {
+			copy(z, x)
+			for i := range 2 * k {
+				sum := 0.0
+				for l := range k {
+					sum += colours[i%2][i/2*k+l] * float64(z[2*l+i%2])
+				}
+				x[i] = T(sum)
+			}
+		}
+		return nil
+	}
 }
 
 // A plan is the Solver's on a plain Go rollout of the same plant, on both machines and in both types.
@@ -160,6 +211,9 @@ func TestPlanIsTheSolversOnARollout(t *testing.T) {
 		"tolerances": func(c *PlanConfig, o *SolverOptions[float64]) {
 			c.MuTolerance, c.SigmaTolerance, o.MuTolerance, o.SigmaTolerance = 0.15, 0.85, 0.15, 0.85
 		},
+		"coloured":       func(c *PlanConfig, _ *SolverOptions[float64]) { c.Colour = []float64{1, 2.5} },
+		"repeat":         func(c *PlanConfig, _ *SolverOptions[float64]) { c.Repeat = 2 },
+		"cubic knots":    func(c *PlanConfig, _ *SolverOptions[float64]) { c.Knots, c.Spline = 4, SplineCubic },
 		"later problems": func(c *PlanConfig, o *SolverOptions[float64]) { c.Problem0, o.Problem0 = 5, 5 },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,0 +1,266 @@
+package dcem
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"testing"
+
+	"github.com/godcem/godcem/internal/check"
+	"github.com/godcem/godcem/kernels"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+func TestSplines(t *testing.T) {
+	for _, c := range []struct {
+		config PlanConfig
+		knots  []float64
+		want   []float64 // the controls
+		times  []float64 // of the knots
+		moved  []float64 // the knots after one step, the last control held
+	}{
+		{PlanConfig{Horizon: 4, Repeat: 1}, []float64{1, 2, 3, 4}, []float64{1, 2, 3, 4}, []float64{0, 1, 2, 3}, []float64{2, 3, 4, 4}},
+		{PlanConfig{Horizon: 5, Repeat: 2}, []float64{1, 2, 3}, []float64{1, 1, 2, 2, 3}, []float64{0, 2, 4}, []float64{1, 2, 3}},
+		{PlanConfig{Horizon: 5, Knots: 2, Spline: SplineZero, Repeat: 1}, []float64{1, 2}, []float64{1, 1, 1, 2, 2}, []float64{0, 3}, []float64{1, 2}},
+		{PlanConfig{Horizon: 5, Knots: 3, Spline: SplineLinear, Repeat: 1}, []float64{1, 3, -1}, []float64{1, 2, 3, 1, -1}, []float64{0, 2, 4}, []float64{2, 1, -1}},
+		{PlanConfig{Horizon: 3, Knots: 1, Spline: SplineCubic, Repeat: 1}, []float64{7}, []float64{7, 7, 7}, []float64{0}, []float64{7}},
+		// Catmull-Rom half way between the second and third of 0, 0, 1, 1 is 1/2; half way from the first, whose slope is
+		// 0, to the second, whose slope is 1/2, is -1/16.
+		{PlanConfig{Horizon: 7, Knots: 4, Spline: SplineCubic, Repeat: 1}, []float64{0, 0, 1, 1}, []float64{0, -1. / 16, 0, 0.5, 1, 17. / 16, 1},
+			[]float64{0, 2, 4, 6}, []float64{-1. / 16, 0.5, 17. / 16, 1}},
+		// It keeps straight lines.
+		{PlanConfig{Horizon: 10, Knots: 4, Spline: SplineCubic, Repeat: 1}, []float64{0, 3, 6, 9}, []float64{0, 1, 2, 3, 4, 5, 6, 7, 8, 9},
+			[]float64{0, 3, 6, 9}, []float64{1, 4, 7, 9}},
+	} {
+		t.Run(fmt.Sprintf("%v %d of %d", c.config.Spline, c.config.free(), c.config.Horizon), func(t *testing.T) {
+			var controls, times []float64
+			for step := range c.config.Horizon {
+				b := c.config.blendAt(float64(step))
+				v := 0.0
+				for i, at := range b.at {
+					v += b.w[i] * c.knots[at]
+				}
+				controls = append(controls, v)
+			}
+			for i := range c.config.free() {
+				times = append(times, c.config.knotTime(i))
+			}
+			check.Close(t, "controls", controls, c.want, 1e-14)
+			check.Close(t, "times", times, c.times, 1e-14)
+			shift(c.knots, make([]float64, len(c.knots)), c.config.shifts(1), 1)
+			check.Close(t, "after a step", c.knots, c.moved, 1e-14)
+		})
+	}
+}
+
+// Coloured noise has the variance 1 at each moment, and the power spectrum asked for.
+func TestColouring(t *testing.T) {
+	for _, k := range []int{1, 2, 5, 12} {
+		for _, beta := range []float64{0, 1, 2.5} {
+			c, err := Colouring(k, beta)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cov := make([]float64, k*k) // C C'
+			for i := range k {
+				for j := range k {
+					for l := range k {
+						cov[i*k+j] += c[i*k+l] * c[j*k+l]
+					}
+				}
+			}
+			power := func(f int) (sum float64) { // of the covariance, a circulant matrix
+				for j := range k {
+					sum += cov[j] * math.Cos(2*math.Pi*float64(f*j)/float64(k))
+				}
+				return sum
+			}
+			for i := range k {
+				for j := range k {
+					if want := cov[(j-i+k)%k]; math.Abs(cov[i*k+j]-want) > 1e-13 {
+						t.Fatalf("k = %d, beta = %v: covariance of moments %d and %d is %v, of 0 and %d %v", k, beta, i, j, cov[i*k+j], (j-i+k)%k, want)
+					}
+				}
+			}
+			check.Close(t, "variance", cov[:1], []float64{1}, 1e-13)
+			for f := 1; f <= k/2; f++ {
+				check.Close(t, fmt.Sprint("power at ", f), []float64{power(f)}, []float64{power(1) * math.Pow(float64(f), -beta)}, 1e-12)
+			}
+		}
+	}
+	for _, err := range []error{errorOf(Colouring(0, 1)), errorOf(Colouring(3, -1)), errorOf(Colouring(3, math.NaN()))} {
+		if err == nil {
+			t.Error("no error")
+		}
+	}
+}
+
+func errorOf[T any](_ T, err error) error { return err }
+
+func TestRisks(t *testing.T) {
+	f := []float64{3, 1, 4, 1.5, 2}
+	for _, c := range []struct {
+		risk  Risk
+		level float64
+		want  float64
+	}{
+		{RiskMean, 0.2, 2.3}, {RiskWorst, 1, 4}, {RiskCVaR, 1, 2.3}, {RiskCVaR, 0.4, 3.5}, {RiskCVaR, 0.5, (4 + 3 + 0.5*2) / 2.5},
+		{RiskCVaR, 0.1, 4},
+	} {
+		k := riskOp[float64]{5, riskWeights(c.risk, c.level, 5)}
+		out := make([]float64, 1)
+		k.Run(out, []any{f})
+		check.Close(t, fmt.Sprint(c.risk, c.level), out, []float64{c.want}, 1e-14)
+		k.Run(out, []any{[]float64{1, 2, math.NaN(), 3, 4}})
+		if !math.IsNaN(out[0]) {
+			t.Errorf("%v of a NaN is %v", c.risk, out[0])
+		}
+	}
+}
+
+// Sigma is at least the floor of its iteration.
+func TestSigmaFloor(t *testing.T) {
+	c := planConfig(tensor.Float64)
+	c.SigmaFloor = []float64{0.9, 0.7, 0.05, 0.5}
+	r := newPlanned(t, newPlant(), c, planStates)
+	var sigmas G.Nodes
+	for _, it := range r.Iterates {
+		sigmas = append(sigmas, it.Sigma)
+	}
+	for i, sigma := range valuesOn(t, "engine", sigmas...) {
+		at := 0
+		for _, v := range sigma {
+			if v < c.SigmaFloor[i] {
+				t.Errorf("iteration %d: sigma %v below %v", i, v, c.SigmaFloor[i])
+			}
+			if v == c.SigmaFloor[i] {
+				at++
+			}
+		}
+		if (at == 0) != (i == 2) {
+			t.Errorf("iteration %d: %d sigmas at the floor of %v", i, at, c.SigmaFloor[i])
+		}
+	}
+}
+
+// Repeated controls are held; the penalty on their rate is in the cost, the previous control included.
+func TestRatePenaltyAndRepeat(t *testing.T) {
+	p, c := newPlant(), planConfig(tensor.Float64)
+	c.Repeat, c.RatePenalty = 2, []float64{0.5, 2}
+	s := newController[float64](t, p, c, ControllerOptions{})
+	previous := []float64{0, 0}
+	x := planStates[:3]
+	for range 3 {
+		r := mustPlan(t, s, x)
+		u := r.Controls
+		check.Close(t, "second control", u[2:4], u[:2], 0)
+		check.Close(t, "fourth control", u[6:8], u[4:6], 0)
+		want, _ := p.Cost(x, u)
+		last := previous
+		for i := 0; i < len(u); i += 2 {
+			want += 0.5*(u[i]-last[0])*(u[i]-last[0]) + 2*(u[i+1]-last[1])*(u[i+1]-last[1])
+			last = u[i : i+2]
+		}
+		check.Close(t, "cost", r.Cost, []float64{want}, 1e-13)
+		previous = append(previous[:0:0], r.First...)
+		x = append(x[:0:0], r.States[6:9]...)
+		if err := s.Advance(2); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A given candidate is brought within the bounds, and the best answer is never worse than a candidate.
+func TestCandidates(t *testing.T) {
+	p, c := newPlant(), planConfig(tensor.Float64)
+	long := c
+	long.Iterations, long.Samples, long.Elites = 30, 300, 20
+	good := mustPlan(t, newController[float64](t, p, long, ControllerOptions{}), planStates[:3])
+	c.Samples, c.Elites, c.Iterations, c.CandidateCount, c.Answer = 8, 2, 1, 2, AnswerBest
+	s := newController[float64](t, p, c, ControllerOptions{})
+	if err := s.SetCandidates(append(append([]float64{}, good.Controls...), 9, 9, 9, 9, 9, 9, 9, 9, 9, 9)); err != nil {
+		t.Fatal(err)
+	}
+	r := mustPlan(t, s, planStates[:3])
+	if !(r.Cost[0] <= good.Cost[0]+1e-12) {
+		t.Errorf("cost %v, of a candidate %v", r.Cost[0], good.Cost[0])
+	}
+
+	// With all samples outside it, the null control and the mean are there to be chosen.
+	for name, change := range map[string]func(c *PlanConfig){
+		"null": func(c *PlanConfig) { c.Null, c.Mu = true, []float64{5} },
+		"mean": func(c *PlanConfig) { c.SampleMean, c.Sigma = true, []float64{100} },
+	} {
+		c := PlanConfig{Config: Config{Samples: 10, Elites: 2, Iterations: 1}, Horizon: 2, Answer: AnswerBest}
+		change(&c)
+		m := scalarModel(func(x, _ *G.Node) (*G.Node, error) { return x, nil }, func(_, u *G.Node) (*G.Node, error) { return G.Square(u) })
+		s, err := NewController[float64](nil, m, c, ControllerOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		check.Close(t, name, mustPlan(t, s, []float64{1}).Controls, []float64{0, 0}, 0)
+	}
+}
+
+// Particles are rollouts with noise of their own, the same for all candidates; the result is their risk and their mean.
+func TestParticles(t *testing.T) {
+	const particles, horizon = 5, 3
+	m := scalarModel(nil, square)
+	m.Dynamics, m.Noise = nil, 1
+	m.Noisy = func(_ int, x, u, w *G.Node) (*G.Node, error) {
+		return G.Add(G.Must(G.Add(x, u)), G.Must(G.Mul(number(w, 0.5), w)))
+	}
+	c := PlanConfig{Config: Config{Batch: 2, Samples: 20, Elites: 3, Iterations: 2, Seed: 5, Draw: 100}, Horizon: horizon,
+		Particles: particles, Risk: RiskWorst, Problem0: 1}
+	s, err := NewController[float64](nil, m, c, ControllerOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	s.SetRun(7)
+	x0 := []float64{1, -2}
+	r := mustPlan(t, s, x0)
+	for b := range 2 {
+		worst := math.Inf(-1)
+		states := make([]float64, horizon+1)
+		for i := range particles {
+			x, cost := x0[b], 0.0
+			for step := range horizon {
+				states[step] += x / particles
+				cost += x * x
+				w := make([]float64, 3*particles)
+				kernels.Normal(w, 5, 100+2+2*horizon+uint64(step), 7, 0)
+				x += r.Controls[b*horizon+step] + 0.5*w[(1+b)*particles+i]
+			}
+			states[horizon] += x / particles
+			worst = max(worst, cost)
+		}
+		check.Close(t, "cost", r.Cost[b:b+1], []float64{worst}, 1e-13)
+		check.Close(t, "states", r.States[b*(horizon+1):(b+1)*(horizon+1)], states, 1e-13)
+	}
+}
+
+// The closed loop starts from what is left of the plan, which makes for better plans.
+func TestClosedLoop(t *testing.T) {
+	p, c := newPlant(), planConfig(tensor.Float64)
+	s := newController[float64](t, p, c, ControllerOptions{})
+	cold := newController[float64](t, p, c, ControllerOptions{})
+	x := planStates[:3]
+	warmCost, coldCost := 0.0, 0.0
+	for range 20 {
+		u, err := s.Act(context.Background(), x)
+		if err != nil {
+			t.Fatal(err)
+		}
+		warmCost += s.Last().Cost[0]
+		coldCost += mustPlan(t, cold, x).Cost[0]
+		_, states := p.Cost(x, u)
+		check.Close(t, "foreseen", s.Last().States[3:6], states[1], 1e-12)
+		x = states[1]
+	}
+	if !(warmCost < coldCost) {
+		t.Errorf("20 plans cost %v with warm starts and %v without", warmCost, coldCost)
+	}
+}
