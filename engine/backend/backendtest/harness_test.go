@@ -20,6 +20,7 @@ import (
 type faulty struct {
 	backend.Device
 	before, after func(e *faultyRun)
+	compiled      int
 	write         func(e *faultyRun, b plan.BufID) bool // whether a Write is done
 }
 
@@ -33,6 +34,7 @@ type faultyRun struct {
 
 func (d *faulty) Compile(p *plan.Program) (backend.Executable, error) {
 	e, err := d.Device.Compile(p)
+	d.compiled++
 	return &faultyRun{Executable: e, d: d, p: p, kept: map[plan.BufID]any{}}, err
 }
 
@@ -141,6 +143,11 @@ func TestFaultsAreSeen(t *testing.T) {
 				e.outputs(func(_ plan.BufID, v reflect.Value) { nudge(v, 2, false) })
 			}
 		}}, min: 200},
+		{name: "other bits of one program in two", min: 20, d: faulty{after: func(e *faultyRun) {
+			if e.d.compiled%2 == 0 && len(e.p.Graph.Updates) > 0 {
+				e.outputs(func(_ plan.BufID, v reflect.Value) { nudge(v, 2, false) })
+			}
+		}}},
 		{name: "NaN for infinity", d: faulty{after: func(e *faultyRun) {
 			e.outputs(func(_ plan.BufID, v reflect.Value) {
 				for i := range v.Len() {

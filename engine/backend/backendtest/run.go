@@ -242,11 +242,11 @@ func temporaries(p *plan.Program) (bytes int64) {
 // run compiles a variant and does all its runs; where something is updated, twice, since no two of its runs are alike:
 // the same bits must come of it.
 func (s *subject) run(d backend.Device, v variant) error {
-	first, err := s.runAll(d, v)
+	first, err := s.runAll(d, v, 0)
 	if err != nil || len(s.g.Updates) == 0 || s.Fails != "" {
 		return err
 	}
-	again, err := s.runAll(d, v)
+	again, err := s.runAll(d, v, 1)
 	if err != nil {
 		return fmt.Errorf("compiled again: %w", err)
 	}
@@ -258,8 +258,8 @@ func (s *subject) run(d backend.Device, v variant) error {
 	return nil
 }
 
-// runAll compiles a variant and does all its runs.
-func (s *subject) runAll(d backend.Device, v variant) (before []result, err error) {
+// runAll compiles a variant and does all its runs, run k with threads[k+shift].
+func (s *subject) runAll(d backend.Device, v variant, shift int) (before []result, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("panic: %v at %s", r, where())
@@ -277,7 +277,7 @@ func (s *subject) runAll(d backend.Device, v variant) (before []result, err erro
 	}
 	defer vec.SetThreads(vec.Threads())
 	for k, w := range s.wants {
-		vec.SetThreads(threads[k%len(threads)])
+		vec.SetThreads(threads[(k+shift)%len(threads)])
 		got, err := s.runOnce(p, e, k)
 		if err != nil {
 			return nil, fmt.Errorf("run %d, seed %d: %w", k, w.seed, err)
@@ -286,7 +286,10 @@ func (s *subject) runAll(d backend.Device, v variant) (before []result, err erro
 			continue
 		}
 		for _, b := range before {
-			if err := b.same(got); err != nil && b.seed == w.seed && len(s.g.Updates) == 0 {
+			if b.seed != w.seed || len(s.g.Updates) > 0 {
+				continue
+			}
+			if err := b.same(got); err != nil {
 				return nil, fmt.Errorf("run %d, seed %d: other bits than the run before: %w", k, w.seed, err)
 			}
 		}
