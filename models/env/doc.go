@@ -1,11 +1,11 @@
-// Package env has controlled systems to plan for: their dynamics and costs as graph nodes and in plain Go, rollouts of
-// them, and pictures.
+// Package env has controlled systems to plan for: their dynamics and costs as graph nodes and in plain Go, rollouts
+// of them, and pictures.
 //
-// [Cartpole], [Pendulum] and [DoubleIntegrator] implement [Env]; [ByName] finds them. [Rollout] adds H steps of one to a
-// Gorgonia graph, differentiable with respect to the initial state, the controls and every parameter (masses, lengths,
-// gravity, weights of the cost); package engine makes one loop of it. [RolloutGo] and [Simulator] do the same in plain
-// Go, to simulate and to plan without gradients. [With] gives an Env other defaults: a plant that differs from its model,
-// or another task.
+// [Cartpole], [Pendulum] and [DoubleIntegrator] implement [Env]; [ByName] finds them. [Rollout] adds H steps of one
+// to a Gorgonia graph, differentiable with respect to the initial state, the controls and every parameter (masses,
+// lengths, gravity, weights of the cost); package engine makes one loop of it. [RolloutGo] and [Simulator] do the
+// same in plain Go, to simulate and to plan without gradients. [With] gives an Env other defaults: a plant that
+// differs from its model, or another task.
 //
 // # Adding an environment
 //
@@ -32,7 +32,8 @@
 //
 // The example of Env has the whole file. Any nodes will do in the place of a Builder's, a net's too; but with
 // elementwise ops alone the engine makes one loop of a rollout. The rest is names, bounds, a random start and a
-// picture. An Env outside of this package is complete with that. One in it also goes into the table in env.go, and then
-// every test here runs over it: graph against plain Go and against finite differences in both types on both machines,
-// blow-ups, pictures, and the number of loops. What only it has (energies, symmetries, golden files) it tests itself.
+// picture. An Env outside of this package is complete with that. One in it also goes into the table in env.go, and
+// then every test here runs over it: graph against plain Go and against finite differences in both types on both
+// machines, blow-ups, pictures, and the number of loops. What only it has (energies, symmetries, golden files) it
+// tests itself.
 package env

@@ -7,9 +7,9 @@ import (
 	G "gorgonia.org/gorgonia"
 )
 
-// DoubleIntegrator is a body in the plane that a force pushes past obstacles to a goal. Its state is (px, py, vx, vy); its
-// control the force (fx, fy), in newtons. It is integrated by semi-implicit Euler steps of Delta seconds. Obstacles repel
-// softly, and as there is a way past each on either side the cost is not convex in the controls:
+// DoubleIntegrator is a body in the plane that a force pushes past obstacles to a goal. Its state is (px, py, vx,
+// vy); its control the force (fx, fy), in newtons. It is integrated by semi-implicit Euler steps of Delta seconds.
+// Obstacles repel softly, and as there is a way past each on either side the cost is not convex in the controls:
 //
 //	v' = v + Delta u / m, p' = p + Delta v'
 //	cost = w_goal |p - goal|^2 + w_v |v|^2 + w_u |u|^2 + w_obstacle sum_i exp(2 - 2 |p - c_i|^2 / r_i^2)
@@ -166,7 +166,8 @@ func (e DoubleIntegrator) Draw(img draw.Image, x, u []float64) {
 	s.line(0.035, sky, at, point{x[0] + 0.5*x[2], x[1] + 0.5*x[3]})
 	if len(u) > 1 && drawable(u) {
 		_, upper := e.Bounds()
-		s.arrow(0.05, vermilion, at, point{x[0] + 0.45*Clamp(u[0]/upper[0], -1, 1), x[1] + 0.45*Clamp(u[1]/upper[1], -1, 1)})
+		s.arrow(0.05, vermilion, at, point{x[0] + 0.45*Clamp(u[0]/upper[0], -1, 1),
+			x[1] + 0.45*Clamp(u[1]/upper[1], -1, 1)})
 	}
 	s.disc(at, 0.1, ink)
 	s.disc(at, 0.078, blue)

@@ -112,7 +112,8 @@ func stroke(width float64, pts []point) [][]point {
 		dx, dy := p.x-q.x, p.y-q.y
 		if l := math.Hypot(dx, dy); l > 0 {
 			nx, ny := -dy/l*width/2, dx/l*width/2
-			shapes = append(shapes, []point{{q.x + nx, q.y + ny}, {q.x - nx, q.y - ny}, {p.x - nx, p.y - ny}, {p.x + nx, p.y + ny}})
+			shapes = append(shapes, []point{{q.x + nx, q.y + ny}, {q.x - nx, q.y - ny}, {p.x - nx, p.y - ny},
+				{p.x + nx, p.y + ny}})
 		}
 	}
 	return shapes

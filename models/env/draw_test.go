@@ -133,7 +133,8 @@ func TestDrawSides(t *testing.T) {
 	} {
 		x, y := mean(picture(c.e, c.x, c.u), c.colour)
 		if !(x*c.sx >= 0 && y*c.sy >= 0) || c.sx != 0 && math.Abs(x) < 3 || c.sy != 0 && math.Abs(y) < 3 {
-			t.Errorf("%s at %v under %v: %v stands at (%.1f, %.1f) pixels from the middle", c.e.Name(), c.x, c.u, c.colour, x, y)
+			t.Errorf("%s at %v under %v: %v stands at (%.1f, %.1f) pixels from the middle", c.e.Name(), c.x, c.u, c.colour,
+				x, y)
 		}
 	}
 }

@@ -9,12 +9,12 @@ import (
 	G "gorgonia.org/gorgonia"
 )
 
-// An Env is a controlled system in discrete time: x' = step(x, u) at the cost c(x, u). States have S elements, controls
-// U, problems of a batch B. All values are in SI units.
+// An Env is a controlled system in discrete time: x' = step(x, u) at the cost c(x, u). States have S elements,
+// controls U, problems of a batch B. All values are in SI units.
 //
 // The dynamics are said twice, as graph nodes to differentiate and in plain Go to simulate, and must agree: every
-// test of this package runs over both. Neither limits a state; dynamics that blow up give Inf and NaN.
-// The methods do not change the Env, so that many may run at once.
+// test of this package runs over both. Neither limits a state; dynamics that blow up give Inf and NaN. The methods do
+// not change the Env, so that many may run at once.
 type Env interface {
 	Name() string
 	StateDim() int
@@ -52,8 +52,8 @@ type Param struct {
 }
 
 // ParamNodes are nodes in the place of parameters' defaults, by name: learnable, or of any other origin. A node is a
-// scalar, a (1), or a (B) with a value for each problem of the batch, of the element type of the states. Parameters that
-// are absent, or nil, are constants of their default.
+// scalar, a (1), or a (B) with a value for each problem of the batch, of the element type of the states. Parameters
+// that are absent, or nil, are constants of their default.
 type ParamNodes map[string]*G.Node
 
 // all are the environments of this package, by name.

@@ -33,7 +33,8 @@ type problems struct {
 
 func randomProblems(e Env, seed uint64, batch, horizon int) problems {
 	rng := rand.New(rand.NewPCG(seed, 7))
-	p := problems{batch, horizon, make([]float64, batch*e.StateDim()), make([]float64, batch*horizon*e.ControlDim()), Defaults(e)}
+	p := problems{batch, horizon, make([]float64, batch*e.StateDim()), make([]float64, batch*horizon*e.ControlDim()),
+		Defaults(e)}
 	for b := range batch {
 		e.Reset(rng.Float64, p.x[b*e.StateDim():(b+1)*e.StateDim()])
 	}
@@ -195,7 +196,8 @@ func TestParamShapes(t *testing.T) {
 		g := G.NewGraph()
 		x, u := input(g, "x", tensor.Float64, c.x, batch, 3), input(g, "u", tensor.Float64, c.u, batch, 2, 1)
 		scalar := G.NewScalar(g, tensor.Float64, G.WithName("scalar"), G.WithValue(1.3))
-		one, each := input(g, "one", tensor.Float64, []float64{1.3}, 1), input(g, "each", tensor.Float64, []float64{1.3, 1.3, 1.3}, 3)
+		one, each := input(g, "one", tensor.Float64, []float64{1.3}, 1),
+			input(g, "each", tensor.Float64, []float64{1.3, 1.3, 1.3}, 3)
 		var all, grads G.Nodes
 		for _, n := range []*G.Node{scalar, one, each} {
 			_, cost, err := Rollout(Pendulum{}, x, u, ParamNodes{"length": n, "mass": nil}, Options{})
@@ -348,18 +350,35 @@ func wantError(t *testing.T, err error, words string) {
 func TestErrors(t *testing.T) {
 	g := G.NewGraph()
 	any := func(dt tensor.Dtype, shape ...int) *G.Node {
-		return G.NodeFromAny(g, tensor.New(tensor.Of(dt), tensor.WithShape(shape...)), G.WithName(fmt.Sprint(len(g.AllNodes()))))
+		return G.NodeFromAny(g, tensor.New(tensor.Of(dt), tensor.WithShape(shape...)),
+			G.WithName(fmt.Sprint(len(g.AllNodes()))))
 	}
 	zeros := func(shape ...int) *G.Node { return any(tensor.Float64, shape...) }
 	x, u, e := zeros(2, 3), zeros(2, 5, 1), Pendulum{}
 	good := func(x *G.Node, _ ParamNodes) (*G.Node, error) { return e.Cost(x, zeros(2, 1), nil) }
 	for words, f := range map[string]func() error{
-		"x0 is nil":                       func() error { _, _, err := Rollout(e, nil, u, nil, Options{}); return err },
-		"u is nil, want a node (2,H,1)":   func() error { _, _, err := Rollout(e, x, nil, nil, Options{}); return err },
-		"x0 has shape (2, 4), want (B,3)": func() error { _, _, err := Rollout(e, zeros(2, 4), u, nil, Options{}); return err },
-		"u has shape (2, 5, 2)":           func() error { _, _, err := Rollout(e, x, zeros(2, 5, 2), nil, Options{}); return err },
-		"u has shape (3, 5, 1)":           func() error { _, _, err := Rollout(e, x, zeros(3, 5, 1), nil, Options{}); return err },
-		"u has shape (2, 5)":              func() error { _, _, err := Rollout(e, x, zeros(2, 5), nil, Options{}); return err },
+		"x0 is nil":                     func() error { _, _, err := Rollout(e, nil, u, nil, Options{}); return err },
+		"u is nil, want a node (2,H,1)": func() error { _, _, err := Rollout(e, x, nil, nil, Options{}); return err },
+		"x0 has shape (2, 4), want (B,3)": func() error {
+			_, _, err := Rollout(e, zeros(2, 4), u, nil,
+				Options{})
+			return err
+		},
+		"u has shape (2, 5, 2)": func() error {
+			_, _, err := Rollout(e, x, zeros(2, 5, 2), nil,
+				Options{})
+			return err
+		},
+		"u has shape (3, 5, 1)": func() error {
+			_, _, err := Rollout(e, x, zeros(3, 5, 1), nil,
+				Options{})
+			return err
+		},
+		"u has shape (2, 5)": func() error {
+			_, _, err := Rollout(e, x, zeros(2, 5), nil,
+				Options{})
+			return err
+		},
 		"x0 holds float64 and u float32": func() error {
 			_, _, err := Rollout(e, x, any(tensor.Float32, 2, 5, 1), nil, Options{})
 			return err
@@ -368,7 +387,11 @@ func TestErrors(t *testing.T) {
 			_, _, err := Rollout(e, any(tensor.Int, 2, 3), u, nil, Options{})
 			return err
 		},
-		`no parameter "lenght"`: func() error { _, _, err := Rollout(e, x, u, ParamNodes{"lenght": zeros(2)}, Options{}); return err },
+		`no parameter "lenght"`: func() error {
+			_, _, err := Rollout(e, x, u, ParamNodes{"lenght": zeros(2)},
+				Options{})
+			return err
+		},
 		`"mass" has shape (5), want (), (1) or (2)`: func() error {
 			_, _, err := Rollout(e, x, u, ParamNodes{"mass": zeros(5)}, Options{})
 			return err
@@ -377,12 +400,23 @@ func TestErrors(t *testing.T) {
 			_, _, err := Rollout(e, x, u, ParamNodes{"mass": any(tensor.Float32, 2)}, Options{})
 			return err
 		},
-		"discount -1":             func() error { _, _, err := Rollout(e, x, u, nil, Options{Discount: -1}); return err },
-		"discount 1.5":            func() error { _, _, err := RolloutGo(e, nil, nil, nil, Options{Discount: 1.5}); return err },
-		"discount NaN":            func() error { _, err := NewSimulator(e, Options{Discount: math.NaN()}); return err },
-		"weight NaN of the final": func() error { _, _, err := Rollout(e, x, u, nil, Options{Final: math.NaN()}); return err },
+		"discount -1": func() error { _, _, err := Rollout(e, x, u, nil, Options{Discount: -1}); return err },
+		"discount 1.5": func() error {
+			_, _, err := RolloutGo(e, nil, nil, nil,
+				Options{Discount: 1.5})
+			return err
+		},
+		"discount NaN": func() error { _, err := NewSimulator(e, Options{Discount: math.NaN()}); return err },
+		"weight NaN of the final": func() error {
+			_, _, err := Rollout(e, x, u, nil,
+				Options{Final: math.NaN()})
+			return err
+		},
 		"the terminal cost is nil": func() error {
-			_, _, err := Rollout(e, x, u, nil, Options{Terminal: func(*G.Node, ParamNodes) (*G.Node, error) { return nil, nil }})
+			_, _, err := Rollout(e, x, u, nil, Options{Terminal: func(*G.Node, ParamNodes) (*G.Node, error) {
+				return nil,
+					nil
+			}})
 			return err
 		},
 		"the cost of step 0 is a (2, 1) of float64, want a (2) of float64": func() error {
@@ -403,17 +437,49 @@ func TestErrors(t *testing.T) {
 		"pendulum: u has shape (2, 2), want (B,1)": func() error { _, err := e.Step(x, zeros(2, 2), nil); return err },
 		"pendulum: x is nil":                       func() error { _, err := e.Cost(nil, zeros(2, 1), nil); return err },
 		"want one batch size":                      func() error { _, err := e.Cost(x, zeros(3, 1), nil); return err },
-		"x holds float64 and u float32":            func() error { _, err := e.Step(x, any(tensor.Float32, 2, 1), nil); return err },
-		`pendulum has no parameter "q"`:            func() error { _, err := e.Step(x, zeros(2, 1), ParamNodes{"q": nil}); return err },
-		"state 3 of 3":                             func() error { b := Build(e, x, zeros(2, 1), nil); _, err := b.Value(b.X(3)); return err },
-		"control -1 of 1":                          func() error { b := Build(e, x, zeros(2, 1), nil); _, err := b.Value(b.U(-1)); return err },
-		`has no parameter "z"`:                     func() error { b := Build(e, x, zeros(2, 1), nil); _, err := b.Value(b.P("z")); return err },
-		"a state of 2 elements, want 3":            func() error { b := Build(e, x, zeros(2, 1), nil); _, err := b.State(b.X(0), b.X(1)); return err },
+		"x holds float64 and u float32": func() error {
+			_,
+				err := e.Step(x, any(tensor.Float32, 2, 1), nil)
+			return err
+		},
+		`pendulum has no parameter "q"`: func() error {
+			_,
+				err := e.Step(x, zeros(2, 1), ParamNodes{"q": nil})
+			return err
+		},
+		"state 3 of 3": func() error {
+			b := Build(e, x, zeros(2, 1), nil)
+			_,
+				err := b.Value(b.X(3))
+			return err
+		},
+		"control -1 of 1": func() error {
+			b := Build(e, x, zeros(2, 1), nil)
+			_,
+				err := b.Value(b.U(-1))
+			return err
+		},
+		`has no parameter "z"`: func() error {
+			b := Build(e, x, zeros(2, 1), nil)
+			_,
+				err := b.Value(b.P("z"))
+			return err
+		},
+		"a state of 2 elements, want 3": func() error {
+			b := Build(e, x, zeros(2, 1), nil)
+			_,
+				err := b.State(b.X(0), b.X(1))
+			return err
+		},
 		"2 elements of x0, want 3": func() error {
 			_, _, err := RolloutGo(e, make([]float64, 2), make([]float64, 4), nil, Options{})
 			return err
 		},
-		"0 controls, want H*1": func() error { _, _, err := RolloutGo(e, make([]float64, 3), nil, nil, Options{}); return err },
+		"0 controls, want H*1": func() error {
+			_, _, err := RolloutGo(e, make([]float64, 3), nil, nil,
+				Options{})
+			return err
+		},
 		"3 controls, want H*2": func() error {
 			_, _, err := RolloutGo(DoubleIntegrator{}, make([]float64, 4), make([]float64, 3), nil, Options{})
 			return err

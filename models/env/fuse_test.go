@@ -9,8 +9,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// On the engine 20 steps are one loop over the batch, and no host is asked. With the gradient there is at most one loop
-// more: where a control has several elements their gradients are joined in it. Without a final cost the last
+// On the engine 20 steps are one loop over the batch, and no host is asked. With the gradient there is at most one
+// loop more: where a control has several elements their gradients are joined in it. Without a final cost the last
 // control moves no state that has a cost, and is on its own; the gradients of all parameters make the loop longer
 // than one may be, or end in a scalar's arithmetic.
 func TestRolloutIsOneLoop(t *testing.T) {
@@ -54,7 +54,8 @@ func TestRolloutIsOneLoop(t *testing.T) {
 				}
 			}
 			if n := len(explained.Steps); n > way.loops || len(explained.Fallbacks) != 0 {
-				t.Errorf("%s: %d loops, want %d, and %d fallbacks:\n%v", way.name, n, way.loops, len(explained.Fallbacks), explained)
+				t.Errorf("%s: %d loops, want %d, and %d fallbacks:\n%v", way.name, n, way.loops, len(explained.Fallbacks),
+					explained)
 			}
 			if err := vm.Close(); err != nil {
 				t.Error(err)

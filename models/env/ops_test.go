@@ -73,7 +73,8 @@ func TestSecondGradients(t *testing.T) {
 						return norm()
 					}, v[i:i+1:i+1], step)
 					scale := math.Max(1, math.Abs(slices.Max(got)))
-					check.Close(t, fmt.Sprintf("%s: second gradient %d", machine, at-1), []float64{got[at-1] / scale}, []float64{want[0] / scale}, 1e-6)
+					check.Close(t, fmt.Sprintf("%s: second gradient %d", machine, at-1), []float64{got[at-1] / scale},
+						[]float64{want[0] / scale}, 1e-6)
 				}
 			}
 		}
@@ -115,7 +116,8 @@ func TestConstants(t *testing.T) {
 		x, u := input(g, "x", dt, []float64{1, 2, 3, 4, 5, 6}, 2, 3), input(g, "u", dt, []float64{1, 2}, 2, 1)
 		b := Build(Pendulum{}, x, u, nil)
 		two, half := b.Const(2), b.Const(0.5)
-		folded := []Expr{b.Add(two, half, half), b.Mul(two, half, two), b.Sub(two, half), b.Div(two, half), b.Neg(two), b.Square(half),
+		folded := []Expr{b.Add(two, half, half), b.Mul(two, half, two), b.Sub(two, half), b.Div(two, half), b.Neg(two),
+			b.Square(half),
 			b.Sqrt(two), b.Sin(two), b.Cos(two), b.Exp(half), b.Clamp(two, 0, 1)}
 		want := []float64{3, 2, 1.5, 4, -2, 0.25, math.Sqrt2, math.Sin(2), math.Cos(2), math.Exp(0.5), 1}
 		var outputs G.Nodes

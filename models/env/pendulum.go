@@ -8,9 +8,9 @@ import (
 )
 
 // Pendulum is a rod that turns about one of its ends, moved by a torque too weak to lift it. Its state is (cos theta,
-// sin theta, dtheta), with theta = 0 where it stands upright; its control the torque, in newton metres. It is integrated
-// by semi-implicit Euler steps of Delta seconds, which keep the energy of the free pendulum within a band; the cost
-// asks for it to stand still, upright:
+// sin theta, dtheta), with theta = 0 where it stands upright; its control the torque, in newton metres. It is
+// integrated by semi-implicit Euler steps of Delta seconds, which keep the energy of the free pendulum within a band;
+// the cost asks for it to stand still, upright:
 //
 //	ddtheta = 3 g / (2 l) sin theta + 3 u / (m l^2)
 //	dtheta' = dtheta + Delta ddtheta, theta' = theta + Delta dtheta'

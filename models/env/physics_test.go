@@ -20,8 +20,8 @@ var energies = map[string]func(x, p []float64) float64{
 	},
 }
 
-// Without a control both pendulums keep their energy, the better the shorter the step: what explicit Euler steps add or
-// take is proportional to their length. (It stands for signs and factors that no golden file has.)
+// Without a control both pendulums keep their energy, the better the shorter the step: what explicit Euler steps add
+// or take is proportional to their length. (It stands for signs and factors that no golden file has.)
 func TestEnergyIsKept(t *testing.T) {
 	drift := func(e Env, params []float64) (worst float64) {
 		energy := energies[e.Name()]
@@ -109,8 +109,8 @@ func TestMirror(t *testing.T) {
 	}
 }
 
-// Upright and hanging are at rest; the pole falls from the first and swings about the second. The rail has no preferred
-// place, and a body that no force moves goes straight on.
+// Upright and hanging are at rest; the pole falls from the first and swings about the second. The rail has no
+// preferred place, and a body that no force moves goes straight on.
 func TestRest(t *testing.T) {
 	for _, c := range []struct {
 		e Env
@@ -128,7 +128,8 @@ func TestRest(t *testing.T) {
 		x           []float64 // tilted to the right
 		accelerates float64
 	}{
-		{Pendulum{}, []float64{math.Cos(0.1), math.Sin(0.1), 0}, 1}, {Pendulum{}, []float64{math.Cos(3), math.Sin(3), 0}, 1},
+		{Pendulum{}, []float64{math.Cos(0.1), math.Sin(0.1), 0}, 1},
+		{Pendulum{}, []float64{math.Cos(3), math.Sin(3), 0}, 1},
 		{Cartpole{}, []float64{0, 0, math.Cos(0.1), math.Sin(0.1), 0}, 1},
 	} {
 		next := make([]float64, len(c.x))

@@ -41,8 +41,8 @@ func (o *Options) check() error {
 	return nil
 }
 
-// Rollout adds H steps of e to the graph, from the states x0 (B,S) under the controls u (B,H,U), with H of u's shape and
-// at least 1. It returns the states x_0 to x_H, each (B,S), and the cost of each rollout (B).
+// Rollout adds H steps of e to the graph, from the states x0 (B,S) under the controls u (B,H,U), with H of u's shape
+// and at least 1. It returns the states x_0 to x_H, each (B,S), and the cost of each rollout (B).
 //
 // On the engine the steps of an elementwise Env become one loop over the batch, and so do their gradients.
 func Rollout(e Env, x0, u *G.Node, p ParamNodes, o Options) (states []*G.Node, cost *G.Node, err error) {
