@@ -33,7 +33,7 @@
 // The example of Env has the whole file. Any nodes will do in the place of a Builder's, a net's too; but with
 // elementwise ops alone the engine makes one loop of a rollout. The rest is names, bounds, a random start and a
 // picture. An Env outside of this package is complete with that. One in it also goes into the table in env.go, and
-// then every test here runs over it: graph against plain Go and against finite differences in both types on both
-// machines, blow-ups, pictures, and the number of loops. What only it has (energies, symmetries, golden files) it
-// tests itself.
+// then every test here runs over it: graph against plain Go in both types on both machines, first and second gradients
+// against finite differences, blow-ups, pictures, and the number of loops. What only it has (energies, symmetries,
+// golden files) it tests itself.
 package env
