@@ -418,9 +418,18 @@ func TestRolloutsAreTwoKernels(t *testing.T) {
 		if e := explain(cost); loopsOver(e, batch) != 1 || len(e.Steps) != 1 {
 			t.Errorf("%s, forward: %s, want one loop\n%v", name, kernelsOf(e), e)
 		}
-		// The gradient of the logarithm of a sum of exponentials needs all costs before it begins; the logarithm is a scalar's.
+		// The gradient of the sum of the costs needs no cost: both passes may be one loop.
 		u, cost := build()
-		grads, err := autodiff.Gradients(G.Must(G.Log(total(G.Must(G.Exp(times(cost, 0.01)))))), u)
+		grads, err := autodiff.Gradients(total(cost), u)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e := explain(cost, grads[0]); loopsOver(e, batch) > 2 || len(e.Steps) > 2 {
+			t.Errorf("%s, forward and backward: %s, want at most two loops\n%v", name, kernelsOf(e), e)
+		}
+		// The gradient of the logarithm of a sum of exponentials needs all costs before it begins; the logarithm is a scalar's.
+		u, cost = build()
+		grads, err = autodiff.Gradients(G.Must(G.Log(total(G.Must(G.Exp(times(cost, 0.01)))))), u)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -131,6 +131,11 @@ func (w *grower) rules() map[string]func() *G.Node {
 			a := w.pick(2)
 			return tame(dot(a, w.like(tensor.Shape{a.Shape()[1], sizes[w.r.IntN(len(sizes))]})))
 		},
+		"transposed matmul": func() *G.Node {
+			a, b := w.pick(2), G.Must(G.Transpose(w.pick(2)))
+			product := dot(a, w.like(tensor.Shape{a.Shape()[1], b.Shape()[0]}))
+			return tame(G.Must(G.Transpose(dot(product, b))))
+		},
 		"matvec": func() *G.Node {
 			a := w.pick(2)
 			return tame(dot(a, w.like(tensor.Shape{a.Shape()[1]})))
