@@ -6,7 +6,7 @@ FUZZTIME ?= 10m
 SOAK_ROWS ?= 1000000
 SOAK_KILLS ?= 100
 
-.PHONY: help run test check cross race fuzz soak accept-first-light accept-engine bench bench-kernels clean \
+.PHONY: help run test check cross race fuzz soak accept-first-light accept-cartpole accept-engine bench bench-kernels clean \
 	bench-peers bench-suite
 
 help: ## this list
@@ -38,6 +38,9 @@ race: ## the library under the race detector (needs cgo); the backends' table wi
 
 accept-first-light: ## the claims of the regression and of bumps over seeds (about 15 minutes): bench/results/first-light.json
 	$(GO) run ./bench/accept/firstlight
+
+accept-cartpole: ## the claim of the cartpole over three seeds (about 15 minutes): bench/results/cartpole.json
+	$(GO) run ./bench/accept/cartpole
 
 # $(call passes,TEST,PACKAGE) runs one test, and fails also where it is skipped or there is none of that name.
 passes = $(GO) test $(2) -run '^$(1)$$' -v -count 1 -timeout 2h 2>&1 | awk '{ print; fflush() } \

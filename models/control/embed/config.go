@@ -22,7 +22,7 @@ const (
 
 var methods = []string{DCEM, GD, Both}
 
-// Config is the configuration of the program. [Default] is its quick preset, [Full] the size of the method's paper.
+// Config is the configuration of the program.
 type Config struct {
 	Seed    uint64 `json:"seed" help:"seed of all that is random: the same seed gives the same run, bit for bit"`
 	Method  string `json:"method" help:"search over the latent space: dcem, gd or both (one after the other)"`
@@ -53,7 +53,7 @@ type Config struct {
 	Figures         bool `json:"figures" help:"draw the figures and the report at the end" resume:"free"`
 }
 
-// Default returns the quick preset: what the program has without flags.
+// Default returns the configuration that the program has without flags: a training of minutes.
 func Default() Config {
 	return Config{
 		Method: DCEM, Updates: 1500, Batch: 16, Horizon: 20, Latent: 2, Hidden: []int{256, 256, 256}, Machine: train.Engine,

@@ -30,10 +30,12 @@ func Run(ctx context.Context, c Config, o run.Options, w io.Writer) error {
 	if err := run.PrepareOut(o.Out); err != nil {
 		return err
 	}
-	if !o.Resume {
-		if err := forget(c, o.Out); err != nil {
+	if o.Resume {
+		if err := checkResume(c, o.Out); err != nil {
 			return err
 		}
+	} else if err := forget(c, o.Out); err != nil {
+		return err
 	}
 	experts := &experts{}
 	var studies []*study
@@ -110,6 +112,43 @@ func runOne(ctx context.Context, c Config, o run.Options, experts *experts) (*st
 		return nil, err
 	}
 	return s, s.write()
+}
+
+// checkResume returns an error if the folder holds a run that c does not continue: before anything there is touched.
+func checkResume(c Config, dir string) error {
+	path := filepath.Join(dir, run.ConfigFile)
+	if _, err := os.Lstat(path); err == nil {
+		was := Default()
+		if err := run.LoadConfig(path, &was); err != nil {
+			return err
+		}
+		if was.Method != c.Method {
+			return fmt.Errorf("%s: method is %q, was %q, and cannot change in a run that is resumed", path, c.Method, was.Method)
+		}
+	}
+	if c.Method != Both {
+		return nil // run.Train checks the rest
+	}
+	for _, method := range sides {
+		folder := filepath.Join(dir, method)
+		if err := run.CheckResume(folder, Kind, c.Updates); err != nil {
+			return err
+		}
+		path := filepath.Join(folder, run.CheckpointFile)
+		if _, err := os.Lstat(path); os.IsNotExist(err) {
+			continue
+		}
+		from, err := run.Load(path, Kind)
+		if err != nil {
+			return err
+		}
+		side := c
+		side.Method = method
+		if err := run.SameConfig(from, &side); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // forget removes, before a fresh start, all that an earlier run may have left in the folder, of one method or of Both:
