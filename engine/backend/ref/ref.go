@@ -18,7 +18,7 @@ import (
 )
 
 // Eval returns the value of every output, a flat slice of the node's element type. feed returns those of the inputs,
-// likewise; nil means that there is none. Kernels with effects run even if nothing needs their result. Updates are not
+// likewise; nil means that there is none. What no output needs does not run, kernels with effects too. Updates are not
 // done (see Machine). An error names the node.
 func Eval(g *ir.Graph, feed func(ir.ID) any) ([]any, error) { return eval(g, feed, false) }
 
