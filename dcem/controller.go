@@ -23,6 +23,9 @@ type ControllerOptions struct {
 	// beginning; 0 means none. One iteration is always done. How many are depends on the machine: the same
 	// plans are made again only without it.
 	TimeLimit time.Duration
+	// CarryElites makes the KeepElites best candidates of a plan's last iteration, moved on by Advance as the answer is, candidates
+	// of the next plan's first (Pinneri et al. 2020). Where a problem starts anew the mean stands in for them.
+	CarryElites bool
 	// Engine are options of the machines, engine.On say. Outputs are the controller's to choose.
 	Engine []engine.Option
 }
@@ -44,6 +47,7 @@ type Controller[T kernels.Float] struct {
 	limits   bounds[T]
 
 	x0, mu0, sigma0, prev, user []T
+	carry                       []T    // (B, m, D): elites of the plan before
 	state                       [6][]T // as planState.nodes
 	shifted, tmp                []T    // (B, D): the answer, and room for one problem's
 	shifts                      []blend
@@ -120,6 +124,8 @@ func NewController[T kernels.Float](g *G.ExprGraph, m Model, c PlanConfig, o Con
 		return nil, fmt.Errorf("dcem: %s: MuNode, SigmaNode, Run, Noise and Backprop are for Plan", fn)
 	case c.Previous != nil || c.Candidates != nil:
 		return nil, fmt.Errorf("dcem: %s: Previous and Candidates are for Plan; a Controller has SetPrevious and SetCandidates", fn)
+	case o.CarryElites && c.KeepElites == 0:
+		return nil, fmt.Errorf("dcem: %s: CarryElites is set and KeepElites = 0, want at least 1", fn)
 	case o.TimeLimit < 0:
 		return nil, fmt.Errorf("dcem: %s: TimeLimit = %v, want at least 0", fn, o.TimeLimit)
 	}
@@ -154,6 +160,10 @@ func NewController[T kernels.Float](g *G.ExprGraph, m Model, c PlanConfig, o Con
 	if err != nil {
 		return nil, err
 	}
+	if o.CarryElites {
+		p.carry, s.carry = input("elites", b, c.KeepElites, d)
+		s.state[elitesState] = make([]T, b*c.KeepElites*d)
+	}
 	s.out = p.out
 	s.shifted, s.tmp = make([]T, b*d), make([]T, d)
 	s.values = make([]planValues[T], 0, c.Iterations)
@@ -161,7 +171,7 @@ func NewController[T kernels.Float](g *G.ExprGraph, m Model, c PlanConfig, o Con
 		Controls: make([]T, b*c.Horizon*m.Controls), First: make([]T, b*m.Controls), Cost: make([]T, b),
 		States: make([]T, b*(c.Horizon+1)*m.States), Diagnoses: make([]Diagnosis, b),
 	}
-	if err := s.compile(p, input); err != nil {
+	if err := s.compile(p); err != nil {
 		return nil, errors.Join(fmt.Errorf("dcem: %s: %w", fn, err), s.Close())
 	}
 	s.Reset()
@@ -169,7 +179,7 @@ func NewController[T kernels.Float](g *G.ExprGraph, m Model, c PlanConfig, o Con
 }
 
 // compile adds the plan's segments to the graph and compiles them.
-func (s *Controller[T]) compile(p *planner, input func(string, ...int) (*G.Node, []T)) error {
+func (s *Controller[T]) compile(p *planner) error {
 	stepwise := s.o.Stepwise || s.o.TimeLimit > 0 || p.stops()
 	state := p.start()
 	var seg segment[T]
@@ -201,16 +211,17 @@ func (s *Controller[T]) compile(p *planner, input func(string, ...int) (*G.Node,
 			shape := (*n).Shape()
 			name := fmt.Sprintf("state%d.%d", i, t+1)
 			if s.state[i] == nil {
-				*n, s.state[i] = input(name, shape...)
-				continue
+				s.state[i] = make([]T, shape.TotalSize())
 			}
-			at := G.NewTensor(p.g, s.c.Dtype, len(shape), G.WithShape(shape...), G.WithName(p.out.Mu0.Name()+"."+name),
+			*n = G.NewTensor(p.g, s.c.Dtype, len(shape), G.WithShape(shape...), G.WithName(p.out.Mu0.Name()+"."+name),
 				G.WithValue(tensor.New(tensor.WithShape(shape...), tensor.WithBacking(s.state[i]))))
-			*n = at
 		}
 	}
 	if err := p.finish(state); err != nil {
 		return err
+	}
+	if s.carry != nil && !stepwise {
+		seg.state[elitesState].node = state.elites
 	}
 	seg.controls.node, seg.cost.node, seg.answer.node = p.out.Controls, p.out.Cost, p.out.Answer
 	for _, n := range p.out.States {
@@ -327,6 +338,11 @@ func (s *Controller[T]) reset(b int) {
 	if s.prev != nil {
 		clear(s.prev[b*s.m.Controls : (b+1)*s.m.Controls])
 	}
+	if m := s.c.KeepElites; s.carry != nil {
+		for i := b * m; i < (b+1)*m; i++ {
+			s.limits.clamp(s.carry[i*s.c.Dim:(i+1)*s.c.Dim], s.mu0[lo:hi])
+		}
+	}
 }
 
 // Advance says that the first steps controls of the last plan were carried out: the next one starts from what is left
@@ -347,6 +363,12 @@ func (s *Controller[T]) Advance(steps int) error {
 		shift(row, s.tmp, s.shifts, u)
 		if s.prev != nil && steps > 0 {
 			copy(s.prev[b*u:(b+1)*u], s.result.Controls[(b*h+min(steps, h)-1)*u:])
+		}
+	}
+	if s.carry != nil {
+		copy(s.carry, s.state[elitesState])
+		for i := 0; i < len(s.carry); i += d {
+			shift(s.carry[i:i+d], s.tmp, s.shifts, u)
 		}
 	}
 	s.planned = false

@@ -27,6 +27,7 @@ func testBatch[T kernels.Float](t *testing.T, change func(*PlanConfig), o Contro
 	c.RatePenalty = []float64{0.05, 0.2}
 	change(&c)
 	c.Batch = batch
+	o.CarryElites = c.KeepElites > 0
 	all := newController[T](t, p, c, o)
 	x0 := make([]T, 3*batch)
 	for i := range x0 {
@@ -36,8 +37,8 @@ func testBatch[T kernels.Float](t *testing.T, change func(*PlanConfig), o Contro
 	first := c.Problem0
 	c.Batch = 1
 	stopped := 0
-	// All with all options together, in which problems stop at different times; else every ninth, for each takes compiling.
-	step := 9
+	// All with all options together, in which problems stop at different times; else three, for each takes compiling.
+	step := 30
 	if o.Stepwise && c.MuTolerance > 0 && c.KeepElites > 0 {
 		step = 1
 	}

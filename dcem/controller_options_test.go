@@ -204,6 +204,58 @@ func TestCandidates(t *testing.T) {
 	}
 }
 
+// Elites are carried from plan to plan, moved on: one that is too good to be found again is there in the next plan.
+func TestCarriedElites(t *testing.T) {
+	const horizon = 4
+	target := []float64{0.9, -0.7, 0.8, -0.6, 0.5, -0.4} // of the steps to come
+	m := scalarModel(func(x, u *G.Node) (*G.Node, error) { return G.Add(x, u) }, nil)
+	m.Cost = func(step int, _, u *G.Node) (*G.Node, error) { // the second plan's target is what remains of the first's
+		goal := inputNamed(u.Graph(), fmt.Sprint("goal", step))
+		return G.Sum(G.Must(G.Square(G.Must(G.Sub(u, G.Must(PerRow(goal, u.Shape()[0])))))), 1)
+	}
+	g := G.NewGraph()
+	for step := range horizon {
+		inputOf(g, tensor.Float64, fmt.Sprint("goal", step), target[step:step+1], 1, 1)
+	}
+	for _, stepwise := range []bool{false, true} {
+		c := PlanConfig{Config: Config{Samples: 8, Elites: 2, Iterations: 2}, Horizon: horizon, KeepElites: 1, CandidateCount: 1, Answer: AnswerBest}
+		s, err := NewController[float64](g, m, c, ControllerOptions{CarryElites: true, Stepwise: stepwise})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		aim := func(from int) {
+			for step := range horizon {
+				inputNamed(g, fmt.Sprint("goal", step)).Value().Data().([]float64)[0] = target[from+step]
+			}
+		}
+		aim(0)
+		if err := s.SetCandidates(target[:horizon]); err != nil {
+			t.Fatal(err)
+		}
+		mustPlan(t, s, []float64{0})
+		if err := s.Advance(1); err != nil {
+			t.Fatal(err)
+		}
+		check.Close(t, "carried", s.carry, []float64{-0.7, 0.8, -0.6, -0.6}, 0)
+		aim(1)
+		if err := s.SetCandidates(make([]float64, horizon)); err != nil {
+			t.Fatal(err)
+		}
+		// The warm start is the same as the elite here; without it elites alone remember.
+		copy(s.mu0, []float64{3, 3, 3, 3})
+		r := mustPlan(t, s, []float64{0})
+		if want := 1.1 * 1.1; !(r.Cost[0] <= want+1e-12) { // the last control is held, -0.6 in the place of 0.5
+			t.Errorf("cost %v, of the carried elite %v", r.Cost[0], want)
+		}
+		s.Reset()
+		check.Close(t, "carried after Reset", s.carry, make([]float64, horizon), 0)
+	}
+}
+
+// inputNamed is the graph's input of that name.
+func inputNamed(g *G.ExprGraph, name string) *G.Node { return g.ByName(name)[0] }
+
 // Particles are rollouts with noise of their own, the same for all candidates; the result is their risk and their mean.
 func TestParticles(t *testing.T) {
 	const particles, horizon = 5, 3

@@ -96,6 +96,9 @@ type planState struct {
 	elites         *G.Node // (B, m, D)
 }
 
+// elitesState is the number of elites among nodes.
+const elitesState = 5
+
 func (s *planState) nodes() []**G.Node {
 	return []**G.Node{&s.mu, &s.sigma, &s.stopped, &s.best, &s.bestCost, &s.elites}
 }
@@ -131,6 +134,7 @@ type planner struct {
 	colour *G.Node // (D, D)
 	null   *G.Node // (B, 1, D)
 	user   *G.Node // (B, n, D)
+	carry  *G.Node // (B, m, D): elites of the plan before
 }
 
 func newPlanner(fn string, g *G.ExprGraph, x0 *G.Node, m Model, c PlanConfig) (*planner, error) {
@@ -208,7 +212,9 @@ func newPlanner(fn string, g *G.ExprGraph, x0 *G.Node, m Model, c PlanConfig) (*
 func (p *planner) stops() bool { return p.c.MuTolerance > 0 || p.c.SigmaTolerance > 0 }
 
 // start is the state before the first iteration.
-func (p *planner) start() planState { return planState{mu: p.out.Mu0, sigma: p.out.Sigma0} }
+func (p *planner) start() planState {
+	return planState{mu: p.out.Mu0, sigma: p.out.Sigma0, elites: p.carry}
+}
 
 // full is an input of one value.
 func (p *planner) full(name string, v float64, shape ...int) *G.Node {
@@ -257,13 +263,25 @@ func (p *planner) iterate(t int, s planState) (next planState, err error) {
 			return next, err
 		}
 	}
-	if m := c.KeepElites; m > 0 && t+1 < c.Iterations {
-		k := size{c.Batch, c.Samples, c.Dim}
-		next.elites, err = p.typed(gatherOp[float32]{k, m}, gatherOp[float64]{k, m}, tensor.Shape{k.b, m, k.d}, it.F, it.X)
+	if c.KeepElites > 0 && (t+1 < c.Iterations || p.carry != nil) {
+		if next.elites, err = p.elites(s, it); err != nil {
+			return next, err
+		}
 	}
 	p.out.Iterates = append(p.out.Iterates, it)
 	p.out.iters = append(p.out.iters, planIterate{it.F, it.I, it.Mu, it.Sigma, next.stopped})
 	return next, err
+}
+
+// elites finds the best candidates of an iteration; a problem that had stopped before it keeps its own.
+func (p *planner) elites(s planState, it Iterate) (*G.Node, error) {
+	c := p.c
+	k, m := size{c.Batch, c.Samples, c.Dim}, c.KeepElites
+	n, err := p.typed(gatherOp[float32]{k, m}, gatherOp[float64]{k, m}, tensor.Shape{k.b, m, k.d}, it.F, it.X)
+	if err != nil || s.stopped == nil {
+		return n, err
+	}
+	return p.typed(selectOp[float32]{m * k.d}, selectOp[float64]{m * k.d}, n.Shape(), s.stopped, s.elites, n)
 }
 
 // sample adds the candidates.
