@@ -13,6 +13,7 @@
 // [Unroll] adds the whole solve to a graph, so that gradients flow through it into whatever the objective is made of.
 // The same steps are ops of their own, each usable in any Gorgonia graph, in float32 and float64, on the TapeMachine
 // and the LispMachine. [Solver] runs the method from Go, one iteration at a time, for planning without gradients.
+// [Plan] adds the planning of controls under given or learnt dynamics to a graph, [Controller] plans in closed loop.
 // [UnrollGD] is the baseline: gradient descent unrolled over the same objective.
 //
 // A function that adds to a graph returns an error naming the argument that is wrong. What the mathematics does to
