@@ -9,6 +9,7 @@ import (
 	"github.com/godcem/godcem/engine"
 	"github.com/godcem/godcem/internal/run"
 	"github.com/godcem/godcem/kernels"
+	"github.com/godcem/godcem/models/control/embed"
 	"github.com/godcem/godcem/models/energy/bumps"
 	"github.com/godcem/godcem/models/energy/regression"
 	"github.com/spf13/cobra"
@@ -33,6 +34,11 @@ var inspectable = []inspected{
 		c := regression.Default()
 		run.BindFlags(fs, &c)
 		return func() (*G.Node, G.Nodes, kernels.Optimizer, error) { return regression.StepGraph(c) }
+	}},
+	{"cartpole", func(fs *pflag.FlagSet) func() (*G.Node, G.Nodes, kernels.Optimizer, error) {
+		c := embed.Default()
+		run.BindFlags(fs, &c)
+		return func() (*G.Node, G.Nodes, kernels.Optimizer, error) { return embed.StepGraph(c) }
 	}},
 }
 
