@@ -10,7 +10,7 @@ import (
 // movement merged, arithmetic on repeated values done before they are repeated.
 func canonicalise(g *ir.Graph) (*ir.Graph, Work) { return rewrite(g, canonical) }
 
-func canonical(r *rewriter, _ ir.ID, n *ir.Node) ir.ID {
+func canonical(r *rewriter, old ir.ID, n *ir.Node) ir.ID {
 	switch n.Op {
 	case ir.Const:
 		if t := n.Attr.(*ir.Tensor); n.Count() > 1 && t.Uniform() {
@@ -29,7 +29,10 @@ func canonical(r *rewriter, _ ir.ID, n *ir.Node) ir.ID {
 	case ir.Pad:
 		return r.mergePad(n.In[0], n.Attr.(ir.Span), n.Shape)
 	case ir.Concat:
-		return r.mergeConcat(n.Attr.(ir.Axes)[0], n.In, n.Shape)
+		if id := r.mergeConcat(n.Attr.(ir.Axes)[0], n.In, n.Shape); id >= 0 || r.sliced(old) {
+			return id
+		}
+		return r.flattenConcat(n)
 	}
 	if n.Op.Class() != ir.Elementwise || n.Op == ir.Normal || n.Op == ir.Uniform {
 		return -1 // the noise of an element depends on where it stands

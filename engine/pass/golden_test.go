@@ -103,6 +103,51 @@ func TestCanonicalise(t *testing.T) {
 			%8 = slice f64[2,2] %7 start(0,1) step(1,3)
 			outputs %2, %3, %6, %8`,
 		},
+		{ // concats of concats: over the same rows, but not where a slice or another use needs them
+			`%2 = exp f64[2,3] %0
+			%3 = exp f64[2,3] %1
+			%4 = concat f64[2,6] %2, %3 axes(1)
+			%5 = concat f64[2,9] %4, %0 axes(1)
+			%6 = concat f64[4,3] %2, %3 axes(0)
+			%7 = concat f64[6,3] %6, %0 axes(0)
+			%8 = concat f64[4,3] %0, %3 axes(0)
+			%9 = reshape f64[2,6] %8
+			%10 = concat f64[2,12] %9, %4 axes(1)
+			%11 = concat f64[2,6] %3, %2 axes(1)
+			%12 = concat f64[2,12] %11, %11 axes(1)
+			%13 = concat f64[2,6] %1, %2 axes(1)
+			%14 = concat f64[2,9] %13, %0 axes(1)
+			%15 = slice f64[2,2] %14 start(0,5) step(1,1)
+			outputs %5, %7, %10, %12, %14, %15`,
+			`%2 = exp f64[2,3] %0
+			%3 = exp f64[2,3] %1
+			%4 = concat f64[2,6] %2, %3 axes(1)
+			%5 = concat f64[2,9] %4, %0 axes(1)
+			%6 = concat f64[6,3] %2, %3, %0 axes(0)
+			%7 = concat f64[4,3] %0, %3 axes(0)
+			%8 = reshape f64[2,6] %7
+			%9 = concat f64[2,12] %8, %4 axes(1)
+			%10 = concat f64[2,6] %3, %2 axes(1)
+			%11 = concat f64[2,12] %10, %10 axes(1)
+			%12 = concat f64[2,6] %1, %2 axes(1)
+			%13 = concat f64[2,9] %12, %0 axes(1)
+			%14 = slice f64[2,2] %13 start(0,5) step(1,1)
+			outputs %5, %6, %9, %11, %13, %14`,
+		},
+		{ // a concat of reshaped concats over the same rows
+			`%2 = exp f64[2,3] %0
+			%3 = exp f64[2,3] %1
+			%4 = concat f64[2,6] %2, %3 axes(1)
+			%5 = reshape f64[2,2,3] %4
+			%6 = reshape f64[2,1,3] %0
+			%7 = concat f64[2,3,3] %5, %6 axes(1)
+			outputs %7`,
+			`%2 = exp f64[2,3] %0
+			%3 = exp f64[2,3] %1
+			%4 = concat f64[2,9] %2, %3, %0 axes(1)
+			%5 = reshape f64[2,3,3] %4
+			outputs %5`,
+		},
 		{ // concat of what has been sliced apart
 			`%2 = slice f64[2,1] %0 start(0,0) step(1,1)
 			%3 = slice f64[2,1] %0 start(0,1) step(1,1)

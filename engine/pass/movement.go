@@ -314,6 +314,78 @@ func (r *rewriter) mergeConcat(axis int, in []ir.ID, shape []int) ir.ID {
 	return r.concat(axis, out)
 }
 
+// sliced reports whether an old node has a user that is a Slice.
+func (r *rewriter) sliced(old ir.ID) bool {
+	if r.slices == nil {
+		r.slices = make([]bool, len(r.old.Nodes))
+		for i := range r.old.Nodes {
+			if n := &r.old.Nodes[i]; n.Op == ir.Slice {
+				r.slices[n.In[0]] = true
+			}
+		}
+	}
+	return r.slices[old]
+}
+
+// mostParts is how many operands a Concat may get by flattening; it bounds what chains of Concats cost.
+const mostParts = 1024
+
+// flattenConcat makes one Concat of a Concat of Concats that have no other use, so that each part is written where it
+// ends up. A Concat joins, for each of the places before its axis, what its operands have there, one after the other
+// in memory. So it does not matter if shapes between differ, if only the number of places is the same: then all are
+// taken for matrices. A Concat that slices are taken of is left alone: they are found in its operands as they are.
+func (r *rewriter) flattenConcat(n *ir.Node) ir.ID {
+	axis := n.Attr.(ir.Axes)[0]
+	rows := ir.Count(n.Shape[:axis])
+	if n.Count() == 0 {
+		return -1
+	}
+	parts, alike, found := len(n.In), true, false
+	for _, x := range n.In {
+		if inner := r.nested(x, rows); inner != nil {
+			found = true
+			parts += len(inner.In) - 1
+			alike = alike && r.node(x).Op == ir.Concat && inner.Attr.(ir.Axes)[0] == axis
+		}
+	}
+	if !found || parts > mostParts {
+		return -1
+	}
+	in, shape := make([]ir.ID, 0, parts), n.Shape
+	put := func(x ir.ID) {
+		if !alike {
+			x = r.reshape(x, []int{rows, r.node(x).Count() / rows})
+		}
+		in = append(in, x)
+	}
+	for _, x := range n.In {
+		if inner := r.nested(x, rows); inner != nil {
+			for _, y := range inner.In {
+				put(y)
+			}
+		} else {
+			put(x)
+		}
+	}
+	if alike {
+		return r.concat(axis, in)
+	}
+	return r.reshape(r.concat(1, in), shape)
+}
+
+// nested is the Concat over so many rows that x is, seen through a Reshape, if nothing else needs it; else nil.
+func (r *rewriter) nested(x ir.ID, rows int) *ir.Node {
+	n := r.node(x)
+	if n.Op == ir.Reshape && r.single(x) {
+		x = n.In[0]
+		n = r.node(x)
+	}
+	if n.Op != ir.Concat || !r.single(x) || n.Count() == 0 || ir.Count(n.Shape[:n.Attr.(ir.Axes)[0]]) != rows {
+		return nil
+	}
+	return n
+}
+
 // join returns the slice that x and y, adjoining slices of one array, are one after the other; else -1.
 func (r *rewriter) join(axis int, x, y ir.ID) ir.ID {
 	a, b := r.node(x), r.node(y)

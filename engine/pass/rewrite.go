@@ -22,6 +22,7 @@ type rewriter struct {
 
 	ends    []int // see endsOf
 	endsFor ir.ID
+	slices  []bool // see sliced
 }
 
 // A rule, called with each node that is needed, returns the new node that takes the place of old node id, whose copy
