@@ -5,11 +5,11 @@ import "github.com/godcem/godcem/engine/plan"
 
 // Info describes a device.
 type Info struct {
-	Name    string // as engine.Open takes it: "cpu", "ref", "null", "cuda:0"
-	Model   string // what it is, for people
-	Memory  int64  // bytes in all; 0: unknown
-	Threads int    // of a CPU
-	Detail  string // instruction set, compute capability
+	Name    string `json:"name"`    // as engine.Open takes it: "cpu", "ref", "null", "cuda:0"
+	Model   string `json:"model"`   // what it is, for people
+	Memory  int64  `json:"memory"`  // bytes in all; 0: unknown
+	Threads int    `json:"threads"` // of a CPU
+	Detail  string `json:"detail"`  // instruction set, compute capability
 }
 
 // A Device compiles programs. It may be used by several goroutines.
@@ -38,4 +38,14 @@ type Executable interface {
 	// Sync waits for the last Run.
 	Sync() error
 	Close() error
+}
+
+// A Binder is an Executable that can read inputs where the host has them.
+type Binder interface {
+	// Bind makes mem the place of an Input buffer, from the next run on: row-major elements of its type, as many as it
+	// has. Runs only read it, and see what it holds then; until the next Bind or Write of the buffer it must stay
+	// allocated, and must not be changed during a run. Nil unbinds. If it returns false the buffer has its own memory
+	// again (see Memory, which is the same always) and must be written: it is too small to bother, or mem is of no use
+	// here, because of its size, its alignment, or because a run writes to it.
+	Bind(b plan.BufID, mem []byte) bool
 }

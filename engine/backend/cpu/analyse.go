@@ -171,14 +171,17 @@ func (e *emitter[T]) moves() {
 }
 
 // array is a buffer's memory as an array of T, whatever its type if it is raw; own is not nil if T can be read there.
-func (e *emitter[T]) array(id plan.BufID, raw bool) (a array[T], own []T) {
+func (e *emitter[T]) array(id plan.BufID, raw bool) (a array[T], own *plain[T]) {
 	b := &e.x.p.Buffers[id]
 	if raw {
-		return arrayOf[T](e.x.mem, typeOf[T](), b.Offset, b.Count())
+		a, own = arrayOf[T](e.x.mem, typeOf[T](), b.Offset, b.Count())
+		e.x.refer(id, a)
+		return a, own
 	}
 	x := &e.arrays[id]
 	if x.array == nil {
 		x.array, x.own = arrayOf[T](e.x.mem, b.Type, b.Offset, b.Count())
+		e.x.refer(id, x.array)
 	}
 	return x.array, x.own
 }

@@ -12,6 +12,7 @@ import (
 type array[T vec.Float] interface {
 	load(dst []T, off, rows, rs, cols, cs int)
 	store(src []T, off, rows, rs, cols, cs int)
+	reference
 }
 
 // longRow is the row length from which a call per row is cheaper than a plain loop.
@@ -20,7 +21,7 @@ const longRow = 12
 // plain is an array of the loop's own type.
 type plain[T vec.Float] struct{ mem []T }
 
-func (a plain[T]) load(dst []T, off, rows, rs, cols, cs int) {
+func (a *plain[T]) load(dst []T, off, rows, rs, cols, cs int) {
 	switch {
 	case rows == 1 && cs >= 0:
 		vec.Gather(dst[:cols], a.mem[off:], cs)
@@ -43,7 +44,7 @@ func (a plain[T]) load(dst []T, off, rows, rs, cols, cs int) {
 	}
 }
 
-func (a plain[T]) store(src []T, off, rows, rs, cols, cs int) {
+func (a *plain[T]) store(src []T, off, rows, rs, cols, cs int) {
 	switch {
 	case rows == 1 && cs > 0:
 		vec.Scatter(a.mem[off:], cs, src[:cols])
@@ -69,7 +70,7 @@ func (a plain[T]) store(src []T, off, rows, rs, cols, cs int) {
 // converted is an array of another number type S. Integers take a number towards zero.
 type converted[T vec.Float, S float32 | float64 | int64 | int] struct{ mem []S }
 
-func (a converted[T, S]) load(dst []T, off, rows, rs, cols, cs int) {
+func (a *converted[T, S]) load(dst []T, off, rows, rs, cols, cs int) {
 	if rs == cols*cs { // evenly spaced
 		cols, rows = rows*cols, 1
 	}
@@ -91,7 +92,7 @@ func (a converted[T, S]) load(dst []T, off, rows, rs, cols, cs int) {
 	}
 }
 
-func (a converted[T, S]) store(src []T, off, rows, rs, cols, cs int) {
+func (a *converted[T, S]) store(src []T, off, rows, rs, cols, cs int) {
 	if rs == cols*cs {
 		cols, rows = rows*cols, 1
 	}
@@ -115,7 +116,7 @@ func (a converted[T, S]) store(src []T, off, rows, rs, cols, cs int) {
 // low is an array of a short integer type, which keeps the low bits of a number's integer part as package ref does.
 type low[T vec.Float, S int32 | uint8] struct{ mem []S }
 
-func (a low[T, S]) load(dst []T, off, rows, rs, cols, cs int) {
+func (a *low[T, S]) load(dst []T, off, rows, rs, cols, cs int) {
 	for i := range rows {
 		at := off + i*rs
 		d := dst[i*cols:][:cols]
@@ -126,7 +127,7 @@ func (a low[T, S]) load(dst []T, off, rows, rs, cols, cs int) {
 	}
 }
 
-func (a low[T, S]) store(src []T, off, rows, rs, cols, cs int) {
+func (a *low[T, S]) store(src []T, off, rows, rs, cols, cs int) {
 	for i := range rows {
 		at := off + i*rs
 		for _, v := range src[i*cols:][:cols] {
@@ -139,7 +140,7 @@ func (a low[T, S]) store(src []T, off, rows, rs, cols, cs int) {
 // truths is an array of Bool, read as bytes: a byte of another buffer's remains is no bool.
 type truths[T vec.Float] struct{ mem []byte }
 
-func (a truths[T]) load(dst []T, off, rows, rs, cols, cs int) {
+func (a *truths[T]) load(dst []T, off, rows, rs, cols, cs int) {
 	for i := range rows {
 		at := off + i*rs
 		d := dst[i*cols:][:cols]
@@ -153,7 +154,7 @@ func (a truths[T]) load(dst []T, off, rows, rs, cols, cs int) {
 	}
 }
 
-func (a truths[T]) store(src []T, off, rows, rs, cols, cs int) {
+func (a *truths[T]) store(src []T, off, rows, rs, cols, cs int) {
 	for i := range rows {
 		at := off + i*rs
 		for _, v := range src[i*cols:][:cols] {
@@ -165,6 +166,11 @@ func (a truths[T]) store(src []T, off, rows, rs, cols, cs int) {
 		}
 	}
 }
+
+func (a *plain[T]) bind(mem []byte)        { a.mem = view[T](mem, 0, len(a.mem)) }
+func (a *converted[T, S]) bind(mem []byte) { a.mem = view[S](mem, 0, len(a.mem)) }
+func (a *low[T, S]) bind(mem []byte)       { a.mem = view[S](mem, 0, len(a.mem)) }
+func (a *truths[T]) bind(mem []byte)       { a.mem = mem[:len(a.mem)] }
 
 // view is a part of the arena as a slice; n elements of type S start at mem[off].
 func view[S any](mem []byte, off, n int) []S {
@@ -198,27 +204,27 @@ func slice(mem []byte, t ir.DType, off, n int) any {
 	return nil
 }
 
-// arrayOf is a buffer as an array of T; own is the memory if T is its own type.
-func arrayOf[T vec.Float](mem []byte, t ir.DType, off, n int) (a array[T], own []T) {
+// arrayOf is a buffer as an array of T; own is not nil if T is its own type.
+func arrayOf[T vec.Float](mem []byte, t ir.DType, off, n int) (a array[T], own *plain[T]) {
 	if t == typeOf[T]() {
-		own = view[T](mem, off, n)
-		return plain[T]{own}, own
+		own = &plain[T]{view[T](mem, off, n)}
+		return own, own
 	}
 	switch t {
 	case ir.F32:
-		return converted[T, float32]{view[float32](mem, off, n)}, nil
+		return &converted[T, float32]{view[float32](mem, off, n)}, nil
 	case ir.F64:
-		return converted[T, float64]{view[float64](mem, off, n)}, nil
+		return &converted[T, float64]{view[float64](mem, off, n)}, nil
 	case ir.Int64:
-		return converted[T, int64]{view[int64](mem, off, n)}, nil
+		return &converted[T, int64]{view[int64](mem, off, n)}, nil
 	case ir.Int:
-		return converted[T, int]{view[int](mem, off, n)}, nil
+		return &converted[T, int]{view[int](mem, off, n)}, nil
 	case ir.Int32:
-		return low[T, int32]{view[int32](mem, off, n)}, nil
+		return &low[T, int32]{view[int32](mem, off, n)}, nil
 	case ir.Uint8:
-		return low[T, uint8]{view[uint8](mem, off, n)}, nil
+		return &low[T, uint8]{view[uint8](mem, off, n)}, nil
 	}
-	return truths[T]{view[byte](mem, off, n)}, nil
+	return &truths[T]{view[byte](mem, off, n)}, nil
 }
 
 // typeOf is T as the representation calls it.

@@ -41,10 +41,10 @@ type emitter[T vec.Float] struct {
 	}
 }
 
-// arrayAs is a buffer as an array of T, and its memory if T is its own type.
+// arrayAs is a buffer as an array of T; own is not nil if T is its own type.
 type arrayAs[T vec.Float] struct {
 	array[T]
-	own []T
+	own *plain[T]
 }
 
 // A slab is memory for many short slices.

@@ -31,6 +31,7 @@ func compileCustom(x *executable, c *plan.Custom) (step, error) {
 		if s.in[i], err = slice(b); err != nil {
 			return nil, err
 		}
+		x.refer(b, boxed{&s.in[i], x.p.Buffers[b].Type})
 	}
 	var err error
 	s.out, err = slice(c.Out)

@@ -54,6 +54,8 @@ func compileDot[T vec.Float](x *executable, d *plan.Dot) (step, error) {
 			d.A.Offset, d.B.Offset, len(s.a), len(s.b))
 	}
 	s.a, s.b = s.a[d.A.Offset:], s.b[d.B.Offset:]
+	x.refer(d.A.Buf, suffix[T]{&s.a, d.A.Offset})
+	x.refer(d.B.Buf, suffix[T]{&s.b, d.B.Offset})
 	if s.Batch > 1 && s.B.Batch == 0 && !s.A.Trans && s.A.Batch == s.M*s.A.Ld {
 		s.M *= s.Batch
 		s.Batch = 1

@@ -66,7 +66,10 @@ func (e *emitter[T]) target(v int32) int32 {
 
 func (e *emitter[T]) put(s *plan.Store) int32 {
 	p := put[T]{access: e.l.access(s.Offset, s.Strides)}
-	p.arr, p.mem = e.array(s.Buf, e.vals[s.Value].raw)
+	arr, own := e.array(s.Buf, e.vals[s.Value].raw)
+	if p.arr = arr; own != nil {
+		p.mem = own.mem
+	}
 	e.l.walks = e.l.walks || !p.even
 	e.puts = append(e.puts, p)
 	return int32(len(e.puts) - 1)
@@ -86,6 +89,7 @@ func (e *emitter[T]) instr(j int) error {
 		d := draw[T]{access: e.l.access(in.Index.Offset, in.Index.Strides), class: c, normal: in.Op == ir.Normal,
 			other: in.Type.Float() && in.Type != typeOf[T](),
 			seed:  in.Rand.Seed, draw: in.Rand.Draw, run: view[int64](e.x.mem, b.Offset, b.Count())}
+		e.x.fix(in.Run)
 		e.l.walks = e.l.walks || !d.even || !e.l.straight(&d.access)
 		e.draws = append(e.draws, d)
 		val.virt = e.target(v)
@@ -215,17 +219,17 @@ func (e *emitter[T]) load(v int32) {
 		return
 	}
 	ld := load[T]{access: e.l.access(x.Offset, x.Strides), class: c}
-	ld.arr, ld.mem = e.array(x.Buf, val.raw)
+	ld.arr, ld.own = e.array(x.Buf, val.raw)
 	for _, g := range x.Guards {
 		ld.guards = append(ld.guards, guard{e.l.access(g.Start, g.Strides), g.Step, g.Count})
 	}
 	e.l.walks = e.l.walks || !ld.even || len(ld.guards) > 0
-	here := ld.mem != nil && len(ld.guards) == 0
+	here := ld.own != nil && len(ld.guards) == 0
 	switch c {
 	case unit:
-		if here = here && !val.copied; here {
+		if here = here && !val.copied; here && e.x.binding(x.Buf) == nil {
 			val.virt = e.newVirtual(fixed)
-			e.fixed = append(e.fixed, bound[T]{val.virt, ld.mem[ld.off : ld.off+1]})
+			e.fixed = append(e.fixed, bound[T]{val.virt, ld.own.mem[ld.off : ld.off+1]})
 			return
 		}
 	case col:

@@ -19,6 +19,9 @@ type executable struct {
 	slices []any // per buffer that is not Temp, its memory
 	steps  []step
 
+	bindings  []binding
+	bindingOf []int32 // per buffer; -1: none
+
 	frames32 frames[float32]
 	frames64 frames[float64]
 	// While the program is loaded:
@@ -54,6 +57,7 @@ func compile(p *plan.Program) (x *executable, err error) {
 	if err := x.buffers(); err != nil {
 		return nil, err
 	}
+	x.prepareBindings()
 	current := -1
 	defer func() {
 		if r := recover(); r != nil {
@@ -94,9 +98,11 @@ func (x *executable) buffers() error {
 		}
 		x.slices[i] = slice(x.mem, b.Type, b.Offset, b.Count())
 		if b.Role == plan.Const {
-			if err := x.transfer("constant", plan.BufID(i), b.Data, true); err != nil {
+			data, err := x.checked("constant", plan.BufID(i), b.Data)
+			if err != nil {
 				return err
 			}
+			copy(x.own(plan.BufID(i)), data)
 		}
 	}
 	return nil
@@ -177,38 +183,14 @@ func (x *executable) host(what string, b plan.BufID) error {
 	return nil
 }
 
-// transfer copies between a buffer and a slice of the host.
-func (x *executable) transfer(what string, b plan.BufID, data any, in bool) error {
+// checked is the memory of the host's data for a buffer.
+func (x *executable) checked(what string, b plan.BufID, data any) ([]byte, error) {
 	want := &x.p.Buffers[b]
 	if t, n := ir.DataType(data); t != want.Type || n != want.Count() {
-		return fmt.Errorf("cpu: %s of buffer %s with a %T of %d elements, want %d of %v (shape %v)",
+		return nil, fmt.Errorf("cpu: %s of buffer %s with a %T of %d elements, want %d of %v (shape %v)",
 			what, x.name(b), data, n, want.Count(), want.Type, want.Shape)
 	}
-	switch d := data.(type) {
-	case []float32:
-		move(x.slices[b], d, in)
-	case []float64:
-		move(x.slices[b], d, in)
-	case []int64:
-		move(x.slices[b], d, in)
-	case []int:
-		move(x.slices[b], d, in)
-	case []int32:
-		move(x.slices[b], d, in)
-	case []uint8:
-		move(x.slices[b], d, in)
-	case []bool:
-		move(x.slices[b], d, in)
-	}
-	return nil
-}
-
-func move[S any](buffer any, data []S, in bool) {
-	if mem := buffer.([]S); in {
-		copy(mem, data)
-	} else {
-		copy(data, mem)
-	}
+	return bytesOf(data), nil
 }
 
 // Write implements backend.Executable.
@@ -216,7 +198,13 @@ func (x *executable) Write(b plan.BufID, src any) error {
 	if err := x.host("write", b); err != nil {
 		return err
 	}
-	return x.transfer("write", b, src, true)
+	mem, err := x.checked("write", b, src)
+	if err != nil {
+		return err
+	}
+	x.unbind(b)
+	vec.Copy(x.own(b), mem)
+	return nil
 }
 
 // Read implements backend.Executable.
@@ -224,7 +212,12 @@ func (x *executable) Read(b plan.BufID, dst any) error {
 	if err := x.host("read", b); err != nil {
 		return err
 	}
-	return x.transfer("read", b, dst, false)
+	mem, err := x.checked("read", b, dst)
+	if err != nil {
+		return err
+	}
+	vec.Copy(mem, x.place(b))
+	return nil
 }
 
 // Memory implements backend.Executable.

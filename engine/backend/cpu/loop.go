@@ -85,7 +85,7 @@ type load[T vec.Float] struct {
 	access
 	class  class
 	arr    array[T]
-	mem    []T // of the loop's own type; else nil
+	own    *plain[T] // arr, if of the loop's own type; else nil
 	guards []guard
 }
 

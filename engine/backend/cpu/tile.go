@@ -63,7 +63,7 @@ func (l *loop[T]) exec(f *frame[T], code []instr[T]) {
 			x := &l.loads[in.at]
 			at := f.at(&x.access, x.class)
 			n := f.points(l, x.class)
-			s[in.d] = x.mem[at : at+n : at+n]
+			s[in.d] = x.own.mem[at : at+n : at+n]
 		case doAcc:
 			at := (f.r0-f.accRow)*l.cols + f.j0
 			n := f.nr * f.nc

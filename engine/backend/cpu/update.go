@@ -51,6 +51,7 @@ func newUpdate[T vec.Float](x *executable, u *plan.Update) (step, error) {
 			if err != nil {
 				return nil, err
 			}
+			x.fix(b)
 			*g.to = append(*g.to, v)
 			if len(v) != len(s.params[i]) {
 				return nil, fmt.Errorf("%s %d has %d elements, want %d", g.what, i, len(v), len(s.params[i]))
@@ -89,6 +90,7 @@ func newUpdate[T vec.Float](x *executable, u *plan.Update) (step, error) {
 		if int(u.Loss) >= len(x.p.Buffers) || x.p.Buffers[u.Loss].Count() != 1 {
 			return nil, fmt.Errorf("loss in buffer %d, want one of one element", u.Loss)
 		}
+		x.fix(u.Loss)
 		b := &x.p.Buffers[u.Loss]
 		s.loss, _ = arrayOf[float64](x.mem, b.Type, b.Offset, 1)
 	}
