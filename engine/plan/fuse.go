@@ -150,9 +150,10 @@ func (l *planner) plan() error {
 		f.force()
 		f.derive()
 		f.assign()
-		f.sink()
-		if !l.o.off("siblings") && f.merge() {
-			f.sink()
+		f.sink(l.o.off("siblings"))
+		if !l.o.off("siblings") {
+			f.merge()
+			f.sink(true)
 		}
 		f.choose()
 		bad, err := f.lower()

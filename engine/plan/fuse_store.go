@@ -62,8 +62,9 @@ func (f *fuser) pass(id, to ir.ID, same bool) {
 
 // sink goes through the nodes from the last to the first, gathers who needs what, and moves a node to the group that
 // needs it first if that is not its own: then it need not be kept until there. It stays if this would keep more than
-// one other value instead.
-func (f *fuser) sink() {
+// one other value instead. Only the last call moves a node to a group over other points, where it cannot be stored:
+// groups that are merged afterwards may come to need it too.
+func (f *fuser) sink(last bool) {
 	for i := range f.demand {
 		f.demand[i] = demand{group: -1}
 	}
@@ -82,7 +83,7 @@ func (f *fuser) sink() {
 		switch f.kind[i] {
 		case kindElem:
 			if !f.forced[i] && !pinned[i] {
-				f.sinkNode(id, n)
+				f.sinkNode(id, n, last)
 			}
 			if !f.isNoise(id) {
 				for _, o := range n.In {
@@ -106,7 +107,7 @@ func (f *fuser) sink() {
 }
 
 // sinkNode moves an elementwise node whose users are known.
-func (f *fuser) sinkNode(id ir.ID, n *ir.Node) {
+func (f *fuser) sinkNode(id ir.ID, n *ir.Node, last bool) {
 	d := &f.demand[id]
 	if d.group < 0 || d.tie {
 		return
@@ -116,7 +117,7 @@ func (f *fuser) sinkNode(id ir.ID, n *ir.Node) {
 	if from == to || g.size >= maxGroup || !sameType(g.typ, f.arith[id]) {
 		return
 	}
-	if d.many && (d.apart || g.count != n.Count()) {
+	if (d.many || !last) && (d.apart || g.count != n.Count()) {
 		return
 	}
 	points := d.other
