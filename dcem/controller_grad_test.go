@@ -136,3 +136,44 @@ func testPlanGradients(t *testing.T, change func(*PlanConfig, func(string, ...in
 	}
 	check.Close(t, "gradient on the TapeMachine", onTape, got, 1e-9) // the same but for the order of sums, through 4 iterations
 }
+
+// With Backprop = 1 the gradient is that of the last iteration alone, from the mu and sigma that it started from.
+func TestPlanBackprop(t *testing.T) {
+	p, c := newPlant(), planConfig(tensor.Float64)
+	gradient := func(r planned) (values [][]float64) {
+		loss := G.Must(G.Sum(G.Must(G.Cube(r.Controls))))
+		grads, err := autodiff.Gradients(loss, r.a, r.b, r.goal)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last := r.Iterates[max(len(r.Iterates)-2, 0)]
+		return valuesOn(t, "engine", append(grads, r.Controls, last.Mu, last.Sigma)...)
+	}
+	whole := gradient(newPlanned(t, p, c, planStates))
+	c.Backprop = 1
+	got := gradient(newPlanned(t, p, c, planStates))
+	c.Backprop, c.Iterations, c.Draw, c.Mu, c.Sigma = 0, 1, 3, got[4], got[5]
+	want := gradient(newPlanned(t, p, c, planStates))
+	check.Close(t, "controls", got[3], want[3], 1e-12)
+	for i := range 3 {
+		check.Close(t, "gradient", got[i], want[i], 1e-11)
+	}
+	if diff, _ := check.MaxDiff(got[1], whole[1]); !(diff > 1e-3) {
+		t.Errorf("the gradient through all iterations is the same within %v", diff)
+	}
+}
+
+func TestRowErrors(t *testing.T) {
+	g := G.NewGraph()
+	x, v := inputOf(g, tensor.Float64, "x", make([]float64, 6), 3, 2), inputOf(g, tensor.Float64, "v", make([]float64, 3), 3)
+	for want, f := range map[string]func() (*G.Node, error){
+		"dcem: PerRow: rows = 4, want a multiple of x's 3 rows":      func() (*G.Node, error) { return PerRow(x, 4) },
+		"dcem: PerRow: x has shape (3), want (any, any)":             func() (*G.Node, error) { return PerRow(v, 6) },
+		"dcem: PerParticle: rows = 0, want a multiple of v's 3 rows": func() (*G.Node, error) { return PerParticle(x, 0) },
+		"dcem: PerParticle: v is nil":                                func() (*G.Node, error) { return PerParticle(nil, 6) },
+	} {
+		if _, err := f(); err == nil || err.Error() != want {
+			t.Errorf("error %v, want %s", err, want)
+		}
+	}
+}

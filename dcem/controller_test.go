@@ -109,7 +109,7 @@ var planChanges = map[string]func(c *PlanConfig){
 	"smoothed":      func(c *PlanConfig) { c.MuSmoothing, c.SigmaSmoothing, c.SigmaMin = 0.2, 0.4, 0.3 },
 	"sigma floors":  func(c *PlanConfig) { c.SigmaFloor = []float64{0.6, 0.5, 0.4, 0.3} },
 	"kept elites":   func(c *PlanConfig) { c.KeepElites = 3 },
-	"tolerances":    func(c *PlanConfig) { c.MuTolerance, c.SigmaTolerance = 0.15, 0.85 },
+	"tolerances":    func(c *PlanConfig) { c.MuTolerance, c.SigmaTolerance = 0.25, 0.9 },
 	"Problem0":      func(c *PlanConfig) { c.Problem0 = 5 },
 	"best":          func(c *PlanConfig) { c.Answer = AnswerBest },
 	"repeat":        func(c *PlanConfig) { c.Repeat = 2 },
@@ -209,7 +209,7 @@ func TestPlanIsTheSolversOnARollout(t *testing.T) {
 		},
 		"kept elites": func(c *PlanConfig, o *SolverOptions[float64]) { c.KeepElites, o.KeepElites = 3, 3 },
 		"tolerances": func(c *PlanConfig, o *SolverOptions[float64]) {
-			c.MuTolerance, c.SigmaTolerance, o.MuTolerance, o.SigmaTolerance = 0.15, 0.85, 0.15, 0.85
+			c.MuTolerance, c.SigmaTolerance, o.MuTolerance, o.SigmaTolerance = 0.25, 0.9, 0.25, 0.9
 		},
 		"coloured":       func(c *PlanConfig, _ *SolverOptions[float64]) { c.Colour = []float64{1, 2.5} },
 		"repeat":         func(c *PlanConfig, _ *SolverOptions[float64]) { c.Repeat = 2 },
@@ -220,6 +220,7 @@ func TestPlanIsTheSolversOnARollout(t *testing.T) {
 			p, batch := newPlant(), len(planStates)/3
 			c, o := planConfig(tensor.Float64), SolverOptions[float64]{}
 			change(&c, &o)
+			stopped := 0 // before the last iteration
 			onMachines(t, func(t *testing.T, machine string, dt tensor.Dtype) {
 				c := c
 				c.Dtype = dt
@@ -255,11 +256,17 @@ func TestPlanIsTheSolversOnARollout(t *testing.T) {
 					t.Fatal(err)
 				}
 				for b, d := range ds {
+					if d.Status == Converged && d.Iterations < c.Iterations {
+						stopped++
+					}
 					if w := diagnoses[b]; d.Status != w.Status || d.Iterations != w.Iterations {
 						t.Errorf("problem %d: %v after %d iterations, want %v after %d", b, d.Status, d.Iterations, w.Status, w.Iterations)
 					}
 				}
 			})
+			if c.MuTolerance > 0 && (stopped == 0 || stopped == 2*batch) {
+				t.Errorf("%d of %d problems stopped early: the test shows nothing of it", stopped, 2*batch)
+			}
 		})
 	}
 }

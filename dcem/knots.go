@@ -2,10 +2,9 @@ package dcem
 
 import "fmt"
 
-// A Spline makes the controls of a horizon of a few knots (PlanConfig.Knots). K knots lie at the times
-// s_i = i*(H-1)/(K-1), the first and the last on the first and the last step; with one knot, or where K does not
-// divide the steps, nothing else changes. Controls are linear in the knots, so that gradients flow to the knots by
-// the same weights.
+// A Spline makes the controls of a horizon H of K knots (PlanConfig.Knots). Knot i lies at the time i*(H-1)/(K-1), in
+// steps, so that the first and the last lie on the first and the last step; SplineZero has times of its own. Controls are
+// linear in the knots, so that gradients flow to the knots by the same weights.
 type Spline uint8
 
 const (
