@@ -26,6 +26,7 @@ type compiled struct {
 	near    bool // the host works in the device's memory, and must not do so during a run
 
 	fed      []*G.Node // inputs that must have a value, whether or not the program reads it
+	direct   []input   // inputs whose values ops on the host take: without buffers
 	inputs   []input
 	counters []counter
 	params   []param
@@ -254,6 +255,7 @@ func (vm *VM) compile(stale *frontend.Module) (c *compiled, err error) {
 	if err := c.bindInputs(vm); err != nil {
 		return nil, err
 	}
+	c.bindDirect()
 	c.bindOutputs(vm, p)
 	c.bindReads()
 	if err := c.bindSets(vm.g); err != nil {
@@ -289,7 +291,7 @@ func (c *compiled) slot(buf plan.BufID, n *G.Node) slot {
 
 // stage gives the slot memory of its own.
 func (s *slot) stage() {
-	s.host = makeSlice(s.typ, s.count)
+	s.host = ir.MakeSlice(s.typ, s.count)
 	s.copied = bytesOf(s.host)
 }
 

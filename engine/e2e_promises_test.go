@@ -267,7 +267,7 @@ func TestBadGraphs(t *testing.T) {
 			{be("panic"), []string{"moody", "slept badly"}},
 			{be("nil map"), []string{"moody", "nil map"}},
 			{be("error"), []string{"moody", "will not"}},
-			{be("shape"), []string{"moody", "(2)", "[6]"}},
+			{be("shape"), []string{"moody", "(2)", "(6)"}},
 			{be("type"), []string{"moody", "int"}},
 			{be("nothing"), []string{"moody", "no value"}},
 		} {

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/godcem/godcem/engine/frontend"
 	"github.com/godcem/godcem/engine/ir"
 	"github.com/godcem/godcem/engine/plan"
 )
@@ -68,6 +69,7 @@ type Fallback struct {
 	Op       string `json:"op"`
 	Step     string `json:"step"`
 	Node     string `json:"node"`
+	Why      string `json:"why"` // it is not compiled
 	Bytes    int64  `json:"bytes"`
 	Measured *Cost  `json:"measured,omitempty"` // with Trace
 }
@@ -94,6 +96,7 @@ func (vm *VM) Explain() *Explanation {
 		ImportedNodes: len(vm.module.Graph.Nodes),
 		FinalNodes:    len(p.Graph.Nodes),
 		Stages:        slices.Clone(vm.stages),
+		Fallbacks:     []Fallback{}, // an array in JSON, however long
 	}
 	at := map[string]int{}
 	for _, r := range vm.reports {
@@ -135,6 +138,7 @@ func (e *Explanation) steps(vm *VM) {
 		if s.Custom != nil && ir.IsHost(s.Custom.Kernel) {
 			sum.Host = true
 			f := Fallback{Op: s.Custom.Kernel.String(), Step: s.Name, Bytes: s.Bytes, Measured: sum.Measured}
+			f.Why = frontend.Why(s.Custom.Kernel)
 			if len(sum.Source) > 0 {
 				f.Node = sum.Source[0]
 			}
@@ -290,6 +294,9 @@ func (e *Explanation) String() string {
 			fmt.Fprintf(&b, "  %s, step %s, node %s", f.Op, f.Step, f.Node)
 			if f.Measured != nil && f.Measured.Count > 0 {
 				fmt.Fprintf(&b, ", %.1f us", f.Measured.Mean()*1e6)
+			}
+			if f.Why != "" {
+				fmt.Fprintf(&b, ": %s", f.Why)
 			}
 			b.WriteString("\n")
 		}

@@ -4,45 +4,12 @@ import (
 	"fmt"
 	"unsafe"
 
+	"github.com/godcem/godcem/engine/frontend"
 	"github.com/godcem/godcem/engine/ir"
 	"github.com/godcem/godcem/internal/graphop"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
-
-var dtypes = [...]tensor.Dtype{ir.F32: tensor.Float32, ir.F64: tensor.Float64, ir.Int64: tensor.Int64,
-	ir.Int: tensor.Int, ir.Int32: tensor.Int32, ir.Uint8: tensor.Uint8, ir.Bool: tensor.Bool}
-
-// typeOf is the representation's name of a Gorgonia element type; NoType: it has none.
-func typeOf(dt tensor.Dtype) ir.DType {
-	for t, d := range dtypes {
-		if t != int(ir.NoType) && d == dt {
-			return ir.DType(t)
-		}
-	}
-	return ir.NoType
-}
-
-// makeSlice is a flat slice of n elements.
-func makeSlice(t ir.DType, n int) any {
-	switch t {
-	case ir.F32:
-		return make([]float32, n)
-	case ir.F64:
-		return make([]float64, n)
-	case ir.Int64:
-		return make([]int64, n)
-	case ir.Int:
-		return make([]int, n)
-	case ir.Int32:
-		return make([]int32, n)
-	case ir.Uint8:
-		return make([]uint8, n)
-	case ir.Bool:
-		return make([]bool, n)
-	}
-	panic(fmt.Sprintf("engine: a slice of %v", t))
-}
 
 // bytesOf is the memory of a flat slice.
 func bytesOf(s any) []byte {
@@ -118,6 +85,15 @@ func (l *layout) fits(s tensor.Shape) bool {
 	return l.shape.Eq(s)
 }
 
+// describes reports whether v is of the layout.
+func (l *layout) describes(v G.Value) bool {
+	if b, t := scalarBytes(v); b != nil {
+		return t == l.typ && l.count == 1
+	}
+	d, ok := v.(*tensor.Dense)
+	return ok && d != nil && d.Dtype() == frontend.Dtype(l.typ) && l.fits(d.Shape())
+}
+
 // scalarBytes is the memory of a scalar value; nil: v is none.
 func scalarBytes(v G.Value) ([]byte, ir.DType) {
 	switch v := v.(type) {
@@ -146,7 +122,7 @@ func (l *layout) load(dst []byte, v G.Value) (ok bool) {
 		return t == l.typ && l.count == 1 && copy(dst, b) == len(b)
 	}
 	d, isDense := v.(*tensor.Dense)
-	if !isDense || d == nil || d.Dtype() != dtypes[l.typ] || !l.fits(d.Shape()) {
+	if !isDense || d == nil || d.Dtype() != frontend.Dtype(l.typ) || !l.fits(d.Shape()) {
 		return false
 	}
 	size := l.bytes()
@@ -167,7 +143,7 @@ func (l *layout) store(v G.Value, src []byte) (ok bool) {
 		return t == l.typ && l.count == 1 && copy(b, src) == len(b)
 	}
 	d, isDense := v.(*tensor.Dense)
-	if !isDense || d == nil || d.Dtype() != dtypes[l.typ] || !l.fits(d.Shape()) {
+	if !isDense || d == nil || d.Dtype() != frontend.Dtype(l.typ) || !l.fits(d.Shape()) {
 		return false
 	}
 	size := l.bytes()

@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/godcem/godcem/engine/frontend"
 	"github.com/godcem/godcem/engine/ir"
 	"github.com/godcem/godcem/engine/plan"
 )
@@ -118,7 +119,7 @@ func (vm *VM) snapshot() (*State, error) {
 		for i, buf := range group.bufs {
 			p := &vm.params[i]
 			a := Array{Name: p.name, Shape: slices.Clone([]int(p.shape))}
-			data := makeSlice(p.typ, p.count)
+			data := ir.MakeSlice(p.typ, p.count)
 			if err := vm.exec.Read(buf, data); err != nil {
 				return nil, fmt.Errorf("engine: %s of %s: %w", group.name, describe(p.node), err)
 			}
@@ -177,7 +178,7 @@ func (vm *VM) validate(s *State) error {
 			}
 			if got != p.count || want != 0 {
 				return fmt.Errorf("%s of %q has %d float32 and %d float64, want %d of %v",
-					group.name, a.Name, len(a.F32), len(a.F64), p.count, dtypes[p.typ])
+					group.name, a.Name, len(a.F32), len(a.F64), p.count, frontend.Dtype(p.typ))
 			}
 		}
 	}

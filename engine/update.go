@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/godcem/godcem/engine/ir"
 	"github.com/godcem/godcem/kernels"
 	G "gorgonia.org/gorgonia"
 )
@@ -156,7 +157,7 @@ func (vm *VM) syncParam(p *param) error {
 		return fmt.Errorf("engine: the parameter %s: %w", describe(p.node), err)
 	}
 	if v == nil { // restored from a state
-		mem := makeSlice(p.typ, p.count)
+		mem := ir.MakeSlice(p.typ, p.count)
 		copy(bytesOf(mem), p.bytes())
 		v = view(mem, p.shape)
 		if err := G.Let(p.node, v); err != nil {

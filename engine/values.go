@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/godcem/godcem/engine/frontend"
 	"github.com/godcem/godcem/engine/ir"
 	"github.com/godcem/godcem/engine/plan"
 	G "gorgonia.org/gorgonia"
@@ -73,7 +74,9 @@ func (c *compiled) bindOutputs(vm *VM, p *pipeline) {
 			if o.host == nil {
 				o.stage()
 			}
-			o.early = root == plan.Param
+			if o.early = root == plan.Param; root == plan.Input {
+				o.memory = nil // the input may be bound to other memory: the device knows
+			}
 		}
 		if o.host == nil && isGradient(n) {
 			gradients[o.address()] = 0
@@ -115,6 +118,32 @@ func isGradient(n *G.Node) bool {
 		}
 	}
 	return false
+}
+
+// bindDirect lists the inputs whose values are not fed but taken by ops on the host.
+func (c *compiled) bindDirect() {
+	seen := make(map[int32]bool, len(c.module.Direct))
+	for _, src := range c.module.Direct {
+		if n := c.module.Nodes[src]; !seen[src] {
+			seen[src] = true
+			l := layout{typ: frontend.TypeOf(n.Dtype()), shape: n.Shape(), count: n.Shape().TotalSize()}
+			c.direct = append(c.direct, input{slot: slot{layout: l}, node: n, src: src})
+		}
+	}
+}
+
+// checkDirect wants the values that ops on the host will take to be there and of their nodes' shapes and types.
+func (vm *VM) checkDirect() error {
+	for i := range vm.direct {
+		in := &vm.direct[i]
+		switch v := in.node.Value(); {
+		case v == nil:
+			return missing(in.node)
+		case !in.describes(v):
+			return in.misfit(v)
+		}
+	}
+	return nil
 }
 
 func (c *compiled) bindReads() {
@@ -165,7 +194,7 @@ func (c *compiled) bindSets(g *G.ExprGraph) error {
 
 // leafSlot is host memory for the value of an input or a constant.
 func leafSlot(n *G.Node) *slot {
-	s := &slot{layout: layout{typ: typeOf(n.Dtype()), shape: n.Shape(), count: n.Shape().TotalSize()}}
+	s := &slot{layout: layout{typ: frontend.TypeOf(n.Dtype()), shape: n.Shape(), count: n.Shape().TotalSize()}}
 	s.stage()
 	return s
 }
@@ -314,7 +343,7 @@ func (d *dual) add() error {
 	}
 	if d.leaf && !d.load(d.copied, d.node.Value()) {
 		return fmt.Errorf("engine: the gradient of %s, %s, is not %v of shape %v",
-			describe(d.of), describe(d.node), dtypes[d.typ], d.shape)
+			describe(d.of), describe(d.node), frontend.Dtype(d.typ), d.shape)
 	}
 	held, err := d.of.Grad()
 	if err != nil || held == nil || held == d.node.Value() {
@@ -324,7 +353,7 @@ func (d *dual) add() error {
 	}
 	if !d.addTo(held) {
 		return fmt.Errorf("engine: the gradient of %s is a %T of %v and shape %v, want %v and shape %v",
-			describe(d.of), held, held.Dtype(), held.Shape(), dtypes[d.typ], d.shape)
+			describe(d.of), held, held.Dtype(), held.Shape(), frontend.Dtype(d.typ), d.shape)
 	}
 	return nil
 }
@@ -358,7 +387,7 @@ func (s *slot) addTo(v G.Value) bool {
 		return true
 	}
 	d, ok := v.(*tensor.Dense)
-	if !ok || d.Dtype() != dtypes[s.typ] || !s.fits(d.Shape()) {
+	if !ok || d.Dtype() != frontend.Dtype(s.typ) || !s.fits(d.Shape()) {
 		return false
 	}
 	if !rowMajor(d) && len(d.Strides()) != len(d.Shape()) {
@@ -406,7 +435,7 @@ func (vm *VM) keepValues() error {
 		if !o.bind || o.host != nil || o.value == nil || o.node.Value() != o.value {
 			continue
 		}
-		mem := makeSlice(o.typ, o.count)
+		mem := ir.MakeSlice(o.typ, o.count)
 		copy(bytesOf(mem), o.memory)
 		if err := o.rebind(mem); err != nil {
 			return err

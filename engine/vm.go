@@ -158,6 +158,9 @@ func (vm *VM) RunAll() (err error) {
 		if err := vm.settle(); err != nil {
 			return fmt.Errorf("engine: RunAll: the run before: %w", err)
 		}
+		if err := vm.checkDirect(); err != nil {
+			return err
+		}
 		if err := vm.feed(); err != nil {
 			return err
 		}

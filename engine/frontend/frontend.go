@@ -37,10 +37,12 @@ type Module struct {
 	IDs    []ir.ID   // by source number: the ir node of its value; -1: it has none (statements)
 	Wants  []int32   // source number of each Graph.Outputs entry: no inputs and constants but those asked for
 	Inputs []Source  // what must be fed before each run
+	Direct []int32   // inputs that must have a value then, because ops on the host take it; may repeat
 	Reads  []Read
 
 	numbers map[*G.Node]int32 // where the place of a node is not its id
 	slices  []slice
+	views   map[int32]*view // by source number, of those that were asked for
 }
 
 // A Source is an input: what Module.Value(Src) gives is to be fed to ID before each run. Src is an input of the

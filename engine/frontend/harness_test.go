@@ -265,7 +265,7 @@ func execute(m *Module, p *plan.Program, d backend.Device) ([]any, error) {
 	var out []any
 	for _, b := range p.Outputs {
 		n := &p.Graph.Nodes[b.Node]
-		dst := zeros(n.Type, n.Count())
+		dst := ir.MakeSlice(n.Type, n.Count())
 		if b.Buf >= 0 {
 			if err := x.Read(b.Buf, dst); err != nil {
 				return nil, err
@@ -274,24 +274,6 @@ func execute(m *Module, p *plan.Program, d backend.Device) ([]any, error) {
 		out = append(out, dst)
 	}
 	return out, nil
-}
-
-func zeros(t ir.DType, n int) any {
-	switch t {
-	case ir.F32:
-		return make([]float32, n)
-	case ir.F64:
-		return make([]float64, n)
-	case ir.Int64:
-		return make([]int64, n)
-	case ir.Int:
-		return make([]int, n)
-	case ir.Int32:
-		return make([]int32, n)
-	case ir.Uint8:
-		return make([]uint8, n)
-	}
-	return make([]bool, n)
 }
 
 // engine runs a case on a device.

@@ -76,26 +76,22 @@ func opName(op G.Op) string {
 
 const gorgonia = "gorgonia.org/gorgonia"
 
-// typeOf is the representation's type of a Gorgonia element type; NoType: there is none.
-func typeOf(dt tensor.Dtype) ir.DType {
-	switch dt {
-	case tensor.Float32:
-		return ir.F32
-	case tensor.Float64:
-		return ir.F64
-	case tensor.Int64:
-		return ir.Int64
-	case tensor.Int:
-		return ir.Int
-	case tensor.Int32:
-		return ir.Int32
-	case tensor.Uint8:
-		return ir.Uint8
-	case tensor.Bool:
-		return ir.Bool
+// dtypes are Gorgonia's names of the representation's element types.
+var dtypes = [...]tensor.Dtype{ir.F32: tensor.Float32, ir.F64: tensor.Float64, ir.Int64: tensor.Int64,
+	ir.Int: tensor.Int, ir.Int32: tensor.Int32, ir.Uint8: tensor.Uint8, ir.Bool: tensor.Bool}
+
+// TypeOf is the representation's type of a Gorgonia element type; NoType: there is none.
+func TypeOf(dt tensor.Dtype) ir.DType {
+	for t := range dtypes {
+		if t != int(ir.NoType) && dtypes[t] == dt {
+			return ir.DType(t)
+		}
 	}
 	return ir.NoType
 }
+
+// Dtype is the Gorgonia element type of one of the representation; of NoType a zero one.
+func Dtype(t ir.DType) tensor.Dtype { return dtypes[t] }
 
 // isLeaf reports whether a node is an input or a constant.
 func isLeaf(n *G.Node) bool {

@@ -17,13 +17,16 @@ type row struct {
 	state bool
 	// any: the op is lowered for all element types, else for float32 and float64 alone.
 	any bool
+	// reads: the op's Do neither writes to its operands nor keeps them which was read in
+	// its source: on the host it needs no copies. TestHostOpsOnlyRead watches them.
+	reads bool
 }
 
 // rows has the type names of Gorgonia's ops. An op of Gorgonia that is not here runs on the host, as one with state.
 var rows = map[string]row{
 	// Elementwise.
 	"elemUnaryOp": {lower: lowerUnary},
-	"elemBinOp":   {lower: lowerBinary},
+	"elemBinOp":   {lower: lowerBinary, reads: true},
 	"minBetween":  {lower: func(c *call) ir.ID { return c.binary(ir.Min) }},
 	"maxBetween":  {lower: func(c *call) ir.ID { return c.binary(ir.Max) }},
 	"dtConvOp":    {lower: func(c *call) ir.ID { return c.b.Cast(c.t, c.fit(0, c.shape)) }, any: true},
@@ -35,7 +38,7 @@ var rows = map[string]row{
 	"reshapeOp":   {lower: func(c *call) ir.ID { return c.b.Reshape(c.in[0], c.shape) }},
 	"transposeOp": {lower: func(c *call) ir.ID { return c.b.Transpose(c.in[0], c.a.ints("pattern")...) }},
 	"concatOp":    {lower: func(c *call) ir.ID { return c.b.Concat(c.a.int("axis"), c.in...) }},
-	"sliceOp":     {lower: lowerSlice},
+	"sliceOp":     {lower: lowerSlice, reads: true},
 	"sliceIncrOp": {lower: lowerSliceIncr},
 	"atOp":        {lower: lowerAt},
 	"diagFlatOp":  {lower: lowerDiag},
@@ -54,20 +57,20 @@ var rows = map[string]row{
 	"tensordotOp": {lower: lowerTensordot},
 
 	// On the host.
-	"sparsemaxOp":       {},
+	"sparsemaxOp":       {reads: true},
 	"sparsemaxDiffOp":   {},
-	"byIndicesOp":       {},
-	"byIndicesOpDiffOp": {},
-	"im2colOp":          {},
-	"col2imOp":          {},
+	"byIndicesOp":       {reads: true},
+	"byIndicesOpDiffOp": {reads: true},
+	"im2colOp":          {reads: true},
+	"col2imOp":          {reads: true},
 	"yoloOp":            {},
 	"randomOp":          {state: true},
 	"dropoutOp":         {state: true},
 	"dropoutDiffOp":     {state: true},
-	"maxPoolOp":         {state: true},
-	"maxPoolDiffOp":     {state: true},
-	"avgPoolOp":         {state: true},
-	"avgPoolDiffOp":     {state: true},
+	"maxPoolOp":         {state: true, reads: true},
+	"maxPoolDiffOp":     {state: true, reads: true},
+	"avgPoolOp":         {state: true, reads: true},
+	"avgPoolDiffOp":     {state: true, reads: true},
 	"BatchNormOp":       {state: true},
 	"batchnormDiffOp":   {state: true},
 	"GroupNormOp":       {state: true},
@@ -111,6 +114,7 @@ type call struct {
 	in    []ir.ID
 	t     ir.DType
 	shape []int
+	why   string // the op runs on the host
 }
 
 // errHost is what a lowering fails with where the op has to run on the host.
@@ -123,11 +127,11 @@ func (im *importer) lower(src int32, n *G.Node, kids G.Nodes, in []ir.ID) (ir.ID
 		switch opName(op) {
 		case "readOp":
 			return -1, im.read(op, kids)
-		case "letOp": // gorgonia.Set: the TapeMachine does nothing there
+		case "letOp": // gorgonia.Set: package engine does it, after the run
 			return -1, nil
 		}
 	}
-	c := &call{im: im, b: im.b, src: src, n: n, op: op, in: in, t: typeOf(n.Dtype()), shape: n.Shape()}
+	c := &call{im: im, b: im.b, src: src, n: n, op: op, in: in, t: TypeOf(n.Dtype()), shape: n.Shape()}
 	if c.t == ir.NoType {
 		return -1, fmt.Errorf("elements of type %v, want %s", n.Dtype(), elementTypes)
 	}
@@ -145,24 +149,52 @@ func (im *importer) lower(src int32, n *G.Node, kids G.Nodes, in []ir.ID) (ir.ID
 	r := im.rows.of(op)
 	switch {
 	case r == nil:
-		if l, ok := op.(ir.Lowerer); ok {
-			if id, err := c.try(func() (ir.ID, error) { return l.Lower(im.b, in) }); err == nil {
-				return id, nil
-			}
-		}
-		return im.host(c, true)
-	case r.lower == nil || !r.any && !c.floats():
+		return im.foreign(c)
+	case r.lower == nil:
+		c.why = "Gorgonia's op has no compiled form"
+		return im.host(c, r.state)
+	case !r.any && !c.floats():
+		c.why = "it is not of floats alone"
 		return im.host(c, r.state)
 	}
 	c.a = opAttrs(op)
-	id, err := c.try(func() (ir.ID, error) { return r.lower(c), im.b.Err() })
+	id, err := c.try(func() (ir.ID, error) { return r.lower(c), nil })
 	if errors.Is(err, errHost) {
+		c.why = err.Error()
 		return im.host(c, r.state)
 	}
 	return id, err
 }
 
-// try runs a lowering, checks what it gave, and takes back what it appended if it failed.
+// foreign appends an op of another package.
+func (im *importer) foreign(c *call) (ir.ID, error) {
+	l, ok := c.op.(ir.Lowerer)
+	if !ok {
+		c.why = fmt.Sprintf("%T is no engine.Lowerer", c.op)
+		return im.host(c, true)
+	}
+	var panicked error
+	id, err := c.try(func() (id ir.ID, err error) {
+		defer func() {
+			if r := recover(); r != nil {
+				panicked = fmt.Errorf("op %v: Lower: panic: %v", c.op, r)
+				err = panicked
+			}
+		}()
+		return l.Lower(im.b, slices.Clone(c.in))
+	})
+	switch {
+	case err == nil:
+		return id, nil
+	case panicked != nil: // a bug, which a slower run must not hide
+		return -1, panicked
+	}
+	c.why = fmt.Sprintf("Lower: %v", err)
+	return im.host(c, true)
+}
+
+// try runs a lowering, checks what it gave, and takes back what it appended if it failed. An error of the builder is
+// one of the lowering, whether or not that passes it on.
 func (c *call) try(lower func() (ir.ID, error)) (id ir.ID, err error) {
 	nodes := len(c.b.G.Nodes)
 	defer func() {
@@ -179,14 +211,18 @@ func (c *call) try(lower func() (ir.ID, error)) (id ir.ID, err error) {
 			c.b = c.im.b
 		}
 	}()
-	if id, err = lower(); err != nil {
+	id, err = lower()
+	if err == nil {
+		err = c.b.Err()
+	}
+	if err != nil {
 		return -1, err
 	}
 	if id < 0 || int(id) >= len(c.b.G.Nodes) {
-		return -1, fmt.Errorf("op %v lowered to node %d of %d", c.op, id, len(c.b.G.Nodes))
+		return -1, fmt.Errorf("the op gave node %d of %d", id, len(c.b.G.Nodes))
 	}
 	if t, s := c.b.Type(id), c.b.Shape(id); t != c.t || !slices.Equal(s, c.shape) {
-		return -1, fmt.Errorf("op %v has the value %v %v, want %v %v", c.op, t, s, c.t, c.shape)
+		return -1, fmt.Errorf("the op gave %s, want %s", typed(t, s), typed(c.t, c.shape))
 	}
 	return id, nil
 }

@@ -436,3 +436,91 @@ func TestMovingSlices(t *testing.T) {
 		}
 	}
 }
+
+// TestLiveSlicesDoNotAllocate: the value of a slice that stays, moves, or is taken of something else.
+func TestLiveSlicesDoNotAllocate(t *testing.T) {
+	for _, columns := range []bool{false, true} {
+		g := G.NewGraph()
+		x := bound(g, tensor.Float64, sh(6, 6), ramp(tensor.Float64, 6, 6).Data().([]float64), "x")
+		along := []tensor.Slice{G.S(0, 2)}
+		if columns {
+			along = []tensor.Slice{nil, G.S(0, 2)}
+		}
+		s := G.Must(G.Slice(x, along...))
+		G.Must(G.Square(s))
+		m, err := Import(g, Options{All: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		move := func(at int) {
+			t.Helper()
+			if err := G.UnsafeLet(s, G.S(at, at+2)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		move(1)
+		if m, err = Import(g, Options{All: true, Stale: m}); err != nil {
+			t.Fatal(err)
+		}
+		src := m.Number(s)
+		check := func(at int) {
+			t.Helper()
+			v, err := m.Value(src)
+			if err != nil {
+				t.Fatal(err)
+			}
+			flat, err := Flat(v)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var want []float64
+			data := x.Value().Data().([]float64)
+			for i := range 36 {
+				where := i / 6
+				if columns {
+					where = i % 6
+				}
+				if where == at || where == at+1 {
+					want = append(want, data[i])
+				}
+			}
+			if got := floats(flat); !equal(got, want) {
+				t.Errorf("columns %v, at %d: %v, want %v", columns, at, got, want)
+			}
+		}
+		check(1)
+		for _, at := range []int{4, 0, 3} {
+			move(at)
+			check(at)
+		}
+		x.Value().Data().([]float64)[20] = 77 // in place
+		check(3)
+		if n := testing.AllocsPerRun(10, func() { m.Value(src) }); n != 0 {
+			t.Errorf("columns %v: a slice that stays allocates %v times", columns, n)
+		}
+		a, b := G.S(2, 4), G.S(3, 5)
+		if n := testing.AllocsPerRun(10, func() {
+			a, b = b, a
+			G.UnsafeLet(s, a)
+			if _, err := m.Value(src); err != nil {
+				t.Error(err)
+			}
+		}); n != 0 {
+			t.Errorf("columns %v: a slice that moves allocates %v times", columns, n)
+		}
+		if err := G.UnsafeLet(s, G.S(5, 7)); err == nil {
+			if _, err := m.Value(src); err == nil {
+				t.Errorf("columns %v: a slice beyond the end is taken", columns)
+			}
+		}
+		move(2)
+		other := ramp(tensor.Float64, 6, 6)
+		for i, d := 0, other.Data().([]float64); i < len(d); i++ {
+			d[i] *= -3
+		}
+		if err := G.Let(x, other); err != nil {
+			t.Fatal(err)
+		}
+		check(2)
+	}
+}

@@ -34,7 +34,7 @@ func Flat(v G.Value) (any, error) {
 		}
 		return nil, fmt.Errorf("a %T, want a scalar or a dense tensor", v)
 	}
-	switch typeOf(d.Dtype()) {
+	switch TypeOf(d.Dtype()) {
 	case ir.F32:
 		return flatten[float32](d)
 	case ir.F64:

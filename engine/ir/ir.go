@@ -46,6 +46,27 @@ func (t DType) Size() int { return typeSizes[t] }
 // Float reports whether t is F32 or F64.
 func (t DType) Float() bool { return t == F32 || t == F64 }
 
+// MakeSlice returns a flat slice of n zeros of type t, which is none of NoType.
+func MakeSlice(t DType, n int) any {
+	switch t {
+	case F32:
+		return make([]float32, n)
+	case F64:
+		return make([]float64, n)
+	case Int64:
+		return make([]int64, n)
+	case Int:
+		return make([]int, n)
+	case Int32:
+		return make([]int32, n)
+	case Uint8:
+		return make([]uint8, n)
+	case Bool:
+		return make([]bool, n)
+	}
+	panic(fmt.Sprintf("ir: a slice of %v", t))
+}
+
 // A Node is one operation.
 type Node struct {
 	Op    Op

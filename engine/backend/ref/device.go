@@ -43,7 +43,7 @@ func (device) Compile(p *plan.Program) (backend.Executable, error) {
 					b.Shape)
 			}
 		}
-		e.buffers[i] = makeSlice(b.Type, b.Count())
+		e.buffers[i] = ir.MakeSlice(b.Type, b.Count())
 		if b.Role == plan.Const {
 			fromSlice(b.Data).store(e.buffers[i])
 		}
@@ -70,7 +70,7 @@ func (device) Compile(p *plan.Program) (backend.Executable, error) {
 			return e.buffers[b]
 		}
 		if n := &e.g.Nodes[id]; n.Count() == 0 {
-			return makeSlice(n.Type, 0)
+			return ir.MakeSlice(n.Type, 0)
 		}
 		return nil
 	}

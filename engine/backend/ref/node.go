@@ -259,7 +259,7 @@ func (r *run) custom(n *ir.Node, in []*value) (v *value, err error) {
 	for i, x := range in {
 		args[i] = x.slice()
 	}
-	out := makeSlice(n.Type, n.Count())
+	out := ir.MakeSlice(n.Type, n.Count())
 	kernel := n.Attr.(ir.Kernel)
 	defer func() {
 		if p := recover(); p != nil {

@@ -313,7 +313,7 @@ func element(n *plan.Instr, run uint64, k int) float64 {
 			}
 		}
 	}
-	x := makeSlice(n.Type, 1)
+	x := ir.MakeSlice(n.Type, 1)
 	fill(x)
 	return load(x, 0)
 }

@@ -1,7 +1,6 @@
 package ref
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/godcem/godcem/engine/ir"
@@ -106,27 +105,6 @@ func fromSlice(data any) *value {
 	return v
 }
 
-// makeSlice returns a zeroed flat slice of an element type.
-func makeSlice(t ir.DType, n int) any {
-	switch t {
-	case ir.F32:
-		return make([]float32, n)
-	case ir.F64:
-		return make([]float64, n)
-	case ir.Int64:
-		return make([]int64, n)
-	case ir.Int:
-		return make([]int, n)
-	case ir.Int32:
-		return make([]int32, n)
-	case ir.Uint8:
-		return make([]uint8, n)
-	case ir.Bool:
-		return make([]bool, n)
-	}
-	panic(fmt.Sprintf("ref: element type %v", t))
-}
-
 // store converts v to a flat slice of its element type and length.
 func (v *value) store(data any) {
 	switch d := data.(type) {
@@ -159,7 +137,7 @@ func (v *value) store(data any) {
 
 // slice is v as a new flat slice of its element type.
 func (v *value) slice() any {
-	s := makeSlice(v.t, v.len())
+	s := ir.MakeSlice(v.t, v.len())
 	v.store(s)
 	return s
 }
