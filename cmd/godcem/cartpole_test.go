@@ -11,8 +11,8 @@ import (
 
 // smallCartpole are flags of a training of a second.
 var smallCartpole = []string{"cartpole", "--hidden", "6,6", "--horizon", "4", "--samples", "12", "--elites", "3",
-	"--iterations", "2", "--batch", "2", "--states", "3", "--episode", "4", "--validate-every", "20", "--checkpoint-every", "15",
-	"--figures=false", "--quiet"}
+	"--iterations", "2", "--batch", "2", "--states", "3", "--episode", "4", "--validate-every", "20",
+	"--checkpoint-every", "15", "--figures=false", "--quiet"}
 
 func TestKillCartpole(t *testing.T) {
 	flags := append(append([]string{}, smallCartpole...), "--method", "both", "--updates", "1500")
@@ -39,14 +39,19 @@ func TestCartpoleWrongInput(t *testing.T) {
 		{"unknown flag", []string{"--horzion", "3"}, []string{"--horzion", "did you mean --horizon"}},
 		{"config key", []string{"--config", file(t, "c.yaml", "horizn: 3\n")}, []string{`"horizn"`, `"horizon"`}},
 		{"another setting on resume", []string{"--resume", "--out", gd, "--horizon", "5"}, []string{"horizon is 5, was 4"}},
-		{"another setting on resume of both", []string{"--resume", "--out", both, "--horizon", "5"}, []string{"horizon is 5, was 4"}},
-		{"one method on resume of both", []string{"--resume", "--out", both, "--method", "gd"}, []string{`method is "gd", was "both"`}},
-		{"fewer updates than done", []string{"--resume", "--out", both, "--updates", "7"}, []string{"at step 20, beyond the 7"}},
+		{"another setting on resume of both",
+			[]string{"--resume", "--out", both, "--horizon", "5"}, []string{"horizon is 5, was 4"}},
+		{"one method on resume of both",
+			[]string{"--resume", "--out", both, "--method", "gd"}, []string{`method is "gd", was "both"`}},
+		{"fewer updates than done", []string{"--resume", "--out", both, "--updates", "7"},
+			[]string{"at step 20, beyond the 7"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			code, stdout, stderr := outcome(t, append([]string{"cartpole"}, c.args...)...)
-			if code != run.ExitError || stdout != "" || strings.Count(stderr, "\n") != 1 || !strings.HasPrefix(stderr, "godcem: ") {
-				t.Errorf("exit code %d, stdout %q, stderr %q, want %d and one line on stderr", code, stdout, stderr, run.ExitError)
+			if code != run.ExitError || stdout != "" || strings.Count(stderr, "\n") != 1 ||
+				!strings.HasPrefix(stderr, "godcem: ") {
+				t.Errorf("exit code %d, stdout %q, stderr %q, want %d and one line on stderr", code, stdout, stderr,
+					run.ExitError)
 			}
 			for _, part := range c.want {
 				if !strings.Contains(stderr, part) {

@@ -3,9 +3,10 @@ package train
 import "math"
 
 // A Plateau halves the learning rate when validation scores have stopped falling, by the rule of PyTorch's
-// ReduceLROnPlateau with its defaults: a score is better if it is below the best so far by more than 1e-4 of that; after
-// more than `patience` scores in a row that are not, the rate is halved and the count begins anew. Its fields are what
-// a checkpoint keeps. (PyTorch's rule takes a score slightly above a best below 0 for a better one. This does not.)
+// ReduceLROnPlateau with its defaults: a score is better if it is below the best so far by more than 1e-4 of that;
+// after more than `patience` scores in a row that are not, the rate is halved and the count begins anew. Its fields
+// are what a checkpoint keeps. (PyTorch's rule takes a score slightly above a best below 0 for a better one. This
+// does not.)
 type Plateau struct {
 	Scores   int     `json:"scores"`   // seen so far
 	Best     float64 `json:"best"`     // least of them; 0 before the first finite one

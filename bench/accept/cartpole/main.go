@@ -1,7 +1,7 @@
-// Command cartpole checks what the program of that name claims: that the best decoder of a training through DCEM plans
-// as well as the cross-entropy method over all the controls with ten times the samples, on initial states that the
-// training has not seen. It runs the program in its default setting, both methods, for three seeds, prints a table and
-// writes bench/results/cartpole.json. It exits with 1 if the claim does not hold.
+// Command cartpole checks what the program of that name claims: that the best decoder of a training through DCEM
+// plans as well as the cross-entropy method over all the controls with ten times the samples, on initial states that
+// the training has not seen. It runs the program in its default setting, both methods, for three seeds, prints a
+// table and writes bench/results/cartpole.json. It exits with 1 if the claim does not hold.
 //
 //	go run ./bench/accept/cartpole
 //
@@ -70,13 +70,15 @@ func main() {
 	began := time.Now()
 	c := embed.Default()
 	r := &report{
-		Claim:   "the mean cost of plans by DCEM over the latent space is at or below that of CEM over all controls, for every seed",
+		Claim: "the mean cost of plans by DCEM over the latent space is at or below that of CEM over all controls, " +
+			"for every seed",
 		Samples: c.Samples, Experts: [2]embed.Expert{embed.Ordinary, embed.Strong}, Updates: c.Updates, OK: true,
 		Versions: run.Versions(), CPU: record.Processor(), Cores: runtime.NumCPU(), Commit: record.Commit(),
 		Time: began.UTC().Format(time.RFC3339), Command: strings.Join(append([]string{"cartpole"}, os.Args[1:]...), " "),
 	}
 	if embed.Ordinary.Samples < 10*c.Samples {
-		fatal(fmt.Errorf("the expert has %d samples and DCEM %d: the claim is about ten times as many", embed.Ordinary.Samples, c.Samples))
+		fatal(fmt.Errorf("the expert has %d samples and DCEM %d, want ten times as many", embed.Ordinary.Samples,
+			c.Samples))
 	}
 	for seed := range uint64(seeds) {
 		o, err := measure(ctx, seed, filepath.Join(*out, fmt.Sprint(seed)), *resume, *quiet)
@@ -109,8 +111,8 @@ func measure(ctx context.Context, seed uint64, dir string, resume, quiet bool) (
 	if quiet {
 		w = io.Discard
 	}
-	err := embed.Run(ctx, c, run.Options{Out: dir, Resume: resume, Config: &c, Progress: run.ProgressOptions{Silent: quiet}}, w)
-	if err != nil {
+	o := run.Options{Out: dir, Resume: resume, Config: &c, Progress: run.ProgressOptions{Silent: quiet}}
+	if err := embed.Run(ctx, c, o, w); err != nil {
 		return outcome{}, err
 	}
 	result, err := run.ReadResult(dir)
@@ -121,20 +123,22 @@ func measure(ctx context.Context, seed uint64, dir string, resume, quiet bool) (
 	cost, known := m["dcem_cost"]
 	expert, too := m["dcem_expert_cost"]
 	return outcome{
-		Seed: seed, DCEM: cost, Fresh: m["dcem_cost_fresh"], GD: m["gd_cost"], Expert: expert, Strong: m["dcem_expert_strong_cost"],
+		Seed: seed, DCEM: cost, Fresh: m["dcem_cost_fresh"], GD: m["gd_cost"],
+		Expert: expert, Strong: m["dcem_expert_strong_cost"],
 		Best: m["dcem_best_update"], Upright: m["dcem_episode_upright"], Seconds: float64(int(result.Seconds + 0.5)),
 		OK: known && too && cost <= expert,
 	}, nil
 }
 
 func (r *report) print(w io.Writer) {
-	fmt.Fprintf(w, "\nmean cost of a plan by seed\n%4s %12s %12s %12s %12s %12s\n", "seed", "latent DCEM", "other noise", "expert",
-		"strong", "latent GD")
+	fmt.Fprintf(w, "\nmean cost of a plan by seed\n%4s %12s %12s %12s %12s %12s\n", "seed",
+		"latent DCEM", "other noise", "expert", "strong", "latent GD")
 	for _, o := range r.Outcomes {
 		verdict := "ok"
 		if !o.OK {
 			verdict = "DOES NOT HOLD"
 		}
-		fmt.Fprintf(w, "%4d %12.3f %12.3f %12.3f %12.3f %12.3f  %s\n", o.Seed, o.DCEM, o.Fresh, o.Expert, o.Strong, o.GD, verdict)
+		fmt.Fprintf(w, "%4d %12.3f %12.3f %12.3f %12.3f %12.3f  %s\n", o.Seed, o.DCEM, o.Fresh, o.Expert,
+			o.Strong, o.GD, verdict)
 	}
 }

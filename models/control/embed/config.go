@@ -46,7 +46,7 @@ type Config struct {
 	Clip     float64 `json:"clip" help:"norm to which the gradient is clipped; 0: not at all"`
 	Patience int     `json:"patience" help:"validations in a row without a new best that halve the rate; 0: never"`
 
-	States          int  `json:"states" help:"fixed initial states of a validation, and as many others to judge the best by"`
+	States          int  `json:"states" help:"fixed initial states of validations; the best is judged on as many others"`
 	Episode         int  `json:"episode" help:"steps of the closed loop that is shown"`
 	ValidateEvery   int  `json:"validate_every" help:"updates between validations"`
 	CheckpointEvery int  `json:"checkpoint_every" help:"updates between checkpoints" resume:"free"`
@@ -58,7 +58,8 @@ func Default() Config {
 	return Config{
 		Method: DCEM, Updates: 1500, Batch: 16, Horizon: 20, Latent: 2, Hidden: []int{256, 256, 256}, Machine: train.Engine,
 		Iterations: 10, Samples: 100, Elites: 10, Temperature: 1, Sigma: 0.5, GDRate: 0.1,
-		Rate: 5e-4, Clip: 1, Patience: 10, States: 100, Episode: 100, ValidateEvery: 50, CheckpointEvery: 100, Figures: true,
+		Rate: 5e-4, Clip: 1, Patience: 10, States: 100, Episode: 100,
+		ValidateEvery: 50, CheckpointEvery: 100, Figures: true,
 	}
 }
 

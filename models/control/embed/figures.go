@@ -74,10 +74,12 @@ func (p *pictures) draw(ctx context.Context) error {
 // costs are those of validations over the updates, beside the experts'.
 func (p *pictures) costs() viz.Plot {
 	f := viz.Lines{
-		Axes: viz.Axes{Title: fmt.Sprintf("Mean cost of plans of %d steps from %d fixed initial states", p.c.Horizon, p.c.States),
-			X: "update of the decoder", Y: "mean cost", Height: 460},
+		Axes: viz.Axes{
+			Title: fmt.Sprintf("Mean cost of plans of %d steps from %d fixed initial states", p.c.Horizon, p.c.States),
+			X:     "update of the decoder", Y: "mean cost", Height: 460},
 		Levels: []viz.Mark{
-			{At: p.experts.ordinary[0], Label: fmt.Sprintf("CEM over all controls, %d samples x %d", Ordinary.Samples, Ordinary.Iterations)},
+			{At: p.experts.ordinary[0],
+				Label: fmt.Sprintf("CEM over all controls, %d samples x %d", Ordinary.Samples, Ordinary.Iterations)},
 			{At: p.experts.strong[0], Label: fmt.Sprintf("strong CEM, %d samples x %d", Strong.Samples, Strong.Iterations)},
 		},
 	}
@@ -160,7 +162,8 @@ func (p *pictures) trajectories() viz.Plot {
 		title string
 		x, u  func(s *study) [][]float64
 	}{
-		{"One plan", func(s *study) [][]float64 { return s.plan.States }, func(s *study) [][]float64 { return singles(s.plan.U) }},
+		{"One plan", func(s *study) [][]float64 { return s.plan.States },
+			func(s *study) [][]float64 { return singles(s.plan.U) }},
 		{"Closed loop", func(s *study) [][]float64 { return s.loop.x }, func(s *study) [][]float64 { return s.loop.u }},
 	} {
 		for _, v := range []struct {

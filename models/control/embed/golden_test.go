@@ -74,7 +74,8 @@ func (c goldenEmbedded) run(t *testing.T, machine string, dt tensor.Dtype) {
 	var noise G.Nodes
 	size := c.Batch * c.N * 2
 	for i := range c.Iters {
-		noise = append(noise, G.NodeFromAny(g, dense(dt, c.Eps[i*size:(i+1)*size], c.Batch, c.N, 2), G.WithName(fmt.Sprint("eps", i))))
+		eps := dense(dt, c.Eps[i*size:(i+1)*size], c.Batch, c.N, 2)
+		noise = append(noise, G.NodeFromAny(g, eps, G.WithName(fmt.Sprint("eps", i))))
 	}
 	solve, err := dcem.Unroll(g, func(z *G.Node) (*G.Node, error) { return d.Costs(x, z) }, dcem.Config{
 		Batch: c.Batch, Dim: 2, Samples: c.N, Elites: c.K, Iterations: c.Iters, Temperature: 1 / c.Temp, Dtype: dt,

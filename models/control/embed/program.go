@@ -123,7 +123,8 @@ func checkResume(c Config, dir string) error {
 			return err
 		}
 		if was.Method != c.Method {
-			return fmt.Errorf("%s: method is %q, was %q, and cannot change in a run that is resumed", path, c.Method, was.Method)
+			return fmt.Errorf("%s: method is %q, was %q, and cannot change in a run that is resumed", path,
+				c.Method, was.Method)
 		}
 	}
 	if c.Method != Both {
@@ -151,12 +152,12 @@ func checkResume(c Config, dir string) error {
 	return nil
 }
 
-// forget removes, before a fresh start, all that an earlier run may have left in the folder, of one method or of Both:
-// its checkpoints first, since a start that is killed or fails here must not be resumed from another run's.
+// forget removes, before a fresh start, all that an earlier run may have left in the folder, of one method or of
+// Both: its checkpoints first, since a start that is killed or fails here must not be resumed from another run's.
 func forget(c Config, dir string) error {
 	var names []string
-	for _, name := range append([]string{run.CheckpointFile, run.ConfigFile, run.BestFile, run.MetricsFile, run.ResultFile,
-		ParamsFile}, allFigures()...) {
+	files := []string{run.CheckpointFile, run.ConfigFile, run.BestFile, run.MetricsFile, run.ResultFile, ParamsFile}
+	for _, name := range append(files, allFigures()...) {
 		names = append(names, name)
 		for _, method := range sides {
 			names = append(names, filepath.Join(method, name))

@@ -24,7 +24,8 @@ func TestRun(t *testing.T) {
 	o := run.Options{Out: dir, Config: &c, Progress: run.ProgressOptions{Silent: true}}
 	var out bytes.Buffer
 	noError(t, Run(context.Background(), c, o, &out))
-	if s := out.String(); !strings.Contains(s, "dcem") || !strings.Contains(s, "gd") || !strings.Contains(s, reportFile) {
+	s := out.String()
+	if !strings.Contains(s, "dcem") || !strings.Contains(s, "gd") || !strings.Contains(s, reportFile) {
 		t.Errorf("the summary is\n%s", s)
 	}
 	for _, name := range allFigures() {

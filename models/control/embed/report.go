@@ -22,45 +22,52 @@ func (p *pictures) report() error {
 	c := p.c
 	sections := []viz.Section{{
 		Heading: "What plans cost", Text: p.aboutCosts(),
-		Figures: figure(costFigure, "Validations, each on the same states and noise; the levels are the experts' on these states."),
+		Figures: figure(costFigure,
+			"Validations, each on the same states and noise; the levels are the experts' on these states."),
 	}}
 	if c.Latent == 2 {
 		sections = append(sections, viz.Section{
 			Heading: "The latent space",
-			Text: "Every point of the square is a plan. Its colour is what that plan costs from one initial state, the pole hanging at rest: pale is " +
-				"cheap. The decoder has arranged the plans so that the search finds a cheap one.",
-			Figures: figure(latentFigure, "Costs over the latent space, and what the search tries; the ellipse is one sigma of the distribution "+
-				"fitted to the samples."),
+			Text: "Every point of the square is a plan. Its colour is what that plan costs from one initial state, the " +
+				"pole hanging at rest: pale is cheap. The decoder has arranged the plans so that the search finds a cheap one.",
+			Figures: figure(latentFigure, "Costs over the latent space, and what the search tries; the ellipse is one "+
+				"sigma of the distribution fitted to the samples."),
 		})
 	}
 	movies := []viz.Figure{}
 	for _, s := range p.studies {
-		movies = append(movies, viz.Figure{Path: filepath.Join(p.dir, movieFigure(s.c.Method)), Caption: capital(s.title()) + ", in real time."})
+		movies = append(movies, viz.Figure{Path: filepath.Join(p.dir, movieFigure(s.c.Method)),
+			Caption: capital(s.title()) + ", in real time."})
 	}
 	sections = append(sections,
 		viz.Section{
 			Heading: "From the hanging pole",
-			Text: fmt.Sprintf("One plan of %d steps of %g s, taken to its end; and the closed loop, which plans anew at every step and takes the "+
-				"first force of each plan.", c.Horizon, c.system().Dt()),
+			Text: fmt.Sprintf("One plan of %d steps of %g s, taken to its end; and the closed loop, which plans anew at "+
+				"every step and takes the first force of each plan. Training has known initial states with the cart near the "+
+				"middle and slow alone; the closed loop may go where the decoder has never planned from.",
+				c.Horizon, c.system().Dt()),
 			Figures: append(figure(trajectoryFigure, "States and forces."), movies...),
 		},
 		viz.Section{Heading: "Training", Text: p.aboutTraining()},
 		viz.Section{Heading: "Numbers of the run", Table: p.table()},
 		viz.Section{Heading: "Configuration", Code: string(config),
-			Text: "The same configuration and seed give the same run, bit for bit:\n\ngodcem cartpole --config config.yaml --out out/again"})
+			Text: "The same configuration and seed give the same run, bit for bit:\n\n" +
+				"godcem cartpole --config config.yaml --out out/again"})
 	return viz.WriteReport(filepath.Join(p.dir, reportFile), viz.Report{
 		Title: "Cartpole, planned in a learnt latent space", Intro: p.intro(), Sections: sections})
 }
 
 func (p *pictures) intro() string {
-	return fmt.Sprintf("A plan for the cartpole is %d forces. Instead of searching for those, one searches over %d numbers z in [-1, 1], which a "+
-		"net, the decoder, turns into a plan. The decoder is trained through the search: its loss is the cost of the plan that the search ends "+
-		"with, and the gradient follows all of the search's steps back.", p.c.Horizon, p.c.Latent)
+	return fmt.Sprintf("A plan for the cartpole is %d forces. Instead of searching for those, one searches over %d "+
+		"numbers z in [-1, 1], which a net, the decoder, turns into a plan. The decoder is trained through the search: "+
+		"its loss is the cost of the plan that the search ends with, and the gradient follows the search back.",
+		p.c.Horizon, p.c.Latent)
 }
 
 func (p *pictures) aboutCosts() string {
-	text := fmt.Sprintf("The expert, the cross-entropy method over all %d forces with %d samples, %d elites and %d iterations, has the mean cost "+
-		"%.3f on %d initial states that no training or validation has seen. With %d elites and %d iterations it has %.3f. ",
+	text := fmt.Sprintf("The expert, the cross-entropy method over all %d forces with %d samples, %d elites and %d "+
+		"iterations, has the mean cost %.3f on %d initial states that no training or validation has seen. With %d elites "+
+		"and %d iterations it has %.3f. ",
 		p.c.Horizon, Ordinary.Samples, Ordinary.Elites, Ordinary.Iterations, p.experts.ordinary[1], p.c.States,
 		Strong.Elites, Strong.Iterations, p.experts.strong[1])
 	for _, s := range p.studies {
@@ -76,8 +83,9 @@ func (p *pictures) aboutCosts() string {
 
 func (p *pictures) aboutTraining() string {
 	c := p.c
-	text := fmt.Sprintf("Each update learns from %d random initial states, with fresh noise. Every %d updates the plans from %d fixed states are "+
-		"judged, on noise that is always the same; the state that does best there is the one shown. Adam, learning rate %g",
+	text := fmt.Sprintf("Each update learns from %d random initial states, with fresh noise. Every %d updates the "+
+		"plans from %d fixed states are judged, on noise that is always the same; the state that does best is the one "+
+		"shown. Adam, learning rate %g",
 		c.Batch, c.ValidateEvery, c.States, c.Rate)
 	if c.Clip > 0 {
 		text += fmt.Sprintf(", gradient norm clipped to %g", c.Clip)

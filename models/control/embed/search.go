@@ -8,8 +8,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// search is the graph of a search over the latent space, a problem for each of B initial states, and of the rollout of
-// what it finds.
+// search is the graph of a search over the latent space, a problem for each of B initial states, and of the rollout
+// of what it finds.
 type search[T kernels.Float] struct {
 	x0 []T     // memory of the initial states, (B,S)
 	x  *G.Node // their node

@@ -48,8 +48,8 @@ func mean(v []float64) float64 {
 }
 
 func (x *experts) summary(w io.Writer) {
-	fmt.Fprintf(w, "expert    mean cost %.3f: CEM over all controls, %d samples, %d elites, %d iterations\n", x.ordinary[1],
-		Ordinary.Samples, Ordinary.Elites, Ordinary.Iterations)
+	fmt.Fprintf(w, "expert    mean cost %.3f: CEM over all controls, %d samples, %d elites, %d iterations\n",
+		x.ordinary[1], Ordinary.Samples, Ordinary.Elites, Ordinary.Iterations)
 	fmt.Fprintf(w, "          mean cost %.3f: %d samples, %d elites, %d iterations\n", x.strong[1],
 		Strong.Samples, Strong.Elites, Strong.Iterations)
 }
@@ -166,14 +166,11 @@ func (s *study) show(ctx context.Context, task Task) (err error) {
 			return err
 		}
 	}
-	if err := s.close(ctx, one); err != nil {
-		return err
-	}
-	return nil
+	return s.closeLoop(ctx, one)
 }
 
-// close runs the closed loop: at every step it plans anew and takes the first control.
-func (s *study) close(ctx context.Context, p Planner) error {
+// closeLoop plans anew at every step and takes the first control.
+func (s *study) closeLoop(ctx context.Context, p Planner) error {
 	e := s.c.system()
 	x := append([]float64(nil), hanging...)
 	s.loop.x = append(s.loop.x, x)

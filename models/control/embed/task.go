@@ -27,8 +27,8 @@ type Task interface {
 	// Params are the decoder's. Their values lie on the device while updates are taken; those of the nodes are up to
 	// date after Validate, Plan, Survey and Save.
 	Params() nn.Params
-	// Planner makes a planner for that many initial states at a time with the present parameters, and those after: trace says that
-	// its plans tell what was tried.
+	// Planner makes a planner for that many initial states at a time, which plans with the parameters of the moment.
+	// With trace its plans say what was tried.
 	Planner(batch int, trace bool) (Planner, error)
 	// Survey returns the costs of latents z (n,D), flat, from the state x0 (S).
 	Survey(z, x0 []float64) ([]float64, error)
@@ -188,8 +188,8 @@ func (t *task[T]) reschedule(after int) error {
 	return nil
 }
 
-// Validate implements run.Validator: the score is the mean cost of the plans from fixed states, on the same noise each
-// time.
+// Validate implements run.Validator: the score is the mean cost of the plans from fixed states, on the same noise
+// each time.
 func (t *task[T]) Validate(step int) (score float64, values map[string]float64, err error) {
 	p, err := handle[T]{t, t.judge}.Plan(t.states, fixedNoise)
 	if err != nil {
@@ -287,8 +287,8 @@ func (t *task[T]) Load(c *run.Checkpoint) error {
 	return nil
 }
 
-// StepGraph builds the training step of a configuration: the loss of the first update, the parameters that it moves, and
-// the update rule.
+// StepGraph builds the training step of a configuration: the loss of the first update, the parameters that it moves,
+// and the update rule.
 func StepGraph(c Config) (loss *G.Node, params G.Nodes, o kernels.Optimizer, err error) {
 	if err := c.Validate(); err != nil {
 		return nil, nil, o, err

@@ -112,8 +112,8 @@ func TestLearns(t *testing.T) {
 	}
 }
 
-// Plans keep to the bounds, cost what simulating them costs, and lead where simulating leads; and what was tried lies in
-// the square.
+// Plans keep to the bounds, cost what simulating them costs, and lead where simulating leads; and what was tried
+// lies in the square.
 func TestPlan(t *testing.T) {
 	for _, machine := range train.Machines {
 		for _, method := range []string{DCEM, GD} {
@@ -131,7 +131,8 @@ func TestPlan(t *testing.T) {
 					len(plan.States), 2*c.States, c.States*c.Horizon, c.Horizon+1)
 			}
 			for i := range c.States {
-				states, cost, err := env.RolloutGo(c.system(), x0[5*i:5*i+5], plan.U[i*c.Horizon:(i+1)*c.Horizon], nil, env.Options{})
+				u := plan.U[i*c.Horizon : (i+1)*c.Horizon]
+				states, cost, err := env.RolloutGo(c.system(), x0[5*i:5*i+5], u, nil, env.Options{})
 				noError(t, err)
 				check.Close(t, "cost", plan.Cost[i:i+1], []float64{cost}, 1e-12)
 				for s := range plan.States {
@@ -171,7 +172,8 @@ func (twoForces) Bounds() (lower, upper []float64) { return []float64{-1, 10}, [
 
 func TestDecoderBounds(t *testing.T) {
 	g := G.NewGraph()
-	d, err := NewDecoder(g, DecoderConfig{Env: twoForces{}, Latent: 3, Hidden: []int{7}, Horizon: 4, Dtype: tensor.Float64})
+	d, err := NewDecoder(g, DecoderConfig{Env: twoForces{}, Latent: 3, Hidden: []int{7}, Horizon: 4,
+		Dtype: tensor.Float64})
 	noError(t, err)
 	z := G.NodeFromAny(g, dense(tensor.Float64, []float64{1, -2, 0.5, -60, 70, 80}, 2, 3), G.WithName("z"))
 	u, err := d.Decode(z)
@@ -196,7 +198,8 @@ func TestDecoderBounds(t *testing.T) {
 func TestStates(t *testing.T) {
 	c := Default()
 	a, b := c.validationStates(), c.judgedStates()
-	if !slices.Equal(a, c.validationStates()) || slices.Equal(a, b) || slices.Equal(c.trainingStates(1), c.trainingStates(2)) {
+	if !slices.Equal(a, c.validationStates()) || slices.Equal(a, b) ||
+		slices.Equal(c.trainingStates(1), c.trainingStates(2)) {
 		t.Error("states do not depend on the draw and the update alone")
 	}
 	c.Seed = 5
@@ -204,7 +207,9 @@ func TestStates(t *testing.T) {
 		t.Error("the states of validations depend on the seed")
 	}
 	for i := 0; i < len(a); i += 5 {
-		if x := a[i : i+5]; math.Abs(x[0]) > 0.5 || math.Abs(x[1]) > 0.5 || math.Abs(x[4]) > 1 || math.Abs(math.Hypot(x[2], x[3])-1) > 1e-15 {
+		x := a[i : i+5]
+		if math.Abs(x[0]) > 0.5 || math.Abs(x[1]) > 0.5 || math.Abs(x[4]) > 1 ||
+			math.Abs(math.Hypot(x[2], x[3])-1) > 1e-15 {
 			t.Errorf("state %v", x)
 		}
 	}
