@@ -3,7 +3,10 @@ package engine
 import (
 	"fmt"
 	"slices"
+	"unsafe"
 
+	"github.com/godcem/godcem/engine/backend"
+	"github.com/godcem/godcem/engine/frontend"
 	"github.com/godcem/godcem/engine/ir"
 	"github.com/godcem/godcem/engine/plan"
 	G "gorgonia.org/gorgonia"
@@ -14,7 +17,9 @@ type input struct {
 	slot
 	node   *G.Node
 	src    int32
-	sliced bool // node is a slice of an input, whose bounds change between runs
+	sliced bool           // node is a slice of an input, whose bounds change between runs
+	binder backend.Binder // may read values where they are; nil: they are copied
+	own    []byte         // the buffer's memory; slot.memory is what is bound, if something is
 }
 
 // A counter is an input that numbers the runs of the noise.
@@ -42,6 +47,7 @@ func (c *compiled) bindInputs(vm *VM) error {
 			c.fed = append(c.fed, n)
 		}
 	}
+	binder, _ := c.exec.(backend.Binder)
 	bound := make([]plan.BufID, len(c.module.Nodes))
 	for i := range bound {
 		bound[i] = -1
@@ -64,6 +70,9 @@ func (c *compiled) bindInputs(vm *VM) error {
 		if attr.RunNumber {
 			c.counters = append(c.counters, counter{input: in, word: make([]int64, 1)})
 		} else {
+			if in.own = in.memory; in.own != nil {
+				in.binder = binder
+			}
 			c.inputs = append(c.inputs, in)
 		}
 	}
@@ -121,15 +130,36 @@ func (vm *VM) feed() error {
 	return nil
 }
 
-// write copies a value to an input's buffer.
+// write brings a value to an input's buffer: the device reads it where it is, or it is copied.
 func (vm *VM) write(in *input, v G.Value) error {
 	if v == nil {
 		return missing(in.node)
+	}
+	if in.binder != nil {
+		mem := in.inPlace(v)
+		if in.binder.Bind(in.buf, mem) {
+			if unsafe.SliceData(mem) == unsafe.SliceData(in.memory) || !vm.isEarly(mem) {
+				in.memory = mem
+				return nil
+			}
+			in.binder.Bind(in.buf, nil)
+		}
+		in.memory = in.own
 	}
 	if !in.load(in.bytes(), v) {
 		return in.misfit(v)
 	}
 	return in.flush(vm)
+}
+
+// isEarly reports whether memory is that of a value which RunAll sets before the device runs.
+func (vm *VM) isEarly(mem []byte) bool {
+	for i := range vm.outputs {
+		if o := &vm.outputs[i]; o.early && overlap(o.copied, mem) {
+			return true
+		}
+	}
+	return false
 }
 
 // flush brings what was written into bytes to the device.
@@ -150,7 +180,7 @@ func missing(n *G.Node) error {
 // misfit is the error of a value that is not what the input's node is.
 func (in *input) misfit(v G.Value) error {
 	return fmt.Errorf("engine: the value of the input %s is a %T of %v and shape %v, want %v and shape %v",
-		describe(in.node), v, v.Dtype(), v.Shape(), dtypes[in.typ], in.shape)
+		describe(in.node), v, v.Dtype(), v.Shape(), frontend.Dtype(in.typ), in.shape)
 }
 
 // feedCounter writes the effective run number.

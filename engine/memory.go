@@ -7,6 +7,7 @@ import (
 	"github.com/godcem/godcem/engine/frontend"
 	"github.com/godcem/godcem/engine/ir"
 	"github.com/godcem/godcem/internal/graphop"
+	"github.com/godcem/godcem/internal/vec"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -128,7 +129,11 @@ func (l *layout) load(dst []byte, v G.Value) (ok bool) {
 	size := l.bytes()
 	switch {
 	case l.count == 1 || rowMajor(d):
-		return len(d.Raw) >= size && copy(dst, d.Raw[:size]) == size
+		if len(d.Raw) < size {
+			return false
+		}
+		vec.Copy(dst, d.Raw[:size])
+		return true
 	case len(d.Strides()) == len(d.Shape()):
 		copyStrided(dst, d.Raw, l.typ.Size(), d.Shape(), d.Strides())
 		return true
@@ -173,21 +178,7 @@ func rowMajor(d *tensor.Dense) bool {
 	return true
 }
 
-// copyStrided writes the elements of src at sum(strides*i), counted in elements of the given size, one after the
-// other into dst, and returns how many bytes that were.
-func copyStrided(dst, src []byte, size int, shape, strides []int) int {
-	n := 0
-	for i := range shape[0] {
-		at := src[i*strides[0]*size:]
-		if len(shape) == 1 {
-			n += copy(dst[n:], at[:size])
-		} else {
-			n += copyStrided(dst[n:], at, size, shape[1:], strides[1:])
-		}
-	}
-	return n
-}
-
+// scatterStrided is the inverse of copyStrided; it returns how many bytes it has taken.
 func scatterStrided(dst, src []byte, size int, shape, strides []int) int {
 	n := 0
 	for i := range shape[0] {
