@@ -122,5 +122,45 @@ class Regression:
         jax.block_until_ready((self.params, loss))
 
 
+class SGEMM:
+    """c = a b."""
+
+    def __init__(self, dtype, arrays, numbers):
+        self.a, self.b = jnp.asarray(arrays["a"]), jnp.asarray(arrays["b"])
+        self.product = jax.jit(jnp.matmul)
+        self.run(1)
+
+    def check(self):
+        return {"c": np.asarray(self.product(self.a, self.b))}
+
+    def run(self, n):
+        for _ in range(n):
+            c = self.product(self.a, self.b)
+        c.block_until_ready()
+
+
+class Projection:
+    """LML and its derivative."""
+
+    def __init__(self, dtype, arrays, numbers):
+        self.x, self.g = jnp.asarray(arrays["x"]), jnp.asarray(arrays["g"])
+
+        def both(x, g):
+            y, back = jax.vjp(lambda x: lml(x, numbers[0]), x)
+            return y, back(g)[0]
+
+        self.both = jax.jit(both)
+        self.run(1)
+
+    def check(self):
+        y, dx = self.both(self.x, self.g)
+        return {"y": np.asarray(y), "dx": np.asarray(dx)}
+
+    def run(self, n):
+        for _ in range(n):
+            out = self.both(self.x, self.g)
+        jax.block_until_ready(out)
+
+
 if __name__ == "__main__":
-    protocol.serve({"regression": Regression}, {"jax": jax.__version__, "jaxlib": jax.lib.__version__})
+    protocol.serve({"regression": Regression, "sgemm": SGEMM, "lml": Projection}, {"jax": jax.__version__, "jaxlib": jax.lib.__version__})

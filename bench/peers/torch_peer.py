@@ -22,27 +22,35 @@ def compiled(f, **options):
     return torch.compile(f, fullgraph=True, dynamic=False, **options)
 
 
-class LML(torch.autograd.Function):
-    """y = sigmoid(x + nu) with sum y = k along the last axis. The root is found by Newton's method on the logarithm of
-    the sum, the derivative is that of the solution."""
+def lml(x, k, steps):
+    """y = sigmoid(x + nu) with sum y = k along the last axis: Newton's method on the logarithm of the sum."""
+    n = x.shape[-1]
+    nu = math.log(k / (n - k))
+    y = torch.sigmoid(x + nu)
+    for _ in range(steps):
+        s = y.sum(-1, keepdim=True)
+        nu = nu - torch.log(s / k) * s / (s - (y * y).sum(-1, keepdim=True))
+        y = torch.sigmoid(x + nu)
+    return y
 
+
+def lml_derivative(y, g):
+    """The derivative of the solution, not of the way to it."""
+    h = y - y * y
+    return h * (g - (h * g).sum(-1, keepdim=True) / h.sum(-1, keepdim=True))
+
+
+class LML(torch.autograd.Function):
     @staticmethod
     def forward(ctx, x, k, steps):
-        n = x.shape[-1]
-        nu = math.log(k / (n - k))
-        y = torch.sigmoid(x + nu)
-        for _ in range(steps):
-            s = y.sum(-1, keepdim=True)
-            nu = nu - torch.log(s / k) * s / (s - (y * y).sum(-1, keepdim=True))
-            y = torch.sigmoid(x + nu)
+        y = lml(x, k, steps)
         ctx.save_for_backward(y)
         return y
 
     @staticmethod
     def backward(ctx, g):
         (y,) = ctx.saved_tensors
-        h = y - y * y
-        return h * (g - (h * g).sum(-1, keepdim=True) / h.sum(-1, keepdim=True)), None, None
+        return lml_derivative(y, g), None, None
 
 
 def lml_steps(dtype):
@@ -76,13 +84,13 @@ class Regression:
         mu = torch.zeros(b, 1, 1, dtype=self.dtype)
         sigma = torch.full((b, 1, 1), 7.0, dtype=self.dtype)
         for t in range(self.iterations):
-            y = mu + sigma * noise[t]
+            y = torch.addcmul(mu, sigma, noise[t])
             f = self.energy(y)
             std, mean = torch.std_mean(f, -1, keepdim=True)
-            w = LML.apply((mean - f) / (std + 1e-6), k, lml_steps(self.dtype)).unsqueeze(2)
-            mu = (w * y).sum(1, keepdim=True) / k
+            w = LML.apply((mean - f) / (std + 1e-6), k, lml_steps(self.dtype)).unsqueeze(1)
+            mu = torch.bmm(w, y) / k
             if t + 1 < self.iterations:
-                sigma = ((w * (y - mu).square()).sum(1, keepdim=True) / k).sqrt()
+                sigma = (torch.bmm(w, (y - mu).square()) / k).sqrt()
         return F.mse_loss(mu.view(b, 1), self.truth)
 
     def step(self, noise):
@@ -110,5 +118,45 @@ class Regression:
             self.step(torch.randn(self.noise.shape, dtype=self.dtype))
 
 
+class SGEMM:
+    """c = a b."""
+
+    def __init__(self, dtype, arrays, numbers):
+        self.a, self.b = torch.from_numpy(arrays["a"]), torch.from_numpy(arrays["b"])
+        self.c = torch.empty(self.a.shape[0], self.b.shape[1], dtype=dtype_of(dtype))
+
+    def check(self):
+        self.run(1)
+        return {"c": self.c.numpy()}
+
+    def run(self, n):
+        for _ in range(n):
+            torch.mm(self.a, self.b, out=self.c)
+
+
+class Projection:
+    """LML and its derivative, without autograd's overhead."""
+
+    def __init__(self, dtype, arrays, numbers):
+        self.x, self.g = torch.from_numpy(arrays["x"]), torch.from_numpy(arrays["g"])
+        self.k, self.steps = numbers[0], lml_steps(dtype_of(dtype))
+        self.both = compiled(self.forward_backward)
+        self.run(1)
+
+    def forward_backward(self, x, g):
+        y = lml(x, self.k, self.steps)
+        return y, lml_derivative(y, g)
+
+    def check(self):
+        with torch.inference_mode():
+            y, dx = self.both(self.x, self.g)
+        return {"y": y.numpy(), "dx": dx.numpy()}
+
+    def run(self, n):
+        with torch.inference_mode():
+            for _ in range(n):
+                self.both(self.x, self.g)
+
+
 if __name__ == "__main__":
-    protocol.serve({"regression": Regression}, {"torch": torch.__version__})
+    protocol.serve({"regression": Regression, "sgemm": SGEMM, "lml": Projection}, {"torch": torch.__version__})

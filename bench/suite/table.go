@@ -58,7 +58,7 @@ func merge(path string, machine record.Machine, fresh []result) error {
 // printTable prints results in their order.
 func printTable(w io.Writer, all []result) {
 	fmt.Fprintf(w, "%-22s %-8s %-6s %-2s %-8s %9s %-18s %9s %7s %-14s %7s %7s %8s\n", "case", "dtype", "isa", "th", "who",
-		"median ms", "quartiles", "cpu ms", "ratio", "quartiles", "cpu", "others", "grad err")
+		"median ms", "quartiles", "cpu ms", "ratio", "quartiles", "cpu", "others", "error")
 	spread := func(s *record.Spread) (median, quartiles string) {
 		if s == nil {
 			return "", ""
@@ -73,7 +73,7 @@ func printTable(w io.Writer, all []result) {
 		ratio, quartiles := spread(r.Ratio)
 		cpu, _ := spread(r.CPURatio)
 		fmt.Fprintf(w, "%-22s %-8s %-6s %-2d %-8s %9.4g %-18s %9.4g %7s %-14s %7s %6.0f%% %8.1e\n", name, r.Dtype, r.ISA, r.Threads,
-			r.Contestant, r.Median, fmt.Sprintf("%.4g..%.4g", r.Low, r.High), r.CPU, ratio, quartiles, cpu, 100*r.Others, r.GradError)
+			r.Contestant, r.Median, fmt.Sprintf("%.4g..%.4g", r.Low, r.High), r.CPU, ratio, quartiles, cpu, 100*r.Others, r.Error)
 	}
 }
 

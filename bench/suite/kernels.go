@@ -1,0 +1,144 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/godcem/godcem/internal/vec"
+	"github.com/godcem/godcem/kernels"
+	"github.com/godcem/godcem/models/nn"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// A kernelCase is one kernel by itself, float32: arrays in, arrays out.
+type kernelCase struct {
+	kind      string // of the peers' case
+	name      string
+	numbers   []int
+	in        []matrix
+	out       []matrix // float32, where own writes
+	want      [][]float64
+	tolerance float64
+	own       func(n int) error
+	skip      string // the peer that would do the same as another one
+}
+
+type matrix struct {
+	name       string
+	rows, cols int
+	data       []float32
+}
+
+func newMatrix(name string, rows, cols int) matrix {
+	return matrix{name, rows, cols, make([]float32, rows*cols)}
+}
+
+// random is a matrix of standard normal numbers, of the given draw.
+func random(name string, rows, cols int, draw uint64) matrix {
+	m := newMatrix(name, rows, cols)
+	kernels.Normal(m.data, noiseSeed, draw, 0, 0)
+	return m
+}
+
+func sgemm(m, k, n int) *kernelCase {
+	a, b, c := random("a", m, k, 0), random("b", k, n, 1), newMatrix("c", m, n)
+	want := make([]float64, m*n)
+	vec.Gemm(false, false, m, n, k, 1, widen(a.data), k, widen(b.data), n, 0, want, n)
+	return &kernelCase{kind: "sgemm", name: fmt.Sprintf("sgemm %dx%dx%d", m, k, n), in: []matrix{a, b}, out: []matrix{c},
+		want: [][]float64{want}, tolerance: 1e-6, // sums of up to 256 products, in any order
+		skip: "compile",
+		own: func(times int) error {
+			for range times {
+				vec.Gemm(false, false, m, n, k, 1, a.data, k, b.data, n, 0, c.data, n)
+			}
+			return nil
+		}}
+}
+
+// lml is the projection of rows of standardised scores and its derivative.
+func lml(rows, n, k int) *kernelCase {
+	x, g, y, dx := random("x", rows, n, 0), random("g", rows, n, 1), newMatrix("y", rows, n), newMatrix("dx", rows, n)
+	c := &kernelCase{kind: "lml", name: fmt.Sprintf("lml %dx%d k=%d", rows, n, k), numbers: []int{k}, in: []matrix{x, g}, out: []matrix{y, dx},
+		// The peers' root is that of a float32 sum, k to some units of the last place.
+		tolerance: 3e-6}
+	thresh := make([]float64, 2*rows)
+	c.own = func(times int) error {
+		for range times {
+			project(y.data, dx.data, x.data, g.data, thresh, rows, n, k)
+		}
+		return nil
+	}
+	c.want = [][]float64{make([]float64, rows*n), make([]float64, rows*n)}
+	project(c.want[0], c.want[1], widen(x.data), widen(g.data), thresh, rows, n, k)
+	return c
+}
+
+func project[T kernels.Float](y, dx, x, g []T, thresh []float64, rows, n, k int) {
+	kernels.SoftTopKSolve(thresh, nil, x, kernels.LML, 1, rows, n, k)
+	kernels.SoftTopKForward(y, x, thresh, kernels.LML, 1, rows, n, k)
+	kernels.SoftTopKBackward(dx, x, thresh, g, kernels.LML, 1, rows, n, k)
+}
+
+// params are matrices as nodes, to be written and read.
+func params(list []matrix) (p nn.Params) {
+	g := G.NewGraph()
+	for _, m := range list {
+		p = append(p, array(g, m.name, tensor.Float32, widen(m.data), m.rows, m.cols))
+	}
+	return p
+}
+
+// kernel measures a kernel.
+func (b *bench) kernel(c *kernelCase) error {
+	file := filepath.Join(b.dir, strings.ReplaceAll(c.name, " ", "-")+".npz")
+	if err := nn.SaveNPZ(file, params(c.in)); err != nil {
+		return err
+	}
+	var all []*contestant
+	add := func(x *contestant, out nn.Params) error {
+		got := make([][]float64, len(out))
+		for i := range out {
+			got[i] = wideOf(out[i].Node.Value().Data())
+			// Each by itself: one may be much the larger.
+			x.errors.Grad = max(x.errors.Grad, apart(got[i:i+1], c.want[i:i+1]))
+		}
+		all = append(all, x)
+		if !(x.errors.Grad <= c.tolerance) {
+			return fmt.Errorf("%s: relative error %.2g, want at most %g", x.name, x.errors.Grad, c.tolerance)
+		}
+		return nil
+	}
+	if contains(b.only, "godcem") {
+		if err := c.own(1); err != nil {
+			return err
+		}
+		if err := add(&contestant{name: "godcem", run: timed(c.own), rounds: b.rounds}, params(c.out)); err != nil {
+			return err
+		}
+	}
+	for _, p := range b.peers {
+		if p.name == c.skip {
+			continue
+		}
+		if err := p.setup(c.kind, "float32", file, c.numbers...); err != nil {
+			return err
+		}
+		into := params(c.out)
+		for i := range into {
+			clear(into[i].Node.Value().Data().([]float32))
+		}
+		if err := p.check(into); err != nil {
+			return err
+		}
+		if err := add(&contestant{name: p.name, run: p.run, rounds: b.rounds}, into); err != nil {
+			return err
+		}
+	}
+	if err := race(all, b.quick); err != nil {
+		return err
+	}
+	b.note(result{Case: c.name, Dtype: "float32"}, all)
+	return nil
+}
