@@ -129,7 +129,7 @@ func (t *table) leaves() {
 			G.Read(y, new(G.Value))
 			return y, err
 		}})
-	t.add(opCase{fn: "Set", inputs: in(-2, 2, sh(3), sh(3)), note: "does nothing, as on the TapeMachine",
+	t.add(opCase{fn: "Set", inputs: in(-2, 2, sh(3), sh(3)), note: "after the run, wherever the node is: see below",
 		build: func(_ tensor.Dtype, x G.Nodes) (*G.Node, error) {
 			G.Set(x[0], x[1])
 			return G.HadamardProd(x[0], x[1])
