@@ -17,6 +17,7 @@ import (
 type grower struct {
 	r     *rand.Rand
 	g     *G.ExprGraph
+	dt    tensor.Dtype
 	in    G.Nodes
 	nodes G.Nodes
 	used  map[*G.Node]bool
@@ -34,7 +35,7 @@ func (w *grower) shape(dims int) (s []int) {
 }
 
 func (w *grower) input(shape ...int) *G.Node {
-	n := input(w.g, fmt.Sprintf("in%d", len(w.in)), normals(w.r.Uint64(), shape...))
+	n := newInput(w.g, w.dt, fmt.Sprintf("in%d", len(w.in)), normals(w.r.Uint64(), shape...).Data().([]float64), shape...)
 	w.in, w.nodes = append(w.in, n), append(w.nodes, n)
 	return n
 }
@@ -195,9 +196,9 @@ func (w *grower) rules() map[string]func() *G.Node {
 }
 
 // randomProgram grows a graph of about so many ops with a loss of all that has no user, and its gradients.
-func randomProgram(t testing.TB, seed uint64, ops int) (w *grower, loss *G.Node, grads G.Nodes) {
+func randomProgram(t testing.TB, seed uint64, dt tensor.Dtype, ops int) (w *grower, loss *G.Node, grads G.Nodes) {
 	t.Helper()
-	w = &grower{r: rand.New(rand.NewPCG(seed, 23)), g: G.NewGraph(), used: map[*G.Node]bool{}, ops: map[string]int{}}
+	w = &grower{r: rand.New(rand.NewPCG(seed, 23)), g: G.NewGraph(), dt: dt, used: map[*G.Node]bool{}, ops: map[string]int{}}
 	rules := w.rules()
 	names := make([]string, 0, len(rules))
 	for name := range rules {
@@ -237,74 +238,82 @@ func randomProgram(t testing.TB, seed uint64, ops int) (w *grower, loss *G.Node,
 // Random programs have the TapeMachine's loss and gradients with every node kept, with outputs alone, without any one
 // pass or ability of the planner, and in less memory, the last with the same bits.
 func TestRandomPrograms(t *testing.T) {
-	cases := 24
-	if soak > 0 {
-		cases = soak
-	}
-	ops, clashes := map[string]int{}, 0
+	cases := max(24, soak)
+	ops, useless := map[string]int{}, 0
 	for seed := range uint64(cases) {
-		build := func() (nodes G.Nodes, names []string) {
-			w, loss, grads := randomProgram(t, seed, 10+int(seed%40))
-			for name, n := range w.ops {
-				ops[name] += n
-			}
-			names = append(names, "the loss")
-			for _, n := range w.in {
-				names = append(names, "the gradient of "+n.Name())
-			}
-			return append(G.Nodes{loss}, grads...), names
-		}
-		theirs, names := build()
-		if err := autodiff.Check(theirs[0].Graph()); err != nil {
-			clashes++ // the TapeMachine would be wrong
-			continue
-		}
-		read := make([]G.Value, len(theirs))
-		for i, n := range theirs {
-			G.Read(n, &read[i])
-		}
-		tape := G.NewTapeMachine(theirs[0].Graph())
-		run(t, tape)
-		tape.Close()
-		switches := engine.Switches()
-		off := switches[seed%uint64(len(switches))]
-		var outputs [][]float64
-		for _, c := range []struct {
-			name string
-			opts func(nodes G.Nodes) []engine.Option
-		}{
-			{"every node", func(G.Nodes) []engine.Option { return nil }},
-			{"outputs", func(nodes G.Nodes) []engine.Option { return []engine.Option{engine.Outputs(nodes...)} }},
-			{"without " + off, func(nodes G.Nodes) []engine.Option {
-				return []engine.Option{engine.Outputs(nodes...), engine.Disable(off)}
-			}},
-		} {
-			nodes, _ := build()
-			vm := newVM(t, nodes[0].Graph(), c.opts(nodes)...)
-			run(t, vm)
-			var values [][]float64
-			for i, n := range nodes {
-				values = append(values, floats(t, n.Value()))
-				// Sums of up to 500 terms, through up to 50 ops.
-				if d := absolute(values[i], floats(t, read[i])); !(d <= 1e-12) {
-					t.Errorf("seed %d, %s: %s differs by %.3g", seed, c.name, names[i], d)
-				}
-			}
-			if c.name == "outputs" {
-				outputs = values
-				lessMemory(t, seed, vm, build, outputs)
+		for _, dt := range bothTypes {
+			if !randomProgramOnBoth(t, seed, dt, ops) {
+				useless++
 			}
 		}
 	}
-	if clashes > cases/10 {
-		t.Errorf("%d of %d graphs were of no use", clashes, cases)
+	if useless > cases/5 {
+		t.Errorf("%d of %d graphs were of no use", useless, 2*cases)
 	}
 	for name := range (&grower{}).rules() {
 		if ops[name] == 0 {
 			t.Errorf("no program has %s", name)
 		}
 	}
-	t.Logf("%d programs of %v", cases-clashes, ops)
+	t.Logf("%d programs of %v", 2*cases-useless, ops)
+}
+
+// randomProgramOnBoth compares one; it reports false where the TapeMachine would be wrong.
+func randomProgramOnBoth(t *testing.T, seed uint64, dt tensor.Dtype, ops map[string]int) bool {
+	t.Helper()
+	build := func() (nodes G.Nodes, names []string) {
+		w, loss, grads := randomProgram(t, seed, dt, 10+int(seed%40))
+		for name, n := range w.ops {
+			ops[name] += n
+		}
+		names = append(names, fmt.Sprint("the loss in ", dt))
+		for _, n := range w.in {
+			names = append(names, fmt.Sprintf("the gradient of %s in %v", n.Name(), dt))
+		}
+		return append(G.Nodes{loss}, grads...), names
+	}
+	theirs, names := build()
+	if err := autodiff.Check(theirs[0].Graph()); err != nil {
+		return false
+	}
+	read := make([]G.Value, len(theirs))
+	for i, n := range theirs {
+		G.Read(n, &read[i])
+	}
+	tape := G.NewTapeMachine(theirs[0].Graph())
+	run(t, tape)
+	tape.Close()
+	tolerance := 1e-12 // sums of up to 500 terms, through up to 50 ops
+	if dt == tensor.Float32 {
+		tolerance = 1e-4
+	}
+	switches := engine.Switches()
+	off := switches[seed%uint64(len(switches))]
+	for _, c := range []struct {
+		name string
+		opts func(nodes G.Nodes) []engine.Option
+	}{
+		{"every node", func(G.Nodes) []engine.Option { return nil }},
+		{"outputs", func(nodes G.Nodes) []engine.Option { return []engine.Option{engine.Outputs(nodes...)} }},
+		{"without " + off, func(nodes G.Nodes) []engine.Option {
+			return []engine.Option{engine.Outputs(nodes...), engine.Disable(off)}
+		}},
+	} {
+		nodes, _ := build()
+		vm := newVM(t, nodes[0].Graph(), c.opts(nodes)...)
+		run(t, vm)
+		var values [][]float64
+		for i, n := range nodes {
+			values = append(values, floats(t, n.Value()))
+			if d := absolute(values[i], floats(t, read[i])); !(d <= tolerance) {
+				t.Errorf("seed %d, %s: %s differs by %.3g", seed, c.name, names[i], d)
+			}
+		}
+		if c.name == "outputs" {
+			lessMemory(t, seed, vm, build, values)
+		}
+	}
+	return true
 }
 
 // lessMemory runs a program in less than its own memory.

@@ -246,10 +246,7 @@ func distance(a, b []float64) float64 {
 // Whole solves, their gradients of all inputs and parameters too, have the TapeMachine's values relative to the largest
 // entry of each array: to 1e-11 up to T = 4, to 1e-8 at T = 10, where each rounding has grown for ten iterations.
 func TestSolvesAgreeWithTheTapeMachine(t *testing.T) {
-	few, ten := 40, 6
-	if soak > 0 {
-		few, ten = soak, soak/4
-	}
+	few, ten := max(40, soak), max(6, soak/4)
 	seen, worst, ill := map[string]int{}, map[float64]float64{}, 0
 	for i := range few + ten {
 		iterations, tolerance := 1+i%4, 1e-11
