@@ -163,9 +163,9 @@ func TestRatePenaltyAndRepeat(t *testing.T) {
 			last = u[i : i+2]
 		}
 		check.Close(t, "cost", r.Cost, []float64{want}, 1e-13)
-		previous = append(previous[:0:0], r.First...)
-		x = append(x[:0:0], r.States[6:9]...)
-		if err := s.Advance(2); err != nil {
+		previous = append(previous[:0:0], u[4:6]...) // the last that is carried out
+		x = append(x[:0:0], r.States[9:12]...)
+		if err := s.Advance(3); err != nil {
 			t.Fatal(err)
 		}
 	}
