@@ -164,6 +164,30 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+// The loss of an update is the mean cost of plans from that update's own states and noise.
+func TestLoss(t *testing.T) {
+	for _, method := range []string{DCEM, GD} {
+		c := tiny(method)
+		c.Float64 = true
+		for _, step := range []int{1, 2, 7} {
+			task := open(t, c)
+			p, err := task.Planner(c.Batch, false)
+			noError(t, err)
+			defer p.Close()
+			plan, err := p.Plan(c.trainingStates(step), uint64(step))
+			noError(t, err)
+			m, err := task.Step(context.Background(), step)
+			noError(t, err)
+			check.Close(t, fmt.Sprint(method, step), []float64{m.Loss}, []float64{mean(plan.Cost)}, 1e-12)
+			other, err := p.Plan(c.trainingStates(step), uint64(step))
+			noError(t, err)
+			if slices.Equal(other.Cost, plan.Cost) {
+				t.Errorf("%s: an update has not changed the plans", method)
+			}
+		}
+	}
+}
+
 // Columns whose bounds differ are scaled each by its own.
 type twoForces struct{ env.Cartpole }
 
@@ -208,6 +232,9 @@ func TestStates(t *testing.T) {
 	}
 	for i := 0; i < len(a); i += 5 {
 		x := a[i : i+5]
+		if i > 0 && slices.Equal(x, a[:5]) {
+			t.Errorf("state %d is state 0", i/5)
+		}
 		if math.Abs(x[0]) > 0.5 || math.Abs(x[1]) > 0.5 || math.Abs(x[4]) > 1 ||
 			math.Abs(math.Hypot(x[2], x[3])-1) > 1e-15 {
 			t.Errorf("state %v", x)
