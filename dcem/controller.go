@@ -13,7 +13,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// ControllerOptions are what a [Controller] can do beyond [Plan]. The zero value compiles a whole plan as one program.
+// ControllerOptions are what a [Controller] can do beyond [Plan]. The zero value compiles a whole plan as one
+// program.
 type ControllerOptions struct {
 	// Stepwise compiles each iteration as a program of its own, so that a plan can end between two: when all its
 	// problems have stopped, after TimeLimit, at the number of iterations that SetIterations says, or when its context
@@ -23,7 +24,8 @@ type ControllerOptions struct {
 	// beginning; 0 means none. One iteration is always done. How many are depends on the machine: the same
 	// plans are made again only without it.
 	TimeLimit time.Duration
-	// CarryElites makes the KeepElites best candidates of a plan's last iteration, moved on by Advance as the answer is, candidates
+	// CarryElites makes the KeepElites best candidates of a plan's last iteration, moved on by Advance as the
+	// answer is, candidates
 	// of the next plan's first (Pinneri et al. 2020). Where a problem starts anew the mean stands in for them.
 	CarryElites bool
 	// Engine are options of the machines, engine.On say. Outputs are the controller's to choose.
@@ -31,10 +33,12 @@ type ControllerOptions struct {
 }
 
 // Controller plans for a batch of problems in closed loop (receding horizon): Plan, carry the first controls
-// out, Advance, and Plan again from where that led. It compiles what [Plan] adds to a graph, with states and starts as
+// out, Advance, and Plan again from where that led. It compiles what [Plan] adds to a graph, with states and
+// starts as
 // inputs, for the engine. Plans have no gradients; in a graph with those use Plan.
 //
-// Problems do not affect one another: a batch gives the same bits as its problems on their own with Problem0 set, as
+// Problems do not affect one another: a batch gives the same bits as its problems on their own with Problem0
+// set, as
 // far as the model's own nodes give the same bits for any number of rows.
 //
 // A plan allocates nothing. A Controller is for one goroutine at a time. Use [NewController].
@@ -97,7 +101,8 @@ func (r *reader[T]) read() ([]T, error) {
 type PlanResult[T kernels.Float] struct {
 	Controls []T // (B, H, U), within the bounds
 	First    []T // (B, U)
-	// Cost is that of Controls, (B); NaN or infinite where the dynamics blow up. States are x_0 to x_H, (B, H+1, S). Of
+	// Cost is that of Controls, (B); NaN or infinite where the dynamics blow up. States are x_0 to x_H, (B, H+1,
+	// S). Of
 	// several particles they are the risk and the mean.
 	Cost, States []T
 	// Diagnoses are one per problem. The status is Converged where the tolerances were met, and Cancelled where the
@@ -107,11 +112,14 @@ type PlanResult[T kernels.Float] struct {
 	Run        uint64 // run number of the noise
 }
 
-// NewController makes a controller of c.Batch problems (0: one). The model's functions add to g, where its parameters are; nil
+// NewController makes a controller of c.Batch problems (0: one). The model's functions add to g, where its
+// parameters are; nil
 // stands for a new graph. Their values are read in each plan, so that they may change between plans. Of
 // PlanConfig, what is for graphs must not be set: MuNode, SigmaNode, Run, Noise, Backprop, Previous and Candidates.
 // Close it when done.
-func NewController[T kernels.Float](g *G.ExprGraph, m Model, c PlanConfig, o ControllerOptions) (*Controller[T], error) {
+func NewController[T kernels.Float](g *G.ExprGraph, m Model, c PlanConfig, o ControllerOptions) (
+	*Controller[T], error,
+) {
 	const fn = "NewController"
 	if g == nil {
 		g = G.NewGraph()
@@ -123,7 +131,8 @@ func NewController[T kernels.Float](g *G.ExprGraph, m Model, c PlanConfig, o Con
 	case c.MuNode != nil || c.SigmaNode != nil || c.Run != nil || c.Noise != nil || c.Backprop != 0:
 		return nil, fmt.Errorf("dcem: %s: MuNode, SigmaNode, Run, Noise and Backprop are for Plan", fn)
 	case c.Previous != nil || c.Candidates != nil:
-		return nil, fmt.Errorf("dcem: %s: Previous and Candidates are for Plan; a Controller has SetPrevious and SetCandidates", fn)
+		return nil, fmt.Errorf("dcem: %s: Previous and Candidates are for Plan; "+
+			"a Controller has SetPrevious and SetCandidates", fn)
 	case o.CarryElites && c.KeepElites == 0:
 		return nil, fmt.Errorf("dcem: %s: CarryElites is set and KeepElites = 0, want at least 1", fn)
 	case o.TimeLimit < 0:
@@ -279,7 +288,8 @@ func (s *Controller[T]) SetRun(run uint64) { s.run = run }
 // SetIterations limits the iterations of the plans to come, from 1 to Config's. It needs Stepwise.
 func (s *Controller[T]) SetIterations(n int) error {
 	if len(s.segments) == 1 || n < 1 || n > s.c.Iterations {
-		return fmt.Errorf("dcem: Controller.SetIterations: n = %d, want 1 <= n <= Iterations = %d, and Stepwise", n, s.c.Iterations)
+		return fmt.Errorf("dcem: Controller.SetIterations: n = %d, want 1 <= n <= Iterations = %d, and Stepwise",
+			n, s.c.Iterations)
 	}
 	s.iterations = n
 	return nil
@@ -294,7 +304,8 @@ func (s *Controller[T]) SetPrevious(u []T) error {
 	return s.set("SetPrevious", "u", s.prev, u)
 }
 
-// SetCandidates sets the candidates (B, CandidateCount, Dim) that take part in every iteration of the plans to come; at
+// SetCandidates sets the candidates (B, CandidateCount, Dim) that take part in every iteration of the plans to
+// come; at
 // first they are 0.
 func (s *Controller[T]) SetCandidates(u []T) error {
 	if s.user == nil {
@@ -316,7 +327,8 @@ func (s *Controller[T]) set(fn, name string, dst, v []T) error {
 	return nil
 }
 
-// Reset makes the given problems, or all if none are given, start anew: from Config's Mu and Sigma, with no previous
+// Reset makes the given problems, or all if none are given, start anew: from Config's Mu and Sigma, with no
+// previous
 // control. A number beyond the batch is passed over.
 func (s *Controller[T]) Reset(problems ...int) {
 	if len(problems) == 0 {
@@ -345,7 +357,8 @@ func (s *Controller[T]) reset(b int) {
 	}
 }
 
-// Advance says that the first steps controls of the last plan were carried out: the next one starts from what is left
+// Advance says that the first steps controls of the last plan were carried out: the next one starts from what is
+// left
 // of it, moved to the front with the last control held on, and Config's Sigma. So Advance(0) starts where the last
 // one ended. steps may be beyond the horizon. Without Advance a plan starts from where the one before it started.
 func (s *Controller[T]) Advance(steps int) error {
@@ -375,7 +388,8 @@ func (s *Controller[T]) Advance(steps int) error {
 	return nil
 }
 
-// Plan plans from the states x0, (B, S). A state or a cost that is not finite excludes its candidates; a problem that
+// Plan plans from the states x0, (B, S). A state or a cost that is not finite excludes its candidates; a problem
+// that
 // has too few others keeps the mean that it started from, and its status says so. After an error the
 // next plan starts as this one did.
 func (s *Controller[T]) Plan(ctx context.Context, x0 []T) (*PlanResult[T], error) {
@@ -410,7 +424,8 @@ func (s *Controller[T]) search(ctx context.Context, run uint64) error {
 	s.values = s.values[:0]
 	last := len(s.segments) - 1
 	for i := range last {
-		if i > 0 && (i >= s.iterations || ctx.Err() != nil || s.o.TimeLimit > 0 && time.Since(begin) >= s.o.TimeLimit || s.allStopped()) {
+		late := s.o.TimeLimit > 0 && time.Since(begin) >= s.o.TimeLimit
+		if i > 0 && (late || i >= s.iterations || ctx.Err() != nil || s.allStopped()) {
 			break
 		}
 		if err := s.runSegment(&s.segments[i], run); err != nil {
@@ -506,7 +521,8 @@ func (s *Controller[T]) collect(seg *segment[T]) error {
 	return nil
 }
 
-// Act plans from the states x0 (B, S), and advances by the steps that the first control is held for (Repeat): it returns
+// Act plans from the states x0 (B, S), and advances by the steps that the first control is held for (Repeat): it
+// returns
 // that control, (B, U), valid until the next call. What else there is to know about the plan is in Last.
 func (s *Controller[T]) Act(ctx context.Context, x0 []T) ([]T, error) {
 	r, err := s.Plan(ctx, x0)

@@ -8,10 +8,14 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// A Model is the system that a plan is made for, as functions that add one step of many rollouts to a graph. Rows are
-// rollouts: of every problem, its candidates, and of every candidate, its particles, in that order, so that row r of M
-// belongs to problem r/(M/B) and, with P particles, to particle r%P. Their number M differs between calls: the answer is
-// rolled out too. [PerRow] and [PerParticle] give rows the numbers of their problem or particle. Functions are called
+// A Model is the system that a plan is made for, as functions that add one step of many rollouts to a graph.
+// Rows are
+// rollouts: of every problem, its candidates, and of every candidate, its particles, in that order, so that row
+// r of M
+// belongs to problem r/(M/B) and, with P particles, to particle r%P. Their number M differs between calls: the
+// answer is
+// rolled out too. [PerRow] and [PerParticle] give rows the numbers of their problem or particle. Functions are
+// called
 // many times and must build the same each time; t counts the steps from 0, so that both may depend on time.
 type Model struct {
 	States, Controls int // elements of a state S and of a control U
@@ -60,7 +64,8 @@ const (
 )
 
 // PlanConfig configures [Plan] and [Controller]. Where it says nothing of gradients, an option keeps them: they are
-// those of the values computed. The zero value of every field but Horizon is the plain method: the same as [Unroll] on the
+// those of the values computed. The zero value of every field but Horizon is the plain method: the same as
+// [Unroll] on the
 // sum of the costs.
 type PlanConfig struct {
 	// Config is that of the search. Dim is set by the plan: the number of free controls, (H/Repeat or Knots)*U, in the
@@ -71,44 +76,53 @@ type PlanConfig struct {
 	Horizon int
 	// Repeat holds each control for that many steps (action repeat); 0 means 1. The last one may be held for fewer.
 	Repeat int
-	// Knots, if above 0, searches that many knots, evenly spaced over the horizon, from which Spline makes the controls.
+	// Knots, if above 0, searches that many knots, evenly spaced over the horizon, from which Spline makes the
+	// controls.
 	Knots  int
 	Spline Spline
 
-	// RatePenalty adds sum_t sum_j RatePenalty_j (u_tj - u_(t-1)j)^2 to the costs: U values of at least 0, or one for all.
+	// RatePenalty adds sum_t sum_j RatePenalty_j (u_tj - u_(t-1)j)^2 to the costs: U values of at least 0, or one
+	// for all.
 	RatePenalty []float64
 	// Previous is the control u_(-1) before the first, (B, U), in that sum; nil leaves its term out. It is for Plan: a
 	// Controller remembers what it has last returned.
 	Previous *G.Node
 
-	// MuTolerance and SigmaTolerance stop a problem early, as SolverOptions' of these names do. One that has stopped is
+	// MuTolerance and SigmaTolerance stop a problem early, as SolverOptions' of these names do. One that has
+	// stopped is
 	// frozen, and gradients flow through the iterations that it took part in.
 	MuTolerance, SigmaTolerance float64
 	// MuSmoothing and SigmaSmoothing, in [0, 1), hold the refitted moments back: mu' = a*mu + (1-a)*refit(mu), and so
 	// for sigma.
 	MuSmoothing, SigmaSmoothing float64
-	// SigmaFloor, if not nil, is the floor of sigma after each iteration, T values, in place of SigmaMin: a schedule. The
+	// SigmaFloor, if not nil, is the floor of sigma after each iteration, T values, in place of SigmaMin: a
+	// schedule. The
 	// gradient of a sigma at its floor is 0.
 	SigmaFloor []float64
 
 	// SampleMean makes the mean a candidate of each iteration, Null the control 0 (within the bounds) over the whole
-	// horizon, and KeepElites (at most Elites) that many of the best candidates of the iteration before. All take the places of
-	// the last sampled candidates and take part as those do: in costs, weights and moments. Gradients flow into the mean,
+	// horizon, and KeepElites (at most Elites) that many of the best candidates of the iteration before. All take
+	// the places of
+	// the last sampled candidates and take part as those do: in costs, weights and moments. Gradients flow into the
+	// mean,
 	// and into kept candidates as they were sampled, the choice held fixed. If fewer costs were finite, what fills
 	// KeepElites up is of no finite cost.
 	SampleMean, Null bool
 	KeepElites       int
-	// Candidates are more of them, (B, n, Dim), brought within the bounds; gradients flow into the node. It is for Plan:
+	// Candidates are more of them, (B, n, Dim), brought within the bounds; gradients flow into the node. It is for
+	// Plan:
 	// a Controller takes SetCandidates, with room for CandidateCount of each problem.
 	Candidates     *G.Node
 	CandidateCount int
 
-	// Colour, if not nil, correlates the noise over time, doc of [Colouring]: the exponent beta of each control's spectrum
+	// Colour, if not nil, correlates the noise over time, doc of [Colouring]: the exponent beta of each control's
+	// spectrum
 	// 1/f^beta, U values or one for all.
 	Colour []float64
 
 	// Particles is the number P of rollouts of each candidate, 0 means 1. With Model.Noisy each has noise of its own,
-	// fresh in every iteration but the same for all candidates of a problem; with PerParticle also parameters of its own (an ensemble).
+	// fresh in every iteration but the same for all candidates of a problem; with PerParticle also parameters of
+	// its own (an ensemble).
 	// Risk makes one cost of theirs, Level is its level.
 	Particles int
 	Risk      Risk
@@ -117,7 +131,8 @@ type PlanConfig struct {
 	// Answer chooses the result.
 	Answer Answer
 
-	// Problem0 is the number of the batch's first problem in the noise, as in SolverOptions: problem b of a batch has the
+	// Problem0 is the number of the batch's first problem in the noise, as in SolverOptions: problem b of a batch
+	// has the
 	// same bits as the same problem on its own with Problem0 = b.
 	Problem0 int
 }
@@ -182,8 +197,8 @@ func (c PlanConfig) withDefaults(fn string, m Model, b int) (PlanConfig, error) 
 	if c.Config, err = c.Config.withDefaults(fn); err != nil {
 		return c, err
 	}
-	so := SolverOptions[float64]{MuTolerance: c.MuTolerance, SigmaTolerance: c.SigmaTolerance, MuSmoothing: c.MuSmoothing,
-		SigmaSmoothing: c.SigmaSmoothing, KeepElites: c.KeepElites}
+	so := SolverOptions[float64]{MuTolerance: c.MuTolerance, SigmaTolerance: c.SigmaTolerance,
+		MuSmoothing: c.MuSmoothing, SigmaSmoothing: c.SigmaSmoothing, KeepElites: c.KeepElites}
 	if err := so.check(fn, c.Config); err != nil {
 		return c, err
 	}

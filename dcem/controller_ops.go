@@ -12,8 +12,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-var _ = []graphop.Lowerer{blendOp[float32]{}, unblendOp[float32]{}, replaceOp[float32]{}, slotsOp[float32]{}, padSlotsOp[float32]{},
-	dropSlotsOp[float32]{}, problemsOp[float32]{}, weighedSumOp[float32]{}, weighedSpreadOp[float32]{}}
+var _ = []graphop.Lowerer{blendOp[float32]{}, unblendOp[float32]{}, replaceOp[float32]{}, slotsOp[float32]{},
+	padSlotsOp[float32]{}, dropSlotsOp[float32]{}, problemsOp[float32]{}, weighedSumOp[float32]{}, weighedSpreadOp[float32]{}}
 
 // blendOp is a control of each row: x (M, K*U) -> sum_i w_i x[:, at_i*U:][:, :U], (M, U).
 type blendOp[T kernels.Float] struct {
@@ -277,7 +277,8 @@ func (k selectOp[T]) Run(out any, in []any) {
 	}
 }
 func (k selectOp[T]) Rules() []*graphop.Rule {
-	return []*graphop.Rule{nil, graphop.By(maskOp[T]{k.d, true}, 0, graphop.Gradient), graphop.By(maskOp[T]{k.d, false}, 0, graphop.Gradient)}
+	return []*graphop.Rule{nil, graphop.By(maskOp[T]{k.d, true}, 0, graphop.Gradient),
+		graphop.By(maskOp[T]{k.d, false}, 0, graphop.Gradient)}
 }
 
 // maskOp is g where c is not 0 (keep), or where it is, and 0 elsewhere: inputs c (B), g (B, D).
@@ -377,7 +378,8 @@ func (k scatterOp[T]) Run(out any, in []any) {
 	}
 }
 
-// following is the number of the cost that comes after that of number last in the order of costs; last = -1 asks for
+// following is the number of the cost that comes after that of number last in the order of costs; last = -1 asks
+// for
 // the first. It needs no memory, and m is small.
 func following[T kernels.Float](f []T, last int) int {
 	best := -1
@@ -389,7 +391,8 @@ func following[T kernels.Float](f []T, last int) int {
 	return best
 }
 
-// before says whether the cost a of number i comes before b of number j: finite ones first, then by value, then by number.
+// before says whether the cost a of number i comes before b of number j: finite ones first, then by value, then
+// by number.
 func before[T kernels.Float](a T, i int, b T, j int) bool {
 	if x, y := finite(a), finite(b); x != y {
 		return x
@@ -435,7 +438,8 @@ func (k smoothGradOp[T]) Rules() []*graphop.Rule {
 	return []*graphop.Rule{nil, nil, graphop.By(k, 0, 1, graphop.Gradient)}
 }
 
-// stopOp is 1 for problems that have stopped: inputs the flag before (B), mu, mu before, sigma, sigma at the start (B, D), w (B, N).
+// stopOp is 1 for problems that have stopped: inputs the flag before (B), mu, mu before, sigma, sigma at the
+// start (B, D), w (B, N).
 type stopOp[T kernels.Float] struct {
 	size
 	bounds[T]
@@ -454,7 +458,8 @@ func (k stopOp[T]) Run(out any, in []any) {
 			continue
 		}
 		lo, hi := b*k.d, (b+1)*k.d
-		p := problem[T]{mu: in[1].([]T)[lo:hi], prevMu: in[2].([]T)[lo:hi], sigma: in[3].([]T)[lo:hi], sigma0: in[4].([]T)[lo:hi],
+		p := problem[T]{mu: in[1].([]T)[lo:hi], prevMu: in[2].([]T)[lo:hi],
+			sigma: in[3].([]T)[lo:hi], sigma0: in[4].([]T)[lo:hi],
 			lower: k.lower, upper: k.upper}
 		if p.within(k.mu, k.sigma, k.floor) {
 			o[b] = 1

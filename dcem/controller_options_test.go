@@ -256,7 +256,8 @@ func TestCarriedElites(t *testing.T) {
 // inputNamed is the graph's input of that name.
 func inputNamed(g *G.ExprGraph, name string) *G.Node { return g.ByName(name)[0] }
 
-// Particles are rollouts with noise of their own, the same for all candidates; the result is their risk and their mean.
+// Particles are rollouts with noise of their own, the same for all candidates; the result is their risk and
+// their mean.
 func TestParticles(t *testing.T) {
 	const particles, horizon = 5, 3
 	m := scalarModel(nil, square)

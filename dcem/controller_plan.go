@@ -20,7 +20,8 @@ type Planned struct {
 
 	Mu0, Sigma0 *G.Node // the starting nodes, (B, Dim), as of Unrolled
 	Run         *G.Node // the run number of the noise; nil if Config.Noise supplied all of it
-	// Best and BestCost are the candidate of least cost, (B, Dim), and that cost, (B), over all iterations; +Inf where no
+	// Best and BestCost are the candidate of least cost, (B, Dim), and that cost, (B), over all iterations; +Inf
+	// where no
 	// cost was finite, Best then being the first candidate. Nil with AnswerMean.
 	Best, BestCost *G.Node
 	// Iterates are the nodes of every iteration; Mu and Sigma are those the next one starts from.
@@ -44,10 +45,12 @@ func (p *Planned) ExcludedGradients() int64 { return p.count.excluded.Load() }
 //
 //	J(u) = sum_(t<H) c_t(x_t, u_t) + c_H(x_H),    x_(t+1) = f_t(x_t, u_t),    lower <= u <= upper
 //
-// by DCEM (or CEM: Hard) over the free controls. Gradients flow (package autodiff) into anything that the model is made of, into
+// by DCEM (or CEM: Hard) over the free controls. Gradients flow (package autodiff) into anything that the model
+// is made of, into
 // x0, Previous, Candidates, MuNode and SigmaNode.
 //
-// A problem with fewer than k finite costs keeps its mu and sigma, so that the controls are always finite and within
+// A problem with fewer than k finite costs keeps its mu and sigma, so that the controls are always finite and
+// within
 // the bounds; Diagnose says so (call Keep first).
 func Plan(g *G.ExprGraph, x0 *G.Node, m Model, c PlanConfig) (*Planned, error) {
 	const fn = "Plan"
@@ -162,7 +165,8 @@ func newPlanner(fn string, g *G.ExprGraph, x0 *G.Node, m Model, c PlanConfig) (*
 		special += p.user.Shape()[1]
 	}
 	if special >= c.Samples {
-		return nil, fmt.Errorf("dcem: %s: %d candidates are given or kept, want fewer than Samples = %d", fn, special, c.Samples)
+		return nil, fmt.Errorf("dcem: %s: %d candidates are given or kept, want fewer than Samples = %d",
+			fn, special, c.Samples)
 	}
 	p.out = &Planned{Config: c, Run: c.Run, Mu0: c.MuNode, Sigma0: c.SigmaNode}
 	id := unrolls.Add(1)
@@ -178,7 +182,8 @@ func newPlanner(fn string, g *G.ExprGraph, x0 *G.Node, m Model, c PlanConfig) (*
 	}
 	// What is constant is an input all the same: see startNode.
 	input := func(s string, v []float64, shape ...int) *G.Node {
-		return G.NewTensor(g, c.Dtype, len(shape), G.WithShape(shape...), G.WithName(name(s)), G.WithValue(dense(c.Dtype, v, shape...)))
+		return G.NewTensor(g, c.Dtype, len(shape), G.WithShape(shape...), G.WithName(name(s)),
+			G.WithValue(dense(c.Dtype, v, shape...)))
 	}
 	if c.Colour != nil {
 		v, err := colouring(c.free(), c.Colour)
@@ -223,7 +228,8 @@ func (p *planner) full(name string, v float64, shape ...int) *G.Node {
 	for i := range values {
 		values[i] = v
 	}
-	return G.NewTensor(p.g, p.c.Dtype, len(shape), G.WithShape(shape...), G.WithName(name), G.WithValue(dense(p.c.Dtype, values, shape...)))
+	return G.NewTensor(p.g, p.c.Dtype, len(shape), G.WithShape(shape...), G.WithName(name),
+		G.WithValue(dense(p.c.Dtype, values, shape...)))
 }
 
 // kernels in the plan's type.
@@ -337,7 +343,8 @@ func (p *planner) noise(draw uint64, n, d int) (*G.Node, error) {
 	if err != nil || c.Problem0 == 0 {
 		return eps, err
 	}
-	return p.typed(problemsOp[float32]{c.Problem0, n * d}, problemsOp[float64]{c.Problem0, n * d}, tensor.Shape{c.Batch, n, d}, eps)
+	return p.typed(problemsOp[float32]{c.Problem0, n * d}, problemsOp[float64]{c.Problem0, n * d},
+		tensor.Shape{c.Batch, n, d}, eps)
 }
 
 func (p *planner) coloured(eps *G.Node) (*G.Node, error) {
@@ -390,7 +397,8 @@ func (p *planner) stop(t int, s planState, it Iterate) (*G.Node, error) {
 		s.stopped = p.full(p.out.Mu0.Name()+".running", 0, c.Batch)
 	}
 	k := size{c.Batch, c.Samples, c.Dim}
-	f32 := stopOp[float32]{k, boundsOf[float32](c.Lower, c.Upper), c.MuTolerance, c.SigmaTolerance, float64(float32(c.floor(t)))}
+	f32 := stopOp[float32]{k, boundsOf[float32](c.Lower, c.Upper), c.MuTolerance, c.SigmaTolerance,
+		float64(float32(c.floor(t)))}
 	f64 := stopOp[float64]{k, boundsOf[float64](c.Lower, c.Upper), c.MuTolerance, c.SigmaTolerance, c.floor(t)}
 	return p.typed(f32, f64, tensor.Shape{c.Batch}, s.stopped, it.Mu, s.mu, it.Sigma, p.out.Sigma0, it.I)
 }
@@ -406,7 +414,8 @@ func (p *planner) keepBest(s planState, it Iterate, next *planState) (err error)
 	if next.best, err = autodiff.Reshape(best, c.Batch, c.Dim); err != nil {
 		return err
 	}
-	if next.bestCost, err = p.typed(leastOp[float32]{k.n}, leastOp[float64]{k.n}, tensor.Shape{c.Batch}, it.F); err != nil {
+	next.bestCost, err = p.typed(leastOp[float32]{k.n}, leastOp[float64]{k.n}, tensor.Shape{c.Batch}, it.F)
+	if err != nil {
 		return err
 	}
 	if s.best == nil {
@@ -475,7 +484,8 @@ func (p *planner) finish(s planState) (err error) {
 		return err
 	}
 	out.Cost, out.States, out.First = cost, r.states, r.controls[0]
-	out.Controls, err = p.typed(joinOp[float32]{len(r.controls), p.m.Controls}, joinOp[float64]{len(r.controls), p.m.Controls},
+	h, u := c.Horizon, p.m.Controls
+	out.Controls, err = p.typed(joinOp[float32]{h, u}, joinOp[float64]{h, u},
 		tensor.Shape{c.Batch, c.Horizon, p.m.Controls}, r.controls...)
 	return err
 }

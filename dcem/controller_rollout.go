@@ -41,7 +41,8 @@ type rolled struct {
 	states   G.Nodes // (B, S) each, H+1 of them, if they were asked for
 }
 
-// rollout adds the rollouts of free controls z (M, D), whose M is a multiple of B, and their costs (M), over particles
+// rollout adds the rollouts of free controls z (M, D), whose M is a multiple of B, and their costs (M), over
+// particles
 // their risk. iteration numbers the noise of particles.
 func (p *planner) rollout(iteration int, z *G.Node, states bool) (r rolled, cost *G.Node, err error) {
 	c, m := p.c, p.m
@@ -109,7 +110,8 @@ func (p *planner) rollout(iteration int, z *G.Node, states bool) (r rolled, cost
 			return r, nil, err
 		}
 		w := riskWeights(c.Risk, c.Level, c.Particles)
-		if cost, err = p.typed(riskOp[float32]{c.Particles, w}, riskOp[float64]{c.Particles, w}, tensor.Shape{rows}, cost); err != nil {
+		f32, f64 := riskOp[float32]{c.Particles, w}, riskOp[float64]{c.Particles, w}
+		if cost, err = p.typed(f32, f64, tensor.Shape{rows}, cost); err != nil {
 			return r, nil, err
 		}
 	}
@@ -155,7 +157,8 @@ func (p *planner) rate(sum, before, u *G.Node) (*G.Node, error) {
 		return nil, err
 	}
 	w := p.c.RatePenalty
-	if d, err = p.typed(weighedSumOp[float32]{w}, weighedSumOp[float64]{w}, tensor.Shape{rowsOf(u)}, d); err != nil || sum == nil {
+	d, err = p.typed(weighedSumOp[float32]{w}, weighedSumOp[float64]{w}, tensor.Shape{rowsOf(u)}, d)
+	if err != nil || sum == nil {
 		return d, err
 	}
 	return G.Add(sum, d)
