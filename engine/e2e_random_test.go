@@ -238,7 +238,7 @@ func randomProgram(t testing.TB, seed uint64, dt tensor.Dtype, ops int) (w *grow
 // Random programs have the TapeMachine's loss and gradients with every node kept, with outputs alone, without any one
 // pass or ability of the planner, and in less memory, the last with the same bits.
 func TestRandomPrograms(t *testing.T) {
-	cases := max(24, soak)
+	cases := max(16, soak)
 	ops, useless := map[string]int{}, 0
 	for seed := range uint64(cases) {
 		for _, dt := range bothTypes {
