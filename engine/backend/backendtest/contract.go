@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"reflect"
+	"runtime"
 	"sync"
 	"testing"
 
@@ -23,6 +24,7 @@ func contract(t *testing.T, d backend.Device) {
 	t.Run("contract/errors", func(t *testing.T) { contractErrors(t, d) })
 	t.Run("contract/watch", func(t *testing.T) { contractWatch(t, d) })
 	t.Run("contract/memory", func(t *testing.T) { contractMemory(t, d) })
+	t.Run("contract/bind", func(t *testing.T) { contractBind(t, d) })
 	t.Run("contract/two at once", func(t *testing.T) { contractTwo(t, d) })
 	t.Run("contract/state", func(t *testing.T) { contractState(t, d) })
 	t.Run("contract/allocations", func(t *testing.T) {
@@ -204,6 +206,60 @@ func contractMemory(t *testing.T, d backend.Device) {
 	for i, out := range p.Outputs {
 		if err := s.compare(e.Memory(out.Buf), s.wants[2].outputs[i], s.coarse); err != nil {
 			t.Errorf("inputs written through Memory: output %d: %v", i, err)
+		}
+	}
+}
+
+// contractBind: memory bound to inputs is read and stays as it is; unbound and written, a buffer has its own again.
+func contractBind(t *testing.T, d backend.Device) {
+	p, e, s := compiled(t, d, find("chain/length 70001"))
+	b, ok := e.(backend.Binder)
+	if !ok {
+		t.Logf("%s cannot read inputs where the host has them", d.Info().Name)
+		return
+	}
+	bound := 0
+	for _, in := range p.Inputs {
+		mem, bytes := placed(s.values(&p.Graph.Nodes[in.Node], 2))
+		if b.Bind(in.Buf, bytes[:len(bytes)-1]) {
+			t.Error("memory too short was bound")
+		}
+		if b.Bind(in.Buf, bytes) {
+			bound++
+		} else if err := e.Write(in.Buf, mem); err != nil {
+			t.Fatal(err)
+		}
+		defer runtime.KeepAlive(mem)
+	}
+	t.Logf("%d of %d inputs bound", bound, len(p.Inputs))
+	run := func(want []any) {
+		t.Helper()
+		if err := e.Run(nil); err != nil {
+			t.Fatal(err)
+		}
+		for i, out := range p.Outputs {
+			data := blank(p.Buffers[out.Buf].Type, p.Buffers[out.Buf].Count())
+			if err := e.Read(out.Buf, data); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.compare(data, want[i], s.coarse); err != nil {
+				t.Errorf("output %d: %v", i, err)
+			}
+		}
+	}
+	run(s.wants[2].outputs)
+	for i, in := range p.Inputs {
+		if i == 0 && b.Bind(in.Buf, nil) {
+			t.Error("nil was bound")
+		}
+		if err := e.Write(in.Buf, s.values(&p.Graph.Nodes[in.Node], 1)); err != nil { // unbinds the others
+			t.Fatal(err)
+		}
+	}
+	run(s.wants[0].outputs)
+	for _, id := range []plan.BufID{-1, plan.BufID(len(p.Buffers)), p.Outputs[0].Buf} {
+		if b.Bind(id, make([]byte, 70001*4)) {
+			t.Errorf("memory was bound to buffer %d, which is no input", id)
 		}
 	}
 }

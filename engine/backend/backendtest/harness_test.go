@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/godcem/godcem/engine/backend"
 	"github.com/godcem/godcem/engine/backend/ref"
@@ -420,5 +421,73 @@ func TestPlanFeatures(t *testing.T) {
 	_, err := plan.New(b.G, plan.Options{Disable: []string{"nothing like it"}})
 	if want := fmt.Sprintf("%q", PlanFeatures); err == nil || !strings.Contains(err.Error(), want) {
 		t.Errorf("error %v, want %s in it", err, want)
+	}
+}
+
+// copying is package ref's device with a Bind that copies: before every run, or once, so that what changes in the
+// bound memory is not seen.
+type copying struct {
+	backend.Device
+	once bool
+}
+
+type copyingRun struct {
+	backend.Executable
+	p     *plan.Program
+	once  bool
+	bound map[plan.BufID][]byte
+}
+
+func (d copying) Compile(p *plan.Program) (backend.Executable, error) {
+	e, err := d.Device.Compile(p)
+	return &copyingRun{e, p, d.once, map[plan.BufID][]byte{}}, err
+}
+
+func (e *copyingRun) copyIn(b plan.BufID) {
+	v := reflect.ValueOf(e.Executable.Memory(b))
+	copy(unsafe.Slice((*byte)(v.UnsafePointer()), len(e.bound[b])), e.bound[b])
+}
+
+func (e *copyingRun) Bind(b plan.BufID, mem []byte) bool {
+	if delete(e.bound, b); mem == nil || e.p.Buffers[b].Role != plan.Input || len(mem) != e.p.Buffers[b].Bytes() {
+		return false
+	}
+	e.bound[b] = mem
+	e.copyIn(b)
+	return true
+}
+
+func (e *copyingRun) Run(watch func(int) error) error {
+	for i := range e.p.Buffers { // in order
+		if b := plan.BufID(i); e.bound[b] != nil && !e.once {
+			e.copyIn(b)
+		}
+	}
+	return e.Executable.Run(watch)
+}
+
+func TestBoundInputs(t *testing.T) {
+	seen := 0
+	for _, name := range []string{"chain/length 257", "model/softmax", "noise/sample", "update/adam", "movement/of u8"} {
+		c := find(name)
+		for _, once := range []bool{false, true} {
+			s, err := c.reference(c.types()[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = s.run(copying{ref.New(), once}, variant{bind: true})
+			if !s.binder {
+				t.Fatal("not a Binder")
+			}
+			if !once && err != nil {
+				t.Errorf("%s: %v", name, err)
+			}
+			if once && err != nil {
+				seen++
+			}
+		}
+	}
+	if seen < 3 {
+		t.Errorf("a Bind that copies once is seen by %d cases of 5", seen)
 	}
 }

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"reflect"
 	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"github.com/godcem/godcem/engine/backend"
 	"github.com/godcem/godcem/engine/backend/ref"
@@ -75,13 +77,14 @@ type variant struct {
 	passes []string // switched off
 	plan   []string // switched off
 	budget float64  // of the memory that the program takes without a budget; 0: none
+	bind   bool     // inputs stay where the host has them
 }
 
 // PlanFeatures are what plan.Options.Disable knows.
 var PlanFeatures = []string{"fuse", "epilogue", "siblings", "recompute", "schedule", "in-place", "remat", "reuse"}
 
 func (c *Case) variants() []variant {
-	v := []variant{{}}
+	v := []variant{{}, {name: "inputs bound", bind: true}}
 	if c.Variants {
 		all := []string{}
 		for _, p := range pass.Table {
@@ -113,6 +116,9 @@ func (c *Case) test(d backend.Device, t ir.DType, variants bool) (programs int, 
 		all = all[:1]
 	}
 	for _, v := range all {
+		if v.bind && !s.binder {
+			continue
+		}
 		if err := s.run(d, v); err != nil {
 			if v.name != "" {
 				err = fmt.Errorf("%s: %w", v.name, err)
@@ -131,6 +137,8 @@ type subject struct {
 	coarse bool // there is float32 in it
 	wants  []want
 	used   int64 // by the values that do not last, without a budget, bytes
+	binder bool  // the device's executables are backend.Binders
+	bound  map[plan.BufID]any
 }
 
 // A want is what one run must give. Nothing if it must fail.
@@ -270,6 +278,10 @@ func (s *subject) runAll(d backend.Device, v variant, shift int) (before []resul
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
+	if _, s.binder = e.(backend.Binder); s.binder && v.bind {
+		s.bound = map[plan.BufID]any{}
+		defer func() { s.bound = nil }()
+	}
 	if s.Check != nil {
 		if err := s.Check(-1); err != nil {
 			return nil, err
@@ -347,14 +359,8 @@ func (s *subject) runOnce(p *plan.Program, e backend.Executable, k int) (result,
 		}
 	}
 	if k == 0 || w.seed != s.wants[k-1].seed {
-		for _, in := range p.Inputs {
-			n := &p.Graph.Nodes[in.Node]
-			if in.Buf < 0 || k > 0 && len(s.g.Updates) > 0 && n.Attr.(ir.InputAttr).Resident {
-				continue
-			}
-			if err := e.Write(in.Buf, s.values(n, w.seed)); err != nil {
-				return got, err
-			}
+		if err := s.feed(p, e, k); err != nil {
+			return got, err
 		}
 	}
 	err := e.Run(nil)
@@ -394,6 +400,43 @@ func (s *subject) runOnce(p *plan.Program, e backend.Executable, k int) (result,
 	return got, nil
 }
 
+// feed gives the inputs run k's values: by Write or, in a variant that binds, by Bind to memory of a new place or by
+// changing what lies in the place that was bound before.
+func (s *subject) feed(p *plan.Program, e backend.Executable, k int) error {
+	for _, in := range p.Inputs {
+		n := &p.Graph.Nodes[in.Node]
+		resident := n.Attr.(ir.InputAttr).Resident
+		if in.Buf < 0 || k > 0 && len(s.g.Updates) > 0 && resident {
+			continue
+		}
+		data := s.values(n, s.wants[k].seed)
+		if s.bound != nil && !resident && n.Count() > 0 {
+			if mem := s.bound[in.Buf]; mem != nil && k%2 == 0 {
+				copyAny(mem, data)
+				continue
+			}
+			mem, bytes := placed(data)
+			if e.(backend.Binder).Bind(in.Buf, bytes) {
+				s.bound[in.Buf] = mem
+				continue
+			}
+			delete(s.bound, in.Buf)
+		}
+		if err := e.Write(in.Buf, data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// placed copies a slice to where it has no more alignment than its elements ask for.
+func placed(data any) (mem any, bytes []byte) {
+	t, n := ir.DataType(data)
+	v := reflect.ValueOf(blank(t, n+1)).Slice(1, n+1)
+	reflect.Copy(v, reflect.ValueOf(data))
+	return v.Interface(), unsafe.Slice((*byte)(v.UnsafePointer()), n*t.Size())
+}
+
 // viewsInput reports whether an output is a view of what the host or the plan wrote, which poison would destroy.
 func viewsInput(p *plan.Program, b *plan.Buffer) bool {
 	for b.Over >= 0 {
@@ -430,6 +473,11 @@ func (s *subject) inputsAfter(p *plan.Program, e backend.Executable, w *want) (a
 			return nil, err
 		}
 		all = append(all, data)
+		if mem := s.bound[in.Buf]; mem != nil {
+			if err := identical(mem, s.values(n, w.seed)); err != nil {
+				return nil, fmt.Errorf("memory bound to input %q after the run: %w", a.Name, err)
+			}
+		}
 		if a.Resident && len(s.g.Updates) > 0 {
 			err = s.compare(data, w.resident[a.Name], s.coarse)
 		} else {
