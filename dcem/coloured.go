@@ -5,14 +5,11 @@ import (
 	"math"
 )
 
-// Colouring returns the matrix C, k*k values by rows, that makes coloured noise of k independent standard normals:
-// x = C z is stationary over the k times with the power spectrum 1/f^beta (Timmer and König, On generating power
-// law
-// noise, 1995; for planning Pinneri et al., Sample-efficient cross-entropy method for real-time planning, 2020),
-// and every
-// x_t is standard normal, so that sigma keeps its meaning. With lambda_j = max(j, 1)^-beta for the frequencies j
-// = 0 to
-// k/2, and q_i the orthonormal cosines and sines of frequency j(i),
+// Colouring returns the matrix C, k*k values by rows, that makes coloured noise of k independent standard normals: x
+// = C z is stationary over the k times with the power spectrum 1/f^beta (Timmer and König, On generating power law
+// noise, 1995; for planning Pinneri et al., Sample-efficient cross-entropy method for real-time planning, 2020), and
+// every x_t is standard normal, so that sigma keeps its meaning. With lambda_j = max(j, 1)^-beta for the frequencies
+// j = 0 to k/2, and q_i the orthonormal cosines and sines of frequency j(i),
 //
 //	C = Q diag(sqrt(lambda_j(i) / mean lambda)),    C C' has ones on its diagonal
 //

@@ -24,21 +24,19 @@ type ControllerOptions struct {
 	// beginning; 0 means none. One iteration is always done. How many are depends on the machine: the same
 	// plans are made again only without it.
 	TimeLimit time.Duration
-	// CarryElites makes the KeepElites best candidates of a plan's last iteration, moved on by Advance as the
-	// answer is, candidates
-	// of the next plan's first (Pinneri et al. 2020). Where a problem starts anew the mean stands in for them.
+	// CarryElites makes the KeepElites best candidates of a plan's last iteration, moved on by Advance as the answer
+	// is, candidates of the next plan's first (Pinneri et al. 2020). Where a problem starts anew the mean stands in
+	// for them.
 	CarryElites bool
 	// Engine are options of the machines, engine.On say. Outputs are the controller's to choose.
 	Engine []engine.Option
 }
 
-// Controller plans for a batch of problems in closed loop (receding horizon): Plan, carry the first controls
-// out, Advance, and Plan again from where that led. It compiles what [Plan] adds to a graph, with states and
-// starts as
+// Controller plans for a batch of problems in closed loop (receding horizon): Plan, carry the first controls out,
+// Advance, and Plan again from where that led. It compiles what [Plan] adds to a graph, with states and starts as
 // inputs, for the engine. Plans have no gradients; in a graph with those use Plan.
 //
-// Problems do not affect one another: a batch gives the same bits as its problems on their own with Problem0
-// set, as
+// Problems do not affect one another: a batch gives the same bits as its problems on their own with Problem0 set, as
 // far as the model's own nodes give the same bits for any number of rows.
 //
 // A plan allocates nothing. A Controller is for one goroutine at a time. Use [NewController].
@@ -101,9 +99,8 @@ func (r *reader[T]) read() ([]T, error) {
 type PlanResult[T kernels.Float] struct {
 	Controls []T // (B, H, U), within the bounds
 	First    []T // (B, U)
-	// Cost is that of Controls, (B); NaN or infinite where the dynamics blow up. States are x_0 to x_H, (B, H+1,
-	// S). Of
-	// several particles they are the risk and the mean.
+	// Cost is that of Controls, (B); NaN or infinite where the dynamics blow up. States are x_0 to x_H, (B, H+1, S).
+	// Of several particles they are the risk and the mean.
 	Cost, States []T
 	// Diagnoses are one per problem. The status is Converged where the tolerances were met, and Cancelled where the
 	// search was ended early.
@@ -112,9 +109,8 @@ type PlanResult[T kernels.Float] struct {
 	Run        uint64 // run number of the noise
 }
 
-// NewController makes a controller of c.Batch problems (0: one). The model's functions add to g, where its
-// parameters are; nil
-// stands for a new graph. Their values are read in each plan, so that they may change between plans. Of
+// NewController makes a controller of c.Batch problems (0: one). The model's functions add to g, where its parameters
+// are; nil stands for a new graph. Their values are read in each plan, so that they may change between plans. Of
 // PlanConfig, what is for graphs must not be set: MuNode, SigmaNode, Run, Noise, Backprop, Previous and Candidates.
 // Close it when done.
 func NewController[T kernels.Float](g *G.ExprGraph, m Model, c PlanConfig, o ControllerOptions) (
@@ -304,9 +300,8 @@ func (s *Controller[T]) SetPrevious(u []T) error {
 	return s.set("SetPrevious", "u", s.prev, u)
 }
 
-// SetCandidates sets the candidates (B, CandidateCount, Dim) that take part in every iteration of the plans to
-// come; at
-// first they are 0.
+// SetCandidates sets the candidates (B, CandidateCount, Dim) that take part in every iteration of the plans to come;
+// at first they are 0.
 func (s *Controller[T]) SetCandidates(u []T) error {
 	if s.user == nil {
 		return fmt.Errorf("dcem: Controller.SetCandidates: CandidateCount is 0")
@@ -327,8 +322,7 @@ func (s *Controller[T]) set(fn, name string, dst, v []T) error {
 	return nil
 }
 
-// Reset makes the given problems, or all if none are given, start anew: from Config's Mu and Sigma, with no
-// previous
+// Reset makes the given problems, or all if none are given, start anew: from Config's Mu and Sigma, with no previous
 // control. A number beyond the batch is passed over.
 func (s *Controller[T]) Reset(problems ...int) {
 	if len(problems) == 0 {
@@ -357,8 +351,7 @@ func (s *Controller[T]) reset(b int) {
 	}
 }
 
-// Advance says that the first steps controls of the last plan were carried out: the next one starts from what is
-// left
+// Advance says that the first steps controls of the last plan were carried out: the next one starts from what is left
 // of it, moved to the front with the last control held on, and Config's Sigma. So Advance(0) starts where the last
 // one ended. steps may be beyond the horizon. Without Advance a plan starts from where the one before it started.
 func (s *Controller[T]) Advance(steps int) error {
@@ -388,10 +381,9 @@ func (s *Controller[T]) Advance(steps int) error {
 	return nil
 }
 
-// Plan plans from the states x0, (B, S). A state or a cost that is not finite excludes its candidates; a problem
-// that
-// has too few others keeps the mean that it started from, and its status says so. After an error the
-// next plan starts as this one did.
+// Plan plans from the states x0, (B, S). A state or a cost that is not finite excludes its candidates; a problem that
+// has too few others keeps the mean that it started from, and its status says so. After an error the next plan starts
+// as this one did.
 func (s *Controller[T]) Plan(ctx context.Context, x0 []T) (*PlanResult[T], error) {
 	const fn = "Controller.Plan"
 	if len(s.segments) == 0 {
@@ -522,8 +514,7 @@ func (s *Controller[T]) collect(seg *segment[T]) error {
 }
 
 // Act plans from the states x0 (B, S), and advances by the steps that the first control is held for (Repeat): it
-// returns
-// that control, (B, U), valid until the next call. What else there is to know about the plan is in Last.
+// returns that control, (B, U), valid until the next call. What else there is to know about the plan is in Last.
 func (s *Controller[T]) Act(ctx context.Context, x0 []T) ([]T, error) {
 	r, err := s.Plan(ctx, x0)
 	if err != nil {

@@ -10,8 +10,7 @@ import (
 // planValues are the values of a planIterate's nodes.
 type planValues[T kernels.Float] struct{ f, w, mu, sigma, stopped []T }
 
-// diagnosePlan finds the diagnosis of problem b from the values of the iterations that were done; sigma0 and mu0
-// are
+// diagnosePlan finds the diagnosis of problem b from the values of the iterations that were done; sigma0 and mu0 are
 // those at the start. p is room to work in.
 func diagnosePlan[T kernels.Float](p *problem[T], c *PlanConfig, limits *bounds[T], b int,
 	mu0, sigma0 []T, its []planValues[T], cause Status,
@@ -65,8 +64,7 @@ func (p *Planned) Keep() error {
 	return nil
 }
 
-// Diagnose reads the values that the nodes have after a run, and returns a [Diagnosis] of each problem, as
-// Unrolled's
+// Diagnose reads the values that the nodes have after a run, and returns a [Diagnosis] of each problem, as Unrolled's
 // does. It needs Keep.
 func (p *Planned) Diagnose() ([]Diagnosis, error) {
 	if !p.kept {

@@ -9,8 +9,7 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// pendulumModel is the pendulum of the golden file: the state (cos, sin, dtheta), the mean over the 16 states of
-// (x -
+// pendulumModel is the pendulum of the golden file: the state (cos, sin, dtheta), the mean over the 16 states of (x -
 // (1, 0, 0))^2 and 1e-4 times the mean of u^2.
 func pendulumModel() Model {
 	column := func(x *G.Node, i int) *G.Node {

@@ -8,15 +8,12 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// A Model is the system that a plan is made for, as functions that add one step of many rollouts to a graph.
-// Rows are
-// rollouts: of every problem, its candidates, and of every candidate, its particles, in that order, so that row
-// r of M
-// belongs to problem r/(M/B) and, with P particles, to particle r%P. Their number M differs between calls: the
-// answer is
-// rolled out too. [PerRow] and [PerParticle] give rows the numbers of their problem or particle. Functions are
-// called
-// many times and must build the same each time; t counts the steps from 0, so that both may depend on time.
+// A Model is the system that a plan is made for, as functions that add one step of many rollouts to a graph. Rows are
+// rollouts: of every problem, its candidates, and of every candidate, its particles, in that order, so that row r of
+// M belongs to problem r/(M/B) and, with P particles, to particle r%P. Their number M differs between calls: the
+// answer is rolled out too. [PerRow] and [PerParticle] give rows the numbers of their problem or particle. Functions
+// are called many times and must build the same each time; t counts the steps from 0, so that both may depend on
+// time.
 type Model struct {
 	States, Controls int // elements of a state S and of a control U
 
@@ -64,9 +61,8 @@ const (
 )
 
 // PlanConfig configures [Plan] and [Controller]. Where it says nothing of gradients, an option keeps them: they are
-// those of the values computed. The zero value of every field but Horizon is the plain method: the same as
-// [Unroll] on the
-// sum of the costs.
+// those of the values computed. The zero value of every field but Horizon is the plain method: the same as [Unroll]
+// on the sum of the costs.
 type PlanConfig struct {
 	// Config is that of the search. Dim is set by the plan: the number of free controls, (H/Repeat or Knots)*U, in the
 	// order of time. Lower, Upper: U values, or one for all controls. Mu, Sigma: the same, or Dim or B*Dim values.
@@ -88,42 +84,35 @@ type PlanConfig struct {
 	// Controller remembers what it has last returned.
 	Previous *G.Node
 
-	// MuTolerance and SigmaTolerance stop a problem early, as SolverOptions' of these names do. One that has
-	// stopped is
-	// frozen, and gradients flow through the iterations that it took part in.
+	// MuTolerance and SigmaTolerance stop a problem early, as SolverOptions' of these names do. One that has stopped
+	// is frozen, and gradients flow through the iterations that it took part in.
 	MuTolerance, SigmaTolerance float64
 	// MuSmoothing and SigmaSmoothing, in [0, 1), hold the refitted moments back: mu' = a*mu + (1-a)*refit(mu), and so
 	// for sigma.
 	MuSmoothing, SigmaSmoothing float64
-	// SigmaFloor, if not nil, is the floor of sigma after each iteration, T values, in place of SigmaMin: a
-	// schedule. The
-	// gradient of a sigma at its floor is 0.
+	// SigmaFloor, if not nil, is the floor of sigma after each iteration, T values, in place of SigmaMin: a schedule.
+	// The gradient of a sigma at its floor is 0.
 	SigmaFloor []float64
 
 	// SampleMean makes the mean a candidate of each iteration, Null the control 0 (within the bounds) over the whole
-	// horizon, and KeepElites (at most Elites) that many of the best candidates of the iteration before. All take
-	// the places of
-	// the last sampled candidates and take part as those do: in costs, weights and moments. Gradients flow into the
-	// mean,
-	// and into kept candidates as they were sampled, the choice held fixed. If fewer costs were finite, what fills
-	// KeepElites up is of no finite cost.
+	// horizon, and KeepElites (at most Elites) that many of the best candidates of the iteration before. All take the
+	// places of the last sampled candidates and take part as those do: in costs, weights and moments. Gradients flow
+	// into the mean, and into kept candidates as they were sampled, the choice held fixed. If fewer costs were
+	// finite, what fills KeepElites up is of no finite cost.
 	SampleMean, Null bool
 	KeepElites       int
 	// Candidates are more of them, (B, n, Dim), brought within the bounds; gradients flow into the node. It is for
-	// Plan:
-	// a Controller takes SetCandidates, with room for CandidateCount of each problem.
+	// Plan: a Controller takes SetCandidates, with room for CandidateCount of each problem.
 	Candidates     *G.Node
 	CandidateCount int
 
 	// Colour, if not nil, correlates the noise over time, doc of [Colouring]: the exponent beta of each control's
-	// spectrum
-	// 1/f^beta, U values or one for all.
+	// spectrum 1/f^beta, U values or one for all.
 	Colour []float64
 
 	// Particles is the number P of rollouts of each candidate, 0 means 1. With Model.Noisy each has noise of its own,
-	// fresh in every iteration but the same for all candidates of a problem; with PerParticle also parameters of
-	// its own (an ensemble).
-	// Risk makes one cost of theirs, Level is its level.
+	// fresh in every iteration but the same for all candidates of a problem; with PerParticle also parameters of its
+	// own (an ensemble). Risk makes one cost of theirs, Level is its level.
 	Particles int
 	Risk      Risk
 	Level     float64
@@ -131,9 +120,8 @@ type PlanConfig struct {
 	// Answer chooses the result.
 	Answer Answer
 
-	// Problem0 is the number of the batch's first problem in the noise, as in SolverOptions: problem b of a batch
-	// has the
-	// same bits as the same problem on its own with Problem0 = b.
+	// Problem0 is the number of the batch's first problem in the noise, as in SolverOptions: problem b of a batch has
+	// the same bits as the same problem on its own with Problem0 = b.
 	Problem0 int
 }
 

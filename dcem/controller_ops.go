@@ -378,8 +378,7 @@ func (k scatterOp[T]) Run(out any, in []any) {
 	}
 }
 
-// following is the number of the cost that comes after that of number last in the order of costs; last = -1 asks
-// for
+// following is the number of the cost that comes after that of number last in the order of costs; last = -1 asks for
 // the first. It needs no memory, and m is small.
 func following[T kernels.Float](f []T, last int) int {
 	best := -1

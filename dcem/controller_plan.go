@@ -21,8 +21,7 @@ type Planned struct {
 	Mu0, Sigma0 *G.Node // the starting nodes, (B, Dim), as of Unrolled
 	Run         *G.Node // the run number of the noise; nil if Config.Noise supplied all of it
 	// Best and BestCost are the candidate of least cost, (B, Dim), and that cost, (B), over all iterations; +Inf
-	// where no
-	// cost was finite, Best then being the first candidate. Nil with AnswerMean.
+	// where no cost was finite, Best then being the first candidate. Nil with AnswerMean.
 	Best, BestCost *G.Node
 	// Iterates are the nodes of every iteration; Mu and Sigma are those the next one starts from.
 	Iterates []Iterate
@@ -45,13 +44,11 @@ func (p *Planned) ExcludedGradients() int64 { return p.count.excluded.Load() }
 //
 //	J(u) = sum_(t<H) c_t(x_t, u_t) + c_H(x_H),    x_(t+1) = f_t(x_t, u_t),    lower <= u <= upper
 //
-// by DCEM (or CEM: Hard) over the free controls. Gradients flow (package autodiff) into anything that the model
-// is made of, into
-// x0, Previous, Candidates, MuNode and SigmaNode.
+// by DCEM (or CEM: Hard) over the free controls. Gradients flow (package autodiff) into anything that the model is
+// made of, into x0, Previous, Candidates, MuNode and SigmaNode.
 //
-// A problem with fewer than k finite costs keeps its mu and sigma, so that the controls are always finite and
-// within
-// the bounds; Diagnose says so (call Keep first).
+// A problem with fewer than k finite costs keeps its mu and sigma, so that the controls are finite and within the
+// bounds, as long as mu + sigma*eps is within the range of the type; Diagnose says so (call Keep first).
 func Plan(g *G.ExprGraph, x0 *G.Node, m Model, c PlanConfig) (*Planned, error) {
 	const fn = "Plan"
 	if g == nil {

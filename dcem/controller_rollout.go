@@ -42,8 +42,7 @@ type rolled struct {
 }
 
 // rollout adds the rollouts of free controls z (M, D), whose M is a multiple of B, and their costs (M), over
-// particles
-// their risk. iteration numbers the noise of particles.
+// particles their risk. iteration numbers the noise of particles.
 func (p *planner) rollout(iteration int, z *G.Node, states bool) (r rolled, cost *G.Node, err error) {
 	c, m := p.c, p.m
 	rows := rowsOf(z)

@@ -12,9 +12,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// plant is the tests' system, 3 states and 2 controls: x' = tanh(x A) + u B, at the cost sum (x - goal_t)^2 +
-// sum u^2/10,
-// and twice the last state's distance.
+// plant is the tests' system, 3 states and 2 controls: x' = tanh(x A) + u B, at the cost sum (x - goal_t)^2 + sum
+// u^2/10, and twice the last state's distance.
 type plant struct {
 	a, b, goal []float64 // (3, 3), (2, 3), (1, 3)
 }

@@ -2,11 +2,9 @@ package dcem
 
 import "fmt"
 
-// A Spline makes the controls of a horizon H of K knots (PlanConfig.Knots). Knot i lies at the time
-// i*(H-1)/(K-1), in
-// steps, so that the first and the last lie on the first and the last step; SplineZero has times of its own.
-// Controls are
-// linear in the knots, so that gradients flow to the knots by the same weights.
+// A Spline makes the controls of a horizon H of K knots (PlanConfig.Knots). Knot i lies at the time i*(H-1)/(K-1), in
+// steps, so that the first and the last lie on the first and the last step; SplineZero has times of its own. Controls
+// are linear in the knots, so that gradients flow to the knots by the same weights.
 type Spline uint8
 
 const (
@@ -104,8 +102,7 @@ func (c PlanConfig) knotTime(i int) float64 {
 	return float64(i) * float64(h-1) / float64(k-1)
 }
 
-// shift moves a plan on by steps in time: row, of u values per free control, becomes the plan that continues it,
-// with
+// shift moves a plan on by steps in time: row, of u values per free control, becomes the plan that continues it, with
 // the last control held. tmp is of row's length.
 func shift[T float32 | float64](row, tmp []T, blends []blend, u int) {
 	for i, b := range blends {

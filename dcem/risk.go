@@ -35,9 +35,8 @@ func (r Risk) String() string {
 	return fmt.Sprintf("Risk(%d)", uint8(r))
 }
 
-// riskOp is the risk of each row of particles: (M, P) -> (M). It is sum_i w_i J_(i) with weights by rank. Ties
-// go to the
-// lower number. A row with a cost that is not finite comes out NaN, and so excludes its candidate.
+// riskOp is the risk of each row of particles: (M, P) -> (M). It is sum_i w_i J_(i) with weights by rank. Ties go to
+// the lower number. A row with a cost that is not finite comes out NaN, and so excludes its candidate.
 type riskOp[T kernels.Float] struct {
 	p int
 	w []float64 // by rank, the worst first, those of weight 0 left out
