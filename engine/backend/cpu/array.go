@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"math"
 	"unsafe"
 
 	"github.com/godcem/godcem/engine/ir"
@@ -140,30 +141,66 @@ func (a *low[T, S]) store(src []T, off, rows, rs, cols, cs int) {
 // truths is an array of Bool, read as bytes: a byte of another buffer's remains is no bool.
 type truths[T vec.Float] struct{ mem []byte }
 
+// Neither way branches: masks are hard to predict.
+
 func (a *truths[T]) load(dst []T, off, rows, rs, cols, cs int) {
+	if rs == cols*cs {
+		cols, rows = rows*cols, 1
+	}
 	for i := range rows {
 		at := off + i*rs
 		d := dst[i*cols:][:cols]
 		for j := range d {
-			d[j] = 0
-			if a.mem[at] != 0 {
-				d[j] = 1
-			}
+			x := uint32(a.mem[at])
+			d[j] = T(int32((x | -x) >> 31))
 			at += cs
 		}
 	}
 }
 
 func (a *truths[T]) store(src []T, off, rows, rs, cols, cs int) {
+	if rs == cols*cs {
+		cols, rows = rows*cols, 1
+	}
 	for i := range rows {
-		at := off + i*rs
-		for _, v := range src[i*cols:][:cols] {
-			a.mem[at] = 0
-			if v != 0 {
-				a.mem[at] = 1
+		at, s := off+i*rs, src[i*cols:][:cols]
+		if cs != 1 {
+			for _, v := range s {
+				a.mem[at] = truth(v != 0)
+				at += cs
 			}
-			at += cs
+			continue
 		}
+		switch s := any(s).(type) {
+		case []float32:
+			truths32(a.mem[at:][:cols], s)
+		case []float64:
+			truths64(a.mem[at:][:cols], s)
+		}
+	}
+}
+
+func truth(ok bool) (b byte) {
+	if ok {
+		b = 1
+	}
+	return b
+}
+
+// truths32 writes 1 where src is not 0, which is where it has a bit other than the sign.
+func truths32(dst []byte, src []float32) {
+	dst = dst[:len(src)]
+	for i, v := range src {
+		x := math.Float32bits(v) << 1
+		dst[i] = byte((x | -x) >> 31)
+	}
+}
+
+func truths64(dst []byte, src []float64) {
+	dst = dst[:len(src)]
+	for i, v := range src {
+		x := math.Float64bits(v) << 1
+		dst[i] = byte((x | -x) >> 63)
 	}
 }
 
