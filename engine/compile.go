@@ -129,33 +129,26 @@ func (vm *VM) gradients() (grads G.Nodes) {
 
 // choose decides which of the nodes that the front end lists are outputs of the program, and which of those give
 // their value to their node. The gradients and the loss of an update are listed because they were asked for; they
-// count if they had been roots before, or are named.
+// count if they are roots of the graph as it was given, or are named, and so do gradients of other updates.
 func (p *pipeline) choose(vm *VM) {
 	m, c := p.module, p.config
 	bind := make([]bool, len(m.Nodes))
 	for _, src := range m.Wants {
-		bind[src] = true
+		bind[src] = vm.all() || !vm.owner.foreign(m.Nodes[src])
 	}
-	if u := c.update; u != nil {
-		for _, g := range u.grads {
-			if g.ID() >= vm.before {
-				bind[m.Number(g)] = false
-			}
+	if u := c.update; u != nil && !vm.lossIsRoot {
+		bind[m.Number(u.loss)] = false
+	}
+	for _, nodes := range []G.Nodes{c.outputs, vm.gradients()} {
+		for _, n := range nodes {
+			bind[m.Number(n)] = true
 		}
-		if !vm.lossIsRoot {
-			bind[m.Number(u.loss)] = false
-		}
-		for _, nodes := range []G.Nodes{c.outputs, vm.gradients()} {
-			for _, n := range nodes {
-				bind[m.Number(n)] = true
-			}
-		}
-		for _, r := range m.Reads {
-			bind[r.Src] = true
-		}
-		for _, ab := range sets(vm.g) {
-			bind[m.Number(ab[1])] = true
-		}
+	}
+	for _, r := range m.Reads {
+		bind[r.Src] = true
+	}
+	for _, ab := range sets(vm.g) {
+		bind[m.Number(ab[1])] = true
 	}
 	m.Graph.Outputs = m.Graph.Outputs[:0]
 	for i, n := range m.Nodes {

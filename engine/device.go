@@ -8,6 +8,7 @@ import (
 	"github.com/godcem/godcem/engine/backend/cpu"
 	"github.com/godcem/godcem/engine/backend/null"
 	"github.com/godcem/godcem/engine/backend/ref"
+	"github.com/godcem/godcem/internal/vec"
 )
 
 // An opener is a kind of device.
@@ -45,6 +46,16 @@ func Devices() []Info {
 		d.Close()
 	}
 	return infos
+}
+
+// SetThreads sets how many threads the CPU's kernels use, at least 1 (at first runtime.GOMAXPROCS), and returns the old
+// number; of less than 1 it only returns that. The threads are a pool of the process: it holds for all VMs, from their
+// next RunAll on, and for the package's other users in it. Results do not depend on it.
+func SetThreads(n int) (old int) {
+	if n < 1 {
+		return vec.Threads()
+	}
+	return vec.SetThreads(n)
 }
 
 // defaultDevice is what a VM runs on without On: one for the process, never closed.

@@ -3,6 +3,7 @@ package engine_test
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"testing"
 
 	"github.com/godcem/godcem/engine"
@@ -126,5 +127,33 @@ func TestRunAllDoesNotAllocate(t *testing.T) {
 			x[0]++
 			run(t, updating)
 		})
+	}
+}
+
+func TestSetThreads(t *testing.T) {
+	old := engine.SetThreads(0)
+	if old < 1 {
+		t.Fatalf("%d threads", old)
+	}
+	defer func() { engine.SetThreads(old) }()
+	var want []float64
+	for i, n := range []int{1, 3, 2} {
+		engine.SetThreads(n)
+		if got := engine.SetThreads(-1); got != n {
+			t.Errorf("%d threads, want %d", got, n)
+		}
+		m := mlp(t, false)
+		vm := newVM(t, m.g)
+		if got := vm.Explain().Device.Threads; got != n {
+			t.Errorf("the device has %d threads, want %d", got, n)
+		}
+		run(t, vm)
+		engine.SetThreads(4 - n) // more and fewer than when it was compiled
+		run(t, vm)
+		if got := floats(t, m.out.Value()); i == 0 {
+			want = got
+		} else if !slices.Equal(got, want) {
+			t.Errorf("%d threads: %v, want %v", n, got, want)
+		}
 	}
 }

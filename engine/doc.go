@@ -33,8 +33,9 @@ import (
 	"github.com/godcem/godcem/engine/ir"
 )
 
-// What an op of another package implements to be compiled, see [Lowerer]: names of package engine/ir, which has the
-// kinds of node too (ir.Add, ir.Exp, ...).
+// What an op of another package implements to be compiled, see [Lowerer]: names of package engine/ir. Such a package
+// imports engine/ir too, for what it says with them: the kinds of node (ir.Add, ir.Exp, ir.ReduceSum, ...), the element
+// types (ir.F64, ...) and the attributes (ir.Trans, ir.Rand, ...).
 type (
 	// Lowerer is an op that can say itself in the engine's terms. Any gorgonia.Op may implement it.
 	Lowerer = ir.Lowerer

@@ -26,7 +26,7 @@ func Dump(w io.Writer, g *G.ExprGraph, stage string, opts ...Option) (err error)
 		return err
 	}
 	out := bufio.NewWriter(w)
-	vm := &VM{g: g, config: c}
+	vm := &VM{g: g, config: c, owner: ownerOf(g)}
 	if err := vm.prepare(); err != nil {
 		return err
 	}
@@ -73,7 +73,7 @@ func Dump(w io.Writer, g *G.ExprGraph, stage string, opts ...Option) (err error)
 		vm.device = defaultDevice()
 	}
 	vm.compiled = &compiled{module: p.module, program: prog, reports: reports, stages: p.stages}
-	fmt.Fprint(out, vm.Explain())
+	fmt.Fprint(out, vm.explain())
 	return out.Flush()
 }
 

@@ -19,6 +19,8 @@ func TestNewVMErrors(t *testing.T) {
 	whole := G.NewMatrix(m.g, tensor.Int, G.WithShape(2, 2), G.WithName("whole"))
 	single := G.NewMatrix(m.g, tensor.Float32, G.WithShape(2, 2), G.WithName("single"))
 	sum := G.Must(G.Sum(single))
+	one := input(m.g, "one", dense([]float64{1}, 1))
+	idle := input(m.g, "idle", dense([]float64{1, 2}, 2))
 	var into G.Value
 	statement := G.Read(m.out, &into)
 	adam := kernels.Optimizer{}
@@ -49,7 +51,11 @@ func TestNewVMErrors(t *testing.T) {
 		"foreign loss": {m.g, []engine.Option{engine.WithUpdate(adam, other.loss, m.w...)},
 			[]string{"WithUpdate", "loss", "not a node"}},
 		"loss of a shape": {m.g, []engine.Option{engine.WithUpdate(adam, m.out, m.w...)},
-			[]string{"WithUpdate", "(8, 2)", "scalar"}},
+			[]string{"WithUpdate", "(8, 2)", "scalar", "Mean"}},
+		"loss of one element": {m.g, []engine.Option{engine.WithUpdate(adam, one, m.w...)},
+			[]string{"WithUpdate", `"one"`, "(1)", "shape ()", "Sum"}},
+		"param of nothing": {m.g, []engine.Option{engine.WithUpdate(adam, m.loss, m.w[0], idle)},
+			[]string{"WithUpdate", "the loss", "does not depend", `"idle"`}},
 		"no params": {m.g, []engine.Option{engine.WithUpdate(adam, m.loss)},
 			[]string{"WithUpdate", "no parameters"}},
 		"nil param": {m.g, []engine.Option{engine.WithUpdate(adam, m.loss, m.w[0], nil)},

@@ -87,8 +87,13 @@ type Memory struct {
 	Recomputed int `json:"recomputed"` // steps that save memory by computing again
 }
 
-// Explain says what the VM compiled the graph to.
+// Explain says what the VM compiled the graph to, closed or not. It waits while another goroutine uses the VM.
 func (vm *VM) Explain() *Explanation {
+	defer vm.wait()()
+	return vm.explain()
+}
+
+func (vm *VM) explain() *Explanation {
 	p := vm.program
 	e := &Explanation{
 		Device:        vm.device.Info(),

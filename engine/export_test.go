@@ -8,3 +8,10 @@ func WithoutVerifying(f func()) {
 	defer func() { verify = true }()
 	f()
 }
+
+// Owners is the number of graphs that VMs are known of.
+func Owners() int {
+	owners.Lock()
+	defer owners.Unlock()
+	return len(owners.of)
+}

@@ -129,6 +129,11 @@ func TestExplain(t *testing.T) {
 	if err != nil || len(back.Steps) != len(e.Steps) {
 		t.Errorf("JSON: %v", err)
 	}
+	for _, want := range []string{`"fallbacks": []`, `"name": "cpu"`, `"threads"`} {
+		if !strings.Contains(string(b), want) {
+			t.Errorf("JSON has no %s", want)
+		}
+	}
 	for _, want := range []string{"device", "compile", "arena", "fragile", "update", "passes:", "cse", e.Steps[0].Name} {
 		if !strings.Contains(e.String(), want) {
 			t.Errorf("the table has no %q:\n%v", want, e)
@@ -159,6 +164,9 @@ func TestHostFallbackIsNamed(t *testing.T) {
 	if len(e.Fallbacks) != 1 || !strings.Contains(e.Fallbacks[0].Op, "foreign exp") ||
 		e.Fallbacks[0].Measured == nil || e.Fallbacks[0].Measured.Count != 1 {
 		t.Fatalf("fallbacks %+v, want the foreign op, measured", e.Fallbacks)
+	}
+	if !strings.Contains(e.Fallbacks[0].Why, "engine.Lowerer") || !strings.Contains(e.String(), e.Fallbacks[0].Why) {
+		t.Errorf("it is not said why: %+v", e.Fallbacks[0])
 	}
 	if !strings.Contains(e.String(), "on the host:") {
 		t.Errorf("the table does not name it:\n%v", e)

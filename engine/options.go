@@ -75,9 +75,9 @@ func Seed(seed uint64) Option {
 }
 
 // WithUpdate makes a step of an optimiser part of every RunAll: the gradients of the scalar loss with respect to the
-// params, input nodes of one float type, are added to the graph (package autodiff), and the params live on the
-// device, where they are updated after everything else. An update whose loss or gradient is not finite is skipped,
-// see [VM.Info].
+// params, input nodes of one float type on which it depends (or which decay), are added to the graph (package
+// autodiff), and the params live on the device, where they are updated after everything else. An update whose loss or
+// gradient is not finite is skipped, see [VM.Info].
 //
 // The params' values are copied to the device by NewVM. After that the VM writes a param again only when its node is
 // bound to another value object than the one it saw last (gorgonia.Let with a new value); changes made in place are
@@ -220,8 +220,12 @@ func (u *updateConfig) check(g *G.ExprGraph) error {
 	if err := checkNodes(g, "WithUpdate: the loss", G.Nodes{u.loss}, true); err != nil {
 		return err
 	}
-	if isStatement(u.loss) || !u.loss.IsScalar() || !isFloat(u.loss) {
+	if isStatement(u.loss) || !isFloat(u.loss) {
 		return fmt.Errorf("engine: WithUpdate: the loss %s, want a float32 or float64 scalar", describe(u.loss))
+	}
+	if !u.loss.IsScalar() {
+		return fmt.Errorf("engine: WithUpdate: the loss %s, want a scalar, of shape (): take gorgonia.Sum or Mean of it",
+			describe(u.loss))
 	}
 	if len(u.params) == 0 {
 		return errors.New("engine: WithUpdate: no parameters")
@@ -238,5 +242,27 @@ func (u *updateConfig) check(g *G.ExprGraph) error {
 				describe(p), describe(first))
 		}
 	}
+	on := dependencies(g, u.loss)
+	for _, p := range u.params {
+		if !on[p] && u.optimizer.WeightDecay == 0 { // else it decays
+			return fmt.Errorf("engine: WithUpdate: the loss %s does not depend on the parameter %s",
+				describe(u.loss), describe(p))
+		}
+	}
 	return nil
+}
+
+// dependencies are the nodes that n is computed from, and n.
+func dependencies(g *G.ExprGraph, n *G.Node) map[*G.Node]bool {
+	seen := map[*G.Node]bool{n: true}
+	for todo := []*G.Node{n}; len(todo) > 0; {
+		n, todo = todo[len(todo)-1], todo[:len(todo)-1]
+		for it := g.From(n.ID()); it != nil && it.Next(); {
+			if k, ok := it.Node().(*G.Node); ok && !seen[k] {
+				seen[k] = true
+				todo = append(todo, k)
+			}
+		}
+	}
+	return seen
 }

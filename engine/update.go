@@ -95,8 +95,11 @@ func (vm *VM) SetRate(rate float64) error {
 	return vm.writeRate(rate)
 }
 
-// Rate is the learning rate; 0 without an update.
-func (vm *VM) Rate() float64 { return vm.rate }
+// Rate is the learning rate; 0 without an update. It waits while another goroutine uses the VM.
+func (vm *VM) Rate() float64 {
+	defer vm.wait()()
+	return vm.rate
+}
 
 // Load writes the nodes' values to the device: of parameters whose values were changed in place.
 func (vm *VM) Load(params ...*G.Node) error {
@@ -246,7 +249,10 @@ func (vm *VM) Info() (kernels.StepInfo, error) {
 // Run is the number that the next RunAll's noise has, if no other value is bound to the run-number node until then:
 // the number bound to the node, plus the RunAlls that succeeded since that value was bound. Binding a value anew,
 // even of the same number, starts anew. Without noise it is 0; of several such nodes it is the first's.
+//
+// It waits while another goroutine uses the VM.
 func (vm *VM) Run() int64 {
+	defer vm.wait()()
 	if len(vm.counters) == 0 {
 		return 0
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync/atomic"
+	"time"
 
 	"github.com/godcem/godcem/autodiff"
 	G "gorgonia.org/gorgonia"
@@ -12,14 +13,13 @@ import (
 // A VM is a compiled graph on a device. It implements gorgonia.VM.
 //
 // A VM may be used by one goroutine at a time: a call that meets another returns an error. VMs of different graphs
-// are independent of each other. Of several VMs on one graph the last that ran has set the nodes' values.
+// are independent of each other. Of several VMs on one graph, not to be used at once either, the last that was made
+// or ran without error has set the nodes' values, and taken away those that it does not keep.
 type VM struct {
-	g      *G.ExprGraph
-	config *config
-	device Device
-	// before is the number of the graph's nodes before NewVM added gradients; lossIsRoot belongs to that time too.
-	before     int64
-	lossIsRoot bool
+	g          *G.ExprGraph
+	config     *config
+	device     Device
+	lossIsRoot bool // not counting what a NewVM added to the graph
 
 	*compiled
 	runs   int64 // RunAll calls that succeeded
@@ -29,11 +29,17 @@ type VM struct {
 	watch  func(step int) error
 	busy   atomic.Bool
 	closed bool
+	owner  *owner
+	id     uint64
 }
 
 var _ G.VM = (*VM)(nil)
 
-// NewVM compiles g. With WithUpdate it adds the gradients that it needs to g; otherwise g is only read.
+// NewVM compiles g. It puts ops with a training mode into that mode (see [EvalMode]) and takes away the values of the
+// nodes that the VM will not set. With WithUpdate it adds the gradients that it needs to g, where they are not there
+// yet; they stay there, after an error and after Close too, so that the next NewVM for the same loss and parameters finds
+// them; a VM that wants all values computes them, one with Outputs or WithUpdate does not take them for roots. Nothing
+// else of g is changed.
 //
 // The values that inputs are bound to are looked at by RunAll; only their shapes and types, which are the nodes',
 // must be known here. An error names the option or the node at fault.
@@ -43,7 +49,7 @@ func NewVM(g *G.ExprGraph, opts ...Option) (vm *VM, err error) {
 	if err != nil {
 		return nil, err
 	}
-	vm = &VM{g: g, config: c, device: c.device}
+	vm = &VM{g: g, config: c, device: c.device, owner: ownerOf(g), id: owners.ids.Add(1)}
 	if vm.device == nil {
 		vm.device = defaultDevice()
 	}
@@ -83,20 +89,28 @@ func (vm *VM) prepare() error {
 	if u == nil {
 		return nil
 	}
-	for _, n := range vm.g.AllNodes() {
-		vm.before = max(vm.before, n.ID()+1)
-	}
+	before := nextID(vm.g)
 	vm.lossIsRoot = true
 	for users := vm.g.To(u.loss.ID()); users.Next(); {
-		if n, ok := users.Node().(*G.Node); !ok || !isStatement(n) {
+		if n, ok := users.Node().(*G.Node); !ok || !isStatement(n) && !vm.owner.foreign(n) {
 			vm.lossIsRoot = false
 		}
 	}
 	var err error
-	if u.grads, err = autodiff.Gradients(u.loss, u.params...); err != nil {
+	u.grads, err = autodiff.Gradients(u.loss, u.params...)
+	vm.owner.adds(before, nextID(vm.g))
+	if err != nil {
 		return fmt.Errorf("engine: WithUpdate: %w", err)
 	}
 	return nil
+}
+
+// nextID is above the ids of a graph's nodes.
+func nextID(g *G.ExprGraph) (next int64) {
+	for _, n := range g.AllNodes() {
+		next = max(next, n.ID()+1)
+	}
+	return next
 }
 
 // all reports whether every node has its value after a run.
@@ -104,6 +118,7 @@ func (vm *VM) all() bool { return !vm.config.named && vm.config.update == nil }
 
 // unbind takes away the values that nodes have from elsewhere but will not get from this VM.
 func (vm *VM) unbind() {
+	vm.owner.last.Store(vm.id)
 	if vm.all() {
 		return
 	}
@@ -198,6 +213,9 @@ func (vm *VM) RunAll() (err error) {
 	if vm.blind {
 		return nil
 	}
+	if vm.owner.last.Load() != vm.id { // another VM has bound nodes since
+		vm.unbind()
+	}
 	return vm.collect()
 }
 
@@ -241,6 +259,14 @@ func (vm *VM) enter(method string) error {
 }
 
 func (vm *VM) leave() { vm.busy.Store(false) }
+
+// wait begins a call that has no error to return: it lets others end, and returns what ends it.
+func (vm *VM) wait() (leave func()) {
+	for !vm.busy.CompareAndSwap(false, true) {
+		time.Sleep(10 * time.Microsecond)
+	}
+	return vm.leave
+}
 
 // guard turns a panic, of an op or of Gorgonia, into an error: none leaves the package.
 func guard(method string, err *error) {
