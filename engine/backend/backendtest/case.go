@@ -21,8 +21,8 @@ type Case struct {
 	// Types are what Build is called with; nil: both float types.
 	Types []ir.DType
 	// Tol is how far results may be from package ref's exact ones, in units of the type's last place (of F64 where no
-	// output is F32), and Why says what they come from. 0: the bits of the reference that rounds every node; below 0.01:
-	// its numbers, but for the sign of zeros.
+	// output is F32), and Why says what they come from. 0: the bits of the reference that rounds every node; below
+	// 0.01: its numbers, but for the sign of zeros.
 	Tol float64
 	Why string
 	// Each: Tol is relative to each element (and not below the smallest subnormal); otherwise to max(1, max|want|) of
@@ -30,8 +30,8 @@ type Case struct {
 	Each bool
 	// Feed gives the inputs' values; nil: graphs.Values. The seed differs from run to run.
 	Feed func(n *ir.Node, seed uint64) any
-	// Seeds are those of the runs' values; nil: 1, 1, 2, 1. Inputs are written when the seed changes. Where nothing is
-	// updated, runs of one seed must agree in every bit.
+	// Seeds are those of the runs' values; nil: 1, 1, 2, 1. Inputs are written when the seed changes. Where nothing
+	// is updated, runs of one seed must agree in every bit.
 	Seeds []uint64
 	// Variants: also with every single pass and every planner's feature switched off, one at a time.
 	Variants bool

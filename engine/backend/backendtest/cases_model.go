@@ -143,7 +143,8 @@ func modelCases() []Case {
 		})
 	}
 	return append(cases, Case{
-		// Three iterations of a differentiable cross-entropy method with a soft selection, and the gradient through all.
+		// Three iterations of a differentiable cross-entropy method with a soft selection, and the gradient through
+		// all.
 		Name: "model/unrolled search",
 		Build: func(b *ir.Builder, t ir.DType) {
 			const batch, samples, d = 3, 20, 4

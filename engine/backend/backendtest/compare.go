@@ -8,8 +8,8 @@ import (
 	"github.com/godcem/godcem/engine/ir"
 )
 
-// compare returns an error that names the worst element of got if it is not want, as the case says. Integers and truth
-// must be equal. coarse: there is float32 in what led to a float64.
+// compare returns an error that names the worst element of got if it is not want, as the case says. Integers and
+// truth must be equal. coarse: there is float32 in what led to a float64.
 func (c *Case) compare(got, want any, coarse bool) error {
 	tg, ng := ir.DataType(got)
 	tw, nw := ir.DataType(want)

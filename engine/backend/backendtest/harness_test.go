@@ -110,7 +110,8 @@ func TestFaultsAreSeen(t *testing.T) {
 	faults := []struct {
 		name string
 		d    faulty
-		// everywhere says for which programs the fault must be seen; nil: at least in some cases, number of which is min.
+		// everywhere says for which programs the fault must be seen; nil: at least in some cases, number of which is
+		// min.
 		everywhere func(c *Case, p *plan.Program) bool
 		min        int
 	}{

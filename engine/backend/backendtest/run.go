@@ -12,9 +12,9 @@ import (
 	"github.com/godcem/godcem/engine/pass"
 )
 
-// Run runs every case on a device, in all its variants and with several numbers of threads, and what a device promises
-// besides values (see contract.go).
-// It ends by logging how many ran, and fails if one did not. With -short it leaves out the variants.
+// Run runs every case on a device, in all its variants and with several numbers of threads, and what a device
+// promises besides values (see contract.go). It ends by logging how many ran, and fails if one did not. With -short
+// it leaves out the variants.
 func Run(t *testing.T, d backend.Device) {
 	ran, programs, unsupported := 0, 0, 0
 	want := 0

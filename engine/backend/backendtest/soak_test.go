@@ -10,8 +10,8 @@ import (
 	"github.com/godcem/godcem/engine/backend/ref"
 )
 
-// TestSoakGraphs runs random graphs through the pipeline: GODCEM_GRAPHS of them from seed GODCEM_SEED on (1000), else a
-// few.
+// TestSoakGraphs runs random graphs through the pipeline: GODCEM_GRAPHS of them from seed GODCEM_SEED on (1000), else
+// a few.
 func TestSoakGraphs(t *testing.T) {
 	seeds, first := uint64(60), uint64(1000)
 	for name, v := range map[string]*uint64{"GODCEM_GRAPHS": &seeds, "GODCEM_SEED": &first} {

@@ -136,8 +136,8 @@ func temporaries(p *plan.Program) (bytes int64) {
 	return bytes
 }
 
-// run compiles a variant and does all its runs; where something is updated, twice, since no two of its runs are alike:
-// the same bits must come of it.
+// run compiles a variant and does all its runs; where something is updated, twice, since no two of its runs are
+// alike: the same bits must come of it.
 func (s *subject) run(d backend.Device, v variant) error {
 	first, err := s.runAll(d, v, 0)
 	if err != nil || len(s.g.Updates) == 0 || s.Fails != "" {
@@ -349,7 +349,8 @@ func (s *subject) failed(p *plan.Program, err error) error {
 	return nil
 }
 
-// inputsAfter returns all inputs and checks that they are as they were written, and residents as the updates leave them.
+// inputsAfter returns all inputs and checks that they are as they were written, and residents as the updates leave
+// them.
 func (s *subject) inputsAfter(p *plan.Program, e backend.Executable, w *want) (all []any, err error) {
 	for _, in := range p.Inputs {
 		n := &p.Graph.Nodes[in.Node]

@@ -9,9 +9,9 @@ import (
 	"github.com/godcem/godcem/kernels"
 )
 
-// New returns the interpreter as a device. It computes what a program's Graph says, rounding as EvalRounded, and takes
-// from the program only where values go: Buffers, Inputs, Outputs, the Nodes of each step and the Updates. Unlike
-// other devices it allocates in every run, and no two of its buffers share memory.
+// New returns the interpreter as a device. It computes what a program's Graph says, rounding as EvalRounded, and
+// takes from the program only where values go: Buffers, Inputs, Outputs, the Nodes of each step and the Updates.
+// Unlike other devices it allocates in every run, and no two of its buffers share memory.
 func New() backend.Device { return device{} }
 
 type device struct{}

@@ -11,8 +11,8 @@ import (
 )
 
 // Planned returns a device that does a program's steps as the comments of package plan's types say, one point after
-// the other, in one arena with the planned places: where New is the meaning of a graph, this is that of a program. What
-// it does not compute right while New does was planned wrongly. Before every run NaN goes into all Temp buffers.
+// the other, in one arena with the planned places: where New is the meaning of a graph, this is that of a program.
+// What it does not compute right while New does was planned wrongly. Before every run NaN goes into all Temp buffers.
 func Planned() backend.Device { return planned{} }
 
 type planned struct{}

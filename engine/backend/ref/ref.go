@@ -1,5 +1,5 @@
-// Package ref is the meaning of the engine's representation: an interpreter of ir.Graph in plain loops, one node after
-// the other. It is slow, and made to be read and believed; every other backend is tested against it.
+// Package ref is the meaning of the engine's representation: an interpreter of ir.Graph in plain loops, one node
+// after the other. It is slow, and made to be read and believed; every other backend is tested against it.
 //
 // Values are float64, whatever the node's float type: Eval rounds to float32 only what is float32 by itself (inputs,
 // constants, noise, kernels' operands and results, casts, parameters) and is thus the more exact answer that a
@@ -18,8 +18,8 @@ import (
 )
 
 // Eval returns the value of every output, a flat slice of the node's element type. feed returns those of the inputs,
-// likewise; nil means that there is none. What no output needs does not run, kernels with effects too. Updates are not
-// done (see Machine). An error names the node.
+// likewise; nil means that there is none. What no output needs does not run, kernels with effects too. Updates are
+// not done (see Machine). An error names the node.
 func Eval(g *ir.Graph, feed func(ir.ID) any) ([]any, error) { return eval(g, feed, false) }
 
 // EvalRounded is Eval with every node's value rounded to the node's type.

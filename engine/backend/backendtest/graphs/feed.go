@@ -11,9 +11,9 @@ import (
 
 const inputBound = 2
 
-// Feed returns values for the inputs of any graph: floats in [-2, 2], half of them multiples of 1/4 so that equal ones
-// meet, integers in [-3, 3] (of Uint8 [0, 3]), and the seed as the run number. They depend on the input's name, type
-// and size and on the seed, so a graph and what passes made of it are fed alike.
+// Feed returns values for the inputs of any graph: floats in [-2, 2], half of them multiples of 1/4 so that equal
+// ones meet, integers in [-3, 3] (of Uint8 [0, 3]), and the seed as the run number. They depend on the input's name,
+// type and size and on the seed, so a graph and what passes made of it are fed alike.
 func Feed(g *ir.Graph, seed uint64) func(ir.ID) any {
 	return func(id ir.ID) any { return Values(&g.Nodes[id], seed) }
 }

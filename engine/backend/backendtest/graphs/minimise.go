@@ -6,8 +6,9 @@ import (
 	"github.com/godcem/godcem/engine/ir"
 )
 
-// Minimise looks for a smaller graph that still fails: with fewer outputs and updates, without dead nodes, with inputs
-// in the place of nodes. fails must be true of g. It is called about as many times as g has nodes, several times over.
+// Minimise looks for a smaller graph that still fails: with fewer outputs and updates, without dead nodes, with
+// inputs in the place of nodes. fails must be true of g. It is called about as many times as g has nodes, several
+// times over.
 func Minimise(g *ir.Graph, fails func(*ir.Graph) bool) *ir.Graph {
 	try := func(c *ir.Graph) bool {
 		if c = compact(c); c.Verify() != nil || !fails(c) {

@@ -12,8 +12,8 @@ import (
 )
 
 // The tolerances for two evaluations of a graph of Random, relative to max(1, max|x|) of the output. The generator
-// follows a first-order bound on every node's error and takes no operand that would let it pass 4096 units in the last
-// place; roundings do not all go the same way, so 128 are allowed (the largest of 20,000 graphs was 34).
+// follows a first-order bound on every node's error and takes no operand that would let it pass 4096 units in the
+// last place; roundings do not all go the same way, so 128 are allowed (the largest of 20,000 graphs was 34).
 const (
 	Tol32 = 128 * 0x1p-23
 	Tol64 = 128 * 0x1p-52
@@ -24,9 +24,9 @@ const (
 	maxBound = 8    // of values' magnitudes
 )
 
-// Random returns a graph of 20 to 200 nodes over all kinds, small shapes (rank 0 to 4, sometimes with a dimension of 0)
-// and the types f32 and f64 with casts between them, comparisons, integers, noise and custom kernels; one in eight has
-// an update. It is a function of the seed alone. Feed gives it values.
+// Random returns a graph of 20 to 200 nodes over all kinds, small shapes (rank 0 to 4, sometimes with a dimension of
+// 0) and the types f32 and f64 with casts between them, comparisons, integers, noise and custom kernels; one in eight
+// has an update. It is a function of the seed alone. Feed gives it values.
 //
 // Values are bounded and every node well conditioned, and only exactly known values are compared, rounded to integers
 // or tested, so that evaluations which round differently agree within Tol32 and Tol64 (that of the coarsest type in
@@ -35,14 +35,15 @@ func Random(seed uint64) *ir.Graph {
 	return generate(seed, []int{1, 2, 2, 3, 3, 4, 5, 7}, 2000, 20+180, false)
 }
 
-// Large is Random with fewer nodes and dimensions up to 300, so that arrays are longer than a tile, a block of rows or
-// what one thread takes.
+// Large is Random with fewer nodes and dimensions up to 300, so that arrays are longer than a tile, a block of rows
+// or what one thread takes.
 func Large(seed uint64) *ir.Graph {
 	return generate(seed, []int{1, 2, 3, 8, 17, 33, 64, 65, 130, 300}, 50000, 20+40, false)
 }
 
-// Exact is Random, or in one of four Large, with kinds only whose result is one rounding of the right one: what rounds
-// every node to its type has every bit in common, but for the sign of zeros where a sum of pads became a concatenation.
+// Exact is Random, or in one of four Large, with kinds only whose result is one rounding of the right one: what
+// rounds every node to its type has every bit in common, but for the sign of zeros where a sum of pads became a
+// concatenation.
 func Exact(seed uint64) *ir.Graph {
 	if seed%4 == 3 {
 		return generate(seed, []int{1, 2, 3, 8, 17, 33, 64, 65, 130, 300}, 50000, 20+40, true)

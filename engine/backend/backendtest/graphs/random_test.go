@@ -104,7 +104,8 @@ func promises(t *testing.T, random func(seed uint64) *ir.Graph, seeds uint64, mo
 	t.Logf("largest error: %.3g of the tolerance", worst)
 }
 
-// distance is the largest difference, relative to max(1, max|want|); Inf if anything is not finite or differs in kind.
+// distance is the largest difference, relative to max(1, max|want|); Inf if anything is not finite or differs in
+// kind.
 func distance(got, want any) float64 {
 	switch w := want.(type) {
 	case []float32:
