@@ -49,3 +49,9 @@ type Binder interface {
 	// here, because of its size, its alignment, or because a run writes to it.
 	Bind(b plan.BufID, mem []byte) bool
 }
+
+// A Scratcher is an Executable that needs memory beside the arena.
+type Scratcher interface {
+	// Scratch is its size in bytes.
+	Scratch() int64
+}

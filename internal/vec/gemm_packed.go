@@ -1,6 +1,9 @@
 package vec
 
-import "fmt"
+import (
+	"fmt"
+	"unsafe"
+)
 
 // Packed is op(B), (k,n), as products read it: many products with one B, of row blocks of one A, pack it once. The
 // zero value is ready for Pack, which uses its memory again.
@@ -11,8 +14,24 @@ type Packed[T Float] struct {
 	data []T // strips, or rows of k if dots are to run along them
 }
 
+// Reserve makes room for one op(B), (k,n), so that Pack need not. What p holds is lost.
+func (p *Packed[T]) Reserve(k, n int) {
+	p.kern, p.data = nil, nil
+	size := n * k
+	if n > fewDots {
+		size = k * (&gemmJob[T]{kern: gemmKernelsOf[T](), nb: n}).padded()
+	}
+	aligned(&p.buf, size)
+}
+
+// Bytes is the size of p's memory.
+func (p *Packed[T]) Bytes() int {
+	var t T
+	return cap(p.buf) * int(unsafe.Sizeof(t))
+}
+
 // Pack copies op(B), (k,n): B is stored (k,n), or (n,k) with transB, its rows ldb elements apart. It panics as Gemm
-// does, and allocates only if p has never held so much. Products that read p must not be under way.
+// does, and allocates only if p has never had room for so much. Products that read p must not be under way.
 func (p *Packed[T]) Pack(transB bool, k, n int, b []T, ldb int) {
 	checkGemm(false, transB, 1, n, k, k, k, len(b), ldb, n, n, false)
 	p.kern, p.k, p.n, p.data = gemmKernelsOf[T](), k, n, nil
@@ -33,7 +52,7 @@ func (p *Packed[T]) Pack(transB bool, k, n int, b []T, ldb int) {
 	} else {
 		p.data = aligned(&p.buf, k*g.padded())
 		g.packed = p.data
-		(*packJob[T])(g).Run(0, g.strips())
+		Parallel(g.strips(), 1<<16/(k*p.kern.main.cols)+1, (*packJob[T])(g))
 	}
 	g.release()
 }

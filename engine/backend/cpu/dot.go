@@ -19,8 +19,10 @@ type dot[T vec.Float] struct {
 	a, b     []T         // the operands' buffers from their offsets on
 	c        []T         // where the product goes; nil: nowhere in the arena
 	whole    bool        // not by row blocks
+	stretch  int         // then: rows at a time, whole blocks
+	first    int         // of the stretch
 	packing  *packing[T] // op(B) in strips; nil: it is read where it is
-	shared   bool        // packing is not of this product alone
+	kept     bool        // packing is for the run
 	room     int         // of a block, in frame.mem
 }
 
@@ -33,6 +35,7 @@ const (
 	worthwhile = 1 << 18 // multiplications that are worth another thread
 	deepTerms  = 2048    // of k, from which on vec.Gemm shares the terms of
 	smallSize  = 1 << 16 // elements of C
+	leastTall  = 256     // rows: for each stretch vec.Gemm packs B again
 )
 
 func compileDot[T vec.Float](x *executable, d *plan.Dot) (step, error) {
@@ -73,49 +76,17 @@ func compileDot[T vec.Float](x *executable, d *plan.Dot) (step, error) {
 		s.tail.mem += padded(o.block * s.N)
 		s.tail.need()
 	case s.whole && s.c == nil:
-		x.room = max(x.room, s.rows()*s.N*typeOf[T]().Size())
-	}
-	if lasts := x.p.Buffers[d.B.Buf].Role; !s.whole && s.Batch == 1 && !s.A.Trans && s.K > 0 {
-		switch {
-		case lasts == plan.Param || lasts == plan.Const || lasts == plan.Input:
-			s.packing, s.shared = packingOf[T](x, d), true
-		case d.B.Trans || s.rows() > closeRows:
-			s.packing = &packing[T]{}
+		row := s.N * typeOf[T]().Size()
+		if high := max(leastTall, stretchBytes/row); high < s.M { // alike, of whole blocks
+			count := (s.M + high - 1) / high
+			s.stretch = min(s.M, ((s.M+count-1)/count+s.tail.block-1)/s.tail.block*s.tail.block)
 		}
+		x.room = max(x.room, s.stretch*row)
+	}
+	if !s.whole && s.Batch == 1 && !s.A.Trans && s.K > 0 && (d.B.Trans || s.rows() > closeRows || lasts(x, d.B.Buf)) {
+		s.packing, s.kept = packingOf[T](x, d)
 	}
 	return s, nil
-}
-
-// A packing is op(B) as products read it. What no step changes is packed once in a run for all products that read it
-// in the same way.
-type packing[T vec.Float] struct {
-	packed vec.Packed[T]
-	run    uint64 // that it is of
-}
-
-// packingKey is what the packings of an operand that lasts have in common.
-type packingKey struct {
-	plan.Operand
-	k, n int
-}
-
-func packingOf[T vec.Float](x *executable, d *plan.Dot) *packing[T] {
-	key := packingKey{d.B, d.K, d.N}
-	if p, ok := x.packings[key].(*packing[T]); ok {
-		return p
-	}
-	p := &packing[T]{}
-	x.packings[key] = p
-	return p
-}
-
-func (s *dot[T]) pack() {
-	if p := s.packing; p != nil && p.run != s.tail.x.runs {
-		p.packed.Pack(s.B.Trans, s.K, s.N, s.b, s.B.Ld)
-		if s.shared {
-			p.run = s.tail.x.runs
-		}
-	}
 }
 
 func (s *dot[T]) rows() int { return s.Batch * s.M }
@@ -126,7 +97,9 @@ func (s *dot[T]) plan(x *executable, o *options) {
 	o.unit = s.rows()
 	o.block = max(leastRows, blockBytes/(typeOf[T]().Size()*(s.N+s.K)))
 	o.block = max(leastRows, min(o.block, (s.rows()+manyBlocks-1)/manyBlocks))
-	s.whole = s.Batch == 1 && (s.M < 2*leastRows || s.A.Trans && s.K >= deepTerms && s.M*s.N <= smallSize)
+	s.stretch = s.rows()
+	s.whole = s.Batch == 1 && (s.M < 2*leastRows || s.A.Trans && s.K >= deepTerms && s.M*s.N <= smallSize ||
+		s.K*s.N*typeOf[T]().Size() > packedBytes)
 	switch {
 	case s.M < o.block: // whole matrices
 		o.block = o.block / s.M * s.M
@@ -192,20 +165,56 @@ func (s *dot[T]) takes(x *executable, st *plan.Store) bool {
 func (s *dot[T]) run() error {
 	l := s.tail
 	if s.whole {
-		l.product = s.c
-		if s.c == nil {
-			l.product = view[T](l.x.scratch, 0, s.rows()*s.N)
-		}
-		vec.Gemm(s.A.Trans, s.B.Trans, s.M, s.N, s.K, 1, s.a, s.A.Ld, s.b, s.B.Ld, 0, l.product, s.N)
-		if len(l.code[point]) == 0 {
-			return nil
-		}
-		return l.run()
+		s.runWhole()
+		return nil
 	}
 	s.pack()
 	vec.Parallel(l.chunks(), worthwhile/max(1, l.block*s.N*(s.K+l.cost/8))+1, s)
 	l.finish()
 	return nil
+}
+
+func (s *dot[T]) runWhole() {
+	l := s.tail
+	c := s.c
+	if c == nil {
+		c = view[T](l.x.scratch, 0, s.stretch*s.N)
+	}
+	l.product = c
+	for s.first = 0; s.first < s.M; s.first += s.stretch {
+		m, a := min(s.stretch, s.M-s.first), s.a
+		switch {
+		case s.K == 0:
+		case s.A.Trans:
+			a = a[s.first:]
+		default:
+			a = a[s.first*s.A.Ld:]
+		}
+		vec.Gemm(s.A.Trans, s.B.Trans, m, s.N, s.K, 1, a, s.A.Ld, s.b, s.B.Ld, 0, c, s.N)
+		if len(l.code[point]) == 0 {
+			continue
+		}
+		vec.Parallel((m+l.block-1)/l.block, l.grain(l.chunks(), l.cost), (*wholeTail[T])(s))
+	}
+	if len(l.code[point]) > 0 {
+		l.finish()
+	}
+}
+
+// wholeTail is the epilogue of a stretch.
+type wholeTail[T vec.Float] dot[T]
+
+// Run implements vec.Job on the stretch's blocks.
+func (s *wholeTail[T]) Run(lo, hi int) {
+	l := s.tail
+	frames := framesOf[T](l.x)
+	f := frames.get()
+	l.begin(f)
+	f.accRow = s.first
+	for block := lo; block < hi; block++ {
+		l.do(f, s.first/l.block+block)
+	}
+	frames.put(f)
 }
 
 // Run implements vec.Job on blocks.

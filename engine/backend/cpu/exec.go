@@ -25,7 +25,7 @@ type executable struct {
 	frames32 frames[float32]
 	frames64 frames[float64]
 	// While the program is loaded:
-	packings  map[packingKey]any // to *packing[T]
+	packings  *packings
 	emitter32 *emitter[float32]
 	emitter64 *emitter[float64]
 
@@ -52,7 +52,7 @@ func aligned[S any](s []S) []S {
 }
 
 func compile(p *plan.Program) (x *executable, err error) {
-	x = &executable{p: p, packings: map[packingKey]any{}}
+	x = &executable{p: p, packings: newPackings(p)}
 	x.slices, x.steps = make([]any, len(p.Buffers)), make([]step, len(p.Steps))
 	if err := x.buffers(); err != nil {
 		return nil, err
