@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
-	"strings"
 
 	"github.com/godcem/godcem/autodiff"
 	"github.com/godcem/godcem/dcem"
@@ -386,6 +385,4 @@ func wideOf(data any) []float64 {
 	panic(fmt.Sprintf("suite: a value of type %T", data))
 }
 
-func (c stepCase) String() string {
-	return strings.TrimSpace(fmt.Sprintf("regression B=%d %v", c.batch, c.dtype))
-}
+func (c stepCase) String() string { return fmt.Sprintf("regression B=%d %v", c.batch, c.dtype) }

@@ -105,6 +105,12 @@ func spawn(isa string, threads int) (r results, err error) {
 	cmd.Env = append(os.Environ(), limits[isa]...)
 	n := fmt.Sprint(threads)
 	cmd.Env = append(cmd.Env, "OMP_NUM_THREADS="+n, "MKL_NUM_THREADS="+n)
+	// What the peers compile takes minutes; it is kept from run to run.
+	cache, err := filepath.Abs(filepath.Join("out", "peers", "cache-"+isa))
+	if err != nil {
+		return r, err
+	}
+	cmd.Env = append(cmd.Env, "TORCHINDUCTOR_CACHE_DIR="+filepath.Join(cache, "inductor"), "JAX_COMPILATION_CACHE_DIR="+filepath.Join(cache, "jax"))
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Run(); err != nil {
 		return r, fmt.Errorf("%s: %w", strings.Join(args, " "), err)
