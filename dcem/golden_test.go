@@ -84,7 +84,8 @@ func TestGoldenLML(t *testing.T) {
 		onMachines(t, func(t *testing.T, machine string, dt tensor.Dtype) {
 			tol := 1e-12 // what the file asks for
 			if dt == tensor.Float32 {
-				// Scores rounded to float32 move z by up to 1.2e-7 |x|, y and h by a quarter of that; results are rounded to 6e-8.
+				// Scores rounded to float32 move z by up to 1.2e-7 |x|, y and h by a quarter of that; results are
+				// rounded to 6e-8.
 				tol = 1e-7 * (1 + math.Max(slices.Max(c.X), -slices.Min(c.X)))
 			}
 			g := G.NewGraph()
@@ -137,7 +138,8 @@ func TestGoldenMoments(t *testing.T) {
 		onMachines(t, func(t *testing.T, machine string, dt tensor.Dtype) {
 			tol, gradTol := 1e-12, 1e-12 // asked of float64
 			if dt == tensor.Float32 {
-				// Inputs rounded by 2^-24 of themselves, once more each output; gradients pass through mu rounded to float32.
+				// Inputs rounded by 2^-24 of themselves, once more each output; gradients pass through mu rounded to
+				// float32.
 				tol, gradTol = 2e-7, 5e-7
 			}
 			g := G.NewGraph()

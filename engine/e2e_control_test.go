@@ -203,7 +203,8 @@ type embedded struct {
 func newEmbedded(t *testing.T, p cartParams, c embeddedCase, dt tensor.Dtype) *embedded {
 	t.Helper()
 	g := G.NewGraph()
-	net, err := nn.NewMLP(g, nn.MLPConfig{Sizes: []int{2, c.Hidden, c.Hidden, c.Hidden, c.Horizon}, Activation: nn.ELU, Dtype: dt})
+	net, err := nn.NewMLP(g, nn.MLPConfig{Sizes: []int{2, c.Hidden, c.Hidden, c.Hidden, c.Horizon},
+		Activation: nn.ELU, Dtype: dt})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -249,7 +250,8 @@ func TestGoldenEmbeddedCartpole(t *testing.T) {
 			}
 			for _, machine := range machines {
 				for _, dt := range bothTypes {
-					t.Run(fmt.Sprintf("hidden=%d %s %v", c.Hidden, machine, dt), func(t *testing.T) { c.run(t, machine, file.Params, dt) })
+					t.Run(fmt.Sprintf("hidden=%d %s %v", c.Hidden, machine, dt),
+						func(t *testing.T) { c.run(t, machine, file.Params, dt) })
 				}
 			}
 		}
@@ -273,9 +275,10 @@ func (c embeddedCase) run(t *testing.T, machine string, p cartParams, dt tensor.
 	goldenGradients(t, e.params, grads, c.GradW, c.GradB, c.Norms, c.Corners, gradients)
 }
 
-// goldenGradients compares the gradients of a net, w and b of each layer in turn, with those that a case holds: all, or
-// their norms and the corners of those of the weights.
-func goldenGradients(t *testing.T, p nn.Params, grads [][]float64, w, b []testcheck.Nested, norms testcheck.Nested, corners []testcheck.Nested, tol float64) {
+// goldenGradients compares the gradients of a net, w and b of each layer in turn, with those that a case holds: all,
+// or their norms and the corners of those of the weights.
+func goldenGradients(t *testing.T, p nn.Params, grads [][]float64, w, b []testcheck.Nested,
+	norms testcheck.Nested, corners []testcheck.Nested, tol float64) {
 	t.Helper()
 	var ofW, ofB []float64
 	for l := range len(grads) / 2 {
@@ -322,7 +325,8 @@ type pendulumState struct{ cos, sin, dth *G.Node }
 
 func (s pendulumState) nodes() []*G.Node { return []*G.Node{s.cos, s.sin, s.dth} }
 
-// step takes a rod of mass 1 and length 1 under gravity 10 and the torque u, which is clamped to [-2, 2], through 0.05 s.
+// step takes a rod of mass 1 and length 1 under gravity 10 and the torque u, which is clamped to [-2, 2], through
+// 0.05 s.
 func (s pendulumState) step(u *G.Node) pendulumState {
 	const dt = 0.05
 	ddth := add(times(s.sin, 15), times(clamp(u, -2, 2), 3))
@@ -427,14 +431,16 @@ func TestRolloutsAreTwoKernels(t *testing.T) {
 		if e := explain(cost, grads[0]); loopsOver(e, batch) > 2 || len(e.Steps) > 2 {
 			t.Errorf("%s, forward and backward: %s, want at most two loops\n%v", name, kernelsOf(e), e)
 		}
-		// The gradient of the logarithm of a sum of exponentials needs all costs before it begins; the logarithm is a scalar's.
+		// The gradient of the logarithm of a sum of exponentials needs all costs before it begins; the logarithm is a
+		// scalar's.
 		u, cost = build()
 		grads, err = autodiff.Gradients(G.Must(G.Log(total(G.Must(G.Exp(times(cost, 0.01)))))), u)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if e := explain(cost, grads[0]); loopsOver(e, batch) != 2 || len(e.Steps) > 3 {
-			t.Errorf("%s, a backward pass that needs all costs: %s, want two loops and one over a scalar\n%v", name, kernelsOf(e), e)
+			t.Errorf("%s, a backward pass that needs all costs: %s, want two loops and one over a scalar\n%v", name,
+				kernelsOf(e), e)
 		}
 	}
 }

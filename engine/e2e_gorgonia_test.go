@@ -90,7 +90,8 @@ func gorgoniaPrograms() map[string]func(m *maker) netGraph {
 			slope := G.NewScalar(m.g, m.dt, G.WithName("slope"), G.WithValue(scalarOf(m.dt, 0.3)))
 			offset := G.NewScalar(m.g, m.dt, G.WithName("offset"), G.WithValue(scalarOf(m.dt, -0.2)))
 			y := add(dot(x, slope), offset)
-			return netGraph{loss: G.Must(G.Mean(square(sub(y, truth)))), weights: G.Nodes{slope, offset}, watch: G.Nodes{y}, feed: m.batches(x)}
+			return netGraph{loss: G.Must(G.Mean(square(sub(y, truth)))), weights: G.Nodes{slope, offset},
+				watch: G.Nodes{y}, feed: m.batches(x)}
 		},
 		"xor": func(m *maker) netGraph {
 			x := newInput(m.g, m.dt, "x", []float64{0, 0, 0, 1, 1, 0, 1, 1}, 4, 2)
@@ -109,7 +110,8 @@ func gorgoniaPrograms() map[string]func(m *maker) netGraph {
 		"digits by convolutions": func(m *maker) netGraph {
 			x, truth := m.data("x", 1, 4, 1, 12, 12), m.oneHot("truth", 4, 5)
 			layer := func(x *G.Node, name string, in, out int) *G.Node {
-				c := G.Must(G.Conv2d(x, m.weight(name, 0.3, out, in, 3, 3), tensor.Shape{3, 3}, []int{1, 1}, []int{1, 1}, []int{1, 1}))
+				c := G.Must(G.Conv2d(x, m.weight(name, 0.3, out, in, 3, 3), tensor.Shape{3, 3}, []int{1, 1}, []int{1, 1},
+					[]int{1, 1}))
 				return G.Must(G.MaxPool2D(G.Must(G.Rectify(c)), tensor.Shape{2, 2}, []int{0, 0}, []int{2, 2}))
 			}
 			h := G.Must(G.Dropout(layer(x, "w0", 1, 4), 0.5))
@@ -131,7 +133,8 @@ func gorgoniaPrograms() map[string]func(m *maker) netGraph {
 				return G.Must(n, err)
 			}
 			conv := func(x *G.Node, name string) *G.Node {
-				return G.Must(G.Conv2d(x, m.weight(name, 0.3, 2, 2, 3, 3), tensor.Shape{3, 3}, []int{1, 1}, []int{1, 1}, []int{1, 1}))
+				return G.Must(G.Conv2d(x, m.weight(name, 0.3, 2, 2, 3, 3), tensor.Shape{3, 3}, []int{1, 1}, []int{1, 1},
+					[]int{1, 1}))
 			}
 			h := G.Must(G.Rectify(norm(conv(x, "w0"), "n0")))
 			h = G.Must(G.Rectify(add(conv(h, "w1"), x)))
@@ -171,7 +174,8 @@ func gorgoniaPrograms() map[string]func(m *maker) netGraph {
 			w := m.weight("w", 0.4, 8, 3)
 			code := G.Must(G.Sigmoid(biased(dot(x, w), m.weight("b", 0.1, 1, 3))))
 			back := biased(dot(code, G.Must(G.Transpose(w))), m.weight("c", 0.1, 1, 8))
-			return netGraph{loss: G.Must(G.Mean(square(sub(back, x)))), weights: m.w, watch: G.Nodes{code, back}, feed: m.batches(x)}
+			return netGraph{loss: G.Must(G.Mean(square(sub(back, x)))), weights: m.w, watch: G.Nodes{code, back},
+				feed: m.batches(x)}
 		},
 		// The matrix factorisation of a table with a mask for what is known, an L1 penalty on the factors.
 		"a factorisation": func(m *maker) netGraph {
@@ -180,7 +184,8 @@ func gorgoniaPrograms() map[string]func(m *maker) netGraph {
 			product := G.Must(G.Tensordot([]int{1}, []int{1}, a, b))
 			off := mul(sub(product, table), known)
 			penalty := add(total(G.Must(G.Abs(a))), total(G.Must(G.Abs(b))))
-			return netGraph{loss: add(total(square(off)), times(penalty, 0.01)), weights: m.w, watch: G.Nodes{product}, feed: m.batches(table)}
+			return netGraph{loss: add(total(square(off)), times(penalty, 0.01)), weights: m.w, watch: G.Nodes{product},
+				feed: m.batches(table)}
 		},
 	}
 }

@@ -30,7 +30,8 @@ func of(dt tensor.Dtype, v []float64, shape ...int) *tensor.Dense {
 	return dense(testcheck.Copy[float64](v), shape...)
 }
 
-// num is a constant like x in element type. Gorgonia takes constants of one name for each other, so the name is all of it.
+// num is a constant like x in element type. Gorgonia takes constants of one name for each other, so the name is all
+// of it.
 func num(x *G.Node, v float64) *G.Node {
 	name := G.WithName(fmt.Sprintf("%v %v", x.Dtype(), v))
 	if x.Dtype() == tensor.Float32 {

@@ -12,8 +12,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// A grower adds random ops to a graph: of Gorgonia's public ones those that are right on the TapeMachine, on arrays of
-// up to three dimensions, and so that values stay about 1.
+// A grower adds random ops to a graph: of Gorgonia's public ones those that are right on the TapeMachine, on arrays
+// of up to three dimensions, and so that values stay about 1.
 type grower struct {
 	r     *rand.Rand
 	g     *G.ExprGraph
@@ -35,7 +35,8 @@ func (w *grower) shape(dims int) (s []int) {
 }
 
 func (w *grower) input(shape ...int) *G.Node {
-	n := newInput(w.g, w.dt, fmt.Sprintf("in%d", len(w.in)), normals(w.r.Uint64(), shape...).Data().([]float64), shape...)
+	n := newInput(w.g, w.dt, fmt.Sprintf("in%d", len(w.in)), normals(w.r.Uint64(), shape...).Data().([]float64),
+		shape...)
 	w.in, w.nodes = append(w.in, n), append(w.nodes, n)
 	return n
 }
@@ -104,8 +105,10 @@ func (w *grower) rules() map[string]func() *G.Node {
 	return map[string]func() *G.Node{
 		"tanh": one(G.Tanh), "sigmoid": one(G.Sigmoid), "sin": one(G.Sin), "cos": one(G.Cos), "neg": one(G.Neg),
 		"abs": one(G.Abs), "rectify": one(G.Rectify), "sign": one(G.Sign),
-		"square": func() *G.Node { return tame(square(w.pick(0))) }, "cube": func() *G.Node { return tame(G.Must(G.Cube(w.pick(0)))) },
-		"exp": func() *G.Node { return tame(G.Must(G.Exp(tame(w.pick(0))))) }, "expm1": func() *G.Node { return G.Must(G.Expm1(tame(w.pick(0)))) },
+		"square": func() *G.Node { return tame(square(w.pick(0))) },
+			"cube": func() *G.Node { return tame(G.Must(G.Cube(w.pick(0)))) },
+		"exp": func() *G.Node { return tame(G.Must(G.Exp(tame(w.pick(0))))) },
+			"expm1": func() *G.Node { return G.Must(G.Expm1(tame(w.pick(0)))) },
 		"softplus": func() *G.Node { return tame(G.Must(G.Softplus(w.pick(0)))) },
 		"log1p":    func() *G.Node { return G.Must(G.Log1p(square(w.pick(0)))) },
 		"sqrt": func() *G.Node {
@@ -116,7 +119,8 @@ func (w *grower) rules() map[string]func() *G.Node {
 			a := w.pick(0)
 			return G.Must(G.Inverse(add(square(a), full(a, 1))))
 		},
-		"add": two(func(a, b *G.Node) *G.Node { return tame(add(a, b)) }), "sub": two(func(a, b *G.Node) *G.Node { return tame(sub(a, b)) }),
+		"add": two(func(a, b *G.Node) *G.Node { return tame(add(a, b)) }),
+			"sub": two(func(a, b *G.Node) *G.Node { return tame(sub(a, b)) }),
 		"mul":        two(func(a, b *G.Node) *G.Node { return tame(mul(a, b)) }),
 		"div":        two(func(a, b *G.Node) *G.Node { return tame(div(a, add(square(b), full(b, 1)))) }),
 		"maxBetween": two(func(a, b *G.Node) *G.Node { return G.Must(G.MaxBetween(a, b)) }),
@@ -198,7 +202,8 @@ func (w *grower) rules() map[string]func() *G.Node {
 // randomProgram grows a graph of about so many ops with a loss of all that has no user, and its gradients.
 func randomProgram(t testing.TB, seed uint64, dt tensor.Dtype, ops int) (w *grower, loss *G.Node, grads G.Nodes) {
 	t.Helper()
-	w = &grower{r: rand.New(rand.NewPCG(seed, 23)), g: G.NewGraph(), dt: dt, used: map[*G.Node]bool{}, ops: map[string]int{}}
+	w = &grower{r: rand.New(rand.NewPCG(seed, 23)), g: G.NewGraph(), dt: dt, used: map[*G.Node]bool{},
+		ops: map[string]int{}}
 	rules := w.rules()
 	names := make([]string, 0, len(rules))
 	for name := range rules {

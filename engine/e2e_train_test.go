@@ -49,7 +49,8 @@ type trainGraph struct {
 func (s trainSpec) build(t testing.TB) *trainGraph {
 	t.Helper()
 	p := &trainGraph{g: G.NewGraph()}
-	net, err := energy.NewMLP(p.g, energy.Config{InputDim: 1, OutputDim: 1, Hidden: []int{s.hidden, s.hidden, s.hidden}, Dtype: s.dtype, Seed: 3})
+	net, err := energy.NewMLP(p.g, energy.Config{InputDim: 1, OutputDim: 1,
+		Hidden: []int{s.hidden, s.hidden, s.hidden}, Dtype: s.dtype, Seed: 3})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,7 +61,8 @@ func (s trainSpec) build(t testing.TB) *trainGraph {
 		y[i] = x[i] * math.Sin(x[i])
 	}
 	p.x, p.y = newInput(p.g, s.dtype, "x", x, s.batch, 1), newInput(p.g, s.dtype, "y", y, s.batch, 1)
-	p.solve, err = dcem.Unroll(p.g, energy.Objective(net, p.x), dcem.Config{Batch: s.batch, Dim: 1, Samples: s.samples, Elites: s.elites,
+	p.solve, err = dcem.Unroll(p.g, energy.Objective(net, p.x), dcem.Config{Batch: s.batch, Dim: 1,
+		Samples: s.samples, Elites: s.elites,
 		Iterations: s.steps, Sigma: []float64{3}, Dtype: s.dtype, Seed: 5})
 	if err != nil {
 		t.Fatal(err)
@@ -188,7 +190,8 @@ func temporary(e *engine.Explanation) int64 {
 func TestMemoryBudgetKeepsTheBits(t *testing.T) {
 	specs := []trainSpec{{tensor.Float32, 20, 50, 10, 10, 64}, {tensor.Float64, 10, 40, 8, 10, 32}}
 	if soak > 0 {
-		specs = append(specs, trainSpec{tensor.Float32, 100, 100, 10, 10, 128}, trainSpec{tensor.Float32, 1, 100, 10, 10, 128})
+		specs = append(specs, trainSpec{tensor.Float32, 100, 100, 10, 10, 128},
+			trainSpec{tensor.Float32, 1, 100, 10, 10, 128})
 	}
 	for _, s := range specs {
 		p := s.build(t)
@@ -196,7 +199,8 @@ func TestMemoryBudgetKeepsTheBits(t *testing.T) {
 		want, own := continued(t, vm, 5), vm.Explain()
 		budget := temporary(own) / 4
 		p = s.build(t)
-		small, err := engine.NewVM(p.g, engine.WithUpdate(clipped, p.loss, p.params.Nodes()...), engine.MemoryBudget(budget))
+		small, err := engine.NewVM(p.g, engine.WithUpdate(clipped, p.loss, p.params.Nodes()...),
+			engine.MemoryBudget(budget))
 		if err != nil {
 			t.Errorf("%v: %v, of %d bytes", s, err, temporary(own))
 			continue
@@ -208,7 +212,8 @@ func TestMemoryBudgetKeepsTheBits(t *testing.T) {
 			t.Errorf("%v: %d bytes, of a budget of %d, %d steps again, %d flops where %d are needed",
 				s, temporary(e), budget, e.Memory.Recomputed, e.Flops, own.Flops)
 		}
-		t.Logf("%v: %d bytes, %d flops; with a quarter %d bytes, %d flops", s, temporary(own), own.Flops, temporary(e), e.Flops)
+		t.Logf("%v: %d bytes, %d flops; with a quarter %d bytes, %d flops", s, temporary(own), own.Flops, temporary(e),
+			e.Flops)
 		if err := small.Close(); err != nil {
 			t.Error(err)
 		}
@@ -218,8 +223,8 @@ func TestMemoryBudgetKeepsTheBits(t *testing.T) {
 	}
 }
 
-// In the steady state a RunAll allocates nothing on the heap: as a step with an update, with a loss read now and then, as a
-// plain drop-in with stock gradients, with inputs bound to other values between runs.
+// In the steady state a RunAll allocates nothing on the heap: as a step with an update, with a loss read now and
+// then, as a plain drop-in with stock gradients, with inputs bound to other values between runs.
 func TestRunAllAllocatesNothing(t *testing.T) {
 	specs := []trainSpec{smallStep, {tensor.Float32, 8, 50, 10, 2, 64}}
 	if soak > 0 {
@@ -301,8 +306,8 @@ func TestTrainingContinuesFromAState(t *testing.T) {
 	}
 }
 
-// An update in the program is the machines' common gradient and the kernels' rule: losses agree with the TapeMachine's
-// over training steps.
+// An update in the program is the machines' common gradient and the kernels' rule: losses agree with the
+// TapeMachine's over training steps.
 func TestTrainingAgreesWithTheTapeMachine(t *testing.T) {
 	s := smallStep
 	losses := map[string][]float64{}
@@ -331,8 +336,8 @@ func TestTrainingAgreesWithTheTapeMachine(t *testing.T) {
 			if machine == train.Machines[0] {
 				params = append(params, v)
 			} else if d := distance(params[i], v); !(d <= 1e-9) && i < len(p.params)-1 {
-				// Adam divides small gradients by themselves; that of the last bias is nothing but rounding, because no
-				// solve depends on an offset of the energy.
+				// Adam divides small gradients by themselves; that of the last bias is nothing but rounding, because
+				// no solve depends on an offset of the energy.
 				t.Errorf("%s differs by %v", p.params[i].Name, d)
 			}
 		}

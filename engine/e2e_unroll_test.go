@@ -55,7 +55,8 @@ func (s solveSpec) String() string {
 // randomSolve draws a spec of that many iterations.
 func randomSolve(seed uint64, iterations int) solveSpec {
 	r := rand.New(rand.NewPCG(seed, 11))
-	c := dcem.Config{Batch: 1 + r.IntN(4), Dim: 1 + r.IntN(4), Samples: 5 + r.IntN(40), Iterations: iterations, Seed: r.Uint64(), Draw: r.Uint64N(100)}
+	c := dcem.Config{Batch: 1 + r.IntN(4), Dim: 1 + r.IntN(4), Samples: 5 + r.IntN(40), Iterations: iterations,
+		Seed: r.Uint64(), Draw: r.Uint64N(100)}
 	c.Elites = 1 + r.IntN(c.Samples)
 	if r.IntN(4) > 0 {
 		c.Elites = 2 + r.IntN(c.Samples/2)
@@ -71,7 +72,8 @@ func randomSolve(seed uint64, iterations int) solveSpec {
 	if r.IntN(4) == 0 && iterations > 1 {
 		c.Backprop = 1 + r.IntN(iterations-1)
 	}
-	return solveSpec{seed: seed, config: c, hidden: []int{0, 6, 16}[r.IntN(3)], noiseNodes: r.IntN(4) == 0, startInputs: r.IntN(2) == 0}
+	return solveSpec{seed: seed, config: c, hidden: []int{0, 6, 16}[r.IntN(3)], noiseNodes: r.IntN(4) == 0,
+		startInputs: r.IntN(2) == 0}
 }
 
 // A solveGraph is a spec as a graph, with a loss and its gradients of all inputs. Two of one spec are alike.
@@ -113,7 +115,8 @@ func (s solveSpec) build(t testing.TB, dt tensor.Dtype, gradients bool) *solveGr
 	var net *nn.MLP
 	if s.hidden > 0 {
 		var err error
-		if net, err = nn.NewMLP(g, nn.MLPConfig{Sizes: []int{c.Dim, s.hidden, s.hidden, 1}, Activation: []nn.Activation{nn.Softplus, nn.Tanh, nn.ELU}[s.seed%3],
+		if net, err = nn.NewMLP(g, nn.MLPConfig{Sizes: []int{c.Dim, s.hidden, s.hidden, 1},
+			Activation: []nn.Activation{nn.Softplus, nn.Tanh, nn.ELU}[s.seed%3],
 			Output: nn.Softplus, // so that an offset matters: costs that all move by the same change nothing
 			Dtype:  dt, Seed: s.seed}); err != nil {
 			t.Fatal(err)
@@ -198,8 +201,8 @@ func (s solveSpec) values(t *testing.T, newVM func(g *G.ExprGraph) G.VM, nudged 
 func onTape(g *G.ExprGraph) G.VM { return G.NewTapeMachine(g) }
 
 // compareWithTape compares a solve on the engine with the TapeMachine. It returns the largest difference relative to
-// the largest entry of its array, and whether the solve is so ill conditioned that the TapeMachine's own values move by
-// more than the tolerance when its inputs move by a unit in the last place; then ten times that is allowed.
+// the largest entry of its array, and whether the solve is so ill conditioned that the TapeMachine's own values move
+// by more than the tolerance when its inputs move by a unit in the last place; then ten times that is allowed.
 func (s solveSpec) compareWithTape(t *testing.T, tolerance float64, opts ...engine.Option) (worst float64, ill bool) {
 	t.Helper()
 	want := s.values(t, onTape, false)
@@ -243,8 +246,9 @@ func distance(a, b []float64) float64 {
 	return diff / scale
 }
 
-// Whole solves, their gradients of all inputs and parameters too, have the TapeMachine's values relative to the largest
-// entry of each array: to 1e-11 up to T = 4, to 1e-8 at T = 10, where each rounding has grown for ten iterations.
+// Whole solves, their gradients of all inputs and parameters too, have the TapeMachine's values relative to the
+// largest entry of each array: to 1e-11 up to T = 4, to 1e-8 at T = 10, where each rounding has grown for ten
+// iterations.
 func TestSolvesAgreeWithTheTapeMachine(t *testing.T) {
 	few, ten := max(40, soak), max(6, soak/4)
 	seen, worst, ill := map[string]int{}, map[float64]float64{}, 0
@@ -264,8 +268,10 @@ func TestSolvesAgreeWithTheTapeMachine(t *testing.T) {
 			ill++
 		}
 		for what, is := range map[string]bool{
-			"hard": s.config.Hard, "raw costs": s.config.RawCosts, "bounds": s.config.Lower != nil, "backprop": s.config.Backprop > 0,
-			"noise nodes": s.noiseNodes, "start nodes": s.startInputs, "a net": s.hidden > 0, "every k": s.config.Elites == s.config.Samples,
+			"hard": s.config.Hard, "raw costs": s.config.RawCosts, "bounds": s.config.Lower != nil,
+				"backprop": s.config.Backprop > 0,
+			"noise nodes": s.noiseNodes, "start nodes": s.startInputs, "a net": s.hidden > 0,
+				"every k": s.config.Elites == s.config.Samples,
 			"k=1": s.config.Elites == 1, s.config.Relaxation.String(): !s.config.Hard,
 		} {
 			if is {
