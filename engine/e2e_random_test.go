@@ -105,10 +105,10 @@ func (w *grower) rules() map[string]func() *G.Node {
 	return map[string]func() *G.Node{
 		"tanh": one(G.Tanh), "sigmoid": one(G.Sigmoid), "sin": one(G.Sin), "cos": one(G.Cos), "neg": one(G.Neg),
 		"abs": one(G.Abs), "rectify": one(G.Rectify), "sign": one(G.Sign),
-		"square": func() *G.Node { return tame(square(w.pick(0))) },
-			"cube": func() *G.Node { return tame(G.Must(G.Cube(w.pick(0)))) },
-		"exp": func() *G.Node { return tame(G.Must(G.Exp(tame(w.pick(0))))) },
-			"expm1": func() *G.Node { return G.Must(G.Expm1(tame(w.pick(0)))) },
+		"square":   func() *G.Node { return tame(square(w.pick(0))) },
+		"cube":     func() *G.Node { return tame(G.Must(G.Cube(w.pick(0)))) },
+		"exp":      func() *G.Node { return tame(G.Must(G.Exp(tame(w.pick(0))))) },
+		"expm1":    func() *G.Node { return G.Must(G.Expm1(tame(w.pick(0)))) },
 		"softplus": func() *G.Node { return tame(G.Must(G.Softplus(w.pick(0)))) },
 		"log1p":    func() *G.Node { return G.Must(G.Log1p(square(w.pick(0)))) },
 		"sqrt": func() *G.Node {
@@ -119,8 +119,8 @@ func (w *grower) rules() map[string]func() *G.Node {
 			a := w.pick(0)
 			return G.Must(G.Inverse(add(square(a), full(a, 1))))
 		},
-		"add": two(func(a, b *G.Node) *G.Node { return tame(add(a, b)) }),
-			"sub": two(func(a, b *G.Node) *G.Node { return tame(sub(a, b)) }),
+		"add":        two(func(a, b *G.Node) *G.Node { return tame(add(a, b)) }),
+		"sub":        two(func(a, b *G.Node) *G.Node { return tame(sub(a, b)) }),
 		"mul":        two(func(a, b *G.Node) *G.Node { return tame(mul(a, b)) }),
 		"div":        two(func(a, b *G.Node) *G.Node { return tame(div(a, add(square(b), full(b, 1)))) }),
 		"maxBetween": two(func(a, b *G.Node) *G.Node { return G.Must(G.MaxBetween(a, b)) }),

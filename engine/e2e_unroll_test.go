@@ -117,8 +117,8 @@ func (s solveSpec) build(t testing.TB, dt tensor.Dtype, gradients bool) *solveGr
 		var err error
 		if net, err = nn.NewMLP(g, nn.MLPConfig{Sizes: []int{c.Dim, s.hidden, s.hidden, 1},
 			Activation: []nn.Activation{nn.Softplus, nn.Tanh, nn.ELU}[s.seed%3],
-			Output: nn.Softplus, // so that an offset matters: costs that all move by the same change nothing
-			Dtype:  dt, Seed: s.seed}); err != nil {
+			Output:     nn.Softplus, // so that an offset matters: costs that all move by the same change nothing
+			Dtype:      dt, Seed: s.seed}); err != nil {
 			t.Fatal(err)
 		}
 		p.inputs = append(p.inputs, net.Params().Nodes()...)
@@ -269,10 +269,10 @@ func TestSolvesAgreeWithTheTapeMachine(t *testing.T) {
 		}
 		for what, is := range map[string]bool{
 			"hard": s.config.Hard, "raw costs": s.config.RawCosts, "bounds": s.config.Lower != nil,
-				"backprop": s.config.Backprop > 0,
+			"backprop":    s.config.Backprop > 0,
 			"noise nodes": s.noiseNodes, "start nodes": s.startInputs, "a net": s.hidden > 0,
-				"every k": s.config.Elites == s.config.Samples,
-			"k=1": s.config.Elites == 1, s.config.Relaxation.String(): !s.config.Hard,
+			"every k": s.config.Elites == s.config.Samples,
+			"k=1":     s.config.Elites == 1, s.config.Relaxation.String(): !s.config.Hard,
 		} {
 			if is {
 				seen[what]++
