@@ -150,7 +150,7 @@ func (vm *VM) setWatch() {
 	}
 }
 
-// RunAll runs the whole graph once: it copies the inputs' values to the device, runs, and sets the values of the
+// RunAll runs the whole graph once: it hands the inputs' values to the device, runs, and sets the values of the
 // nodes that have one. In the steady state it allocates nothing (but with Trace, CheckNumerics or ops that only the
 // host can run).
 //
