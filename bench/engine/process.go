@@ -144,9 +144,10 @@ func measureMemory(r *report, rounds int) error {
 	}
 	defer plain.close()
 	const mb = 1 << 20
-	peak := vm.Explain().Memory.Peak
-	m.Arena, m.Budget = float64(vm.Explain().Memory.Arena)/mb, float64(peak)/4/mb
-	tight, vm2, err := onEngine(stock, 100, engine.MemoryBudget(int64(peak/4)))
+	memory := vm.Explain().Memory
+	temporary := memory.Arena - memory.Inputs - memory.Params - memory.Constants - memory.Outputs - memory.State
+	m.Arena, m.Budget = float64(memory.Arena)/mb, float64(temporary)/4/mb
+	tight, vm2, err := onEngine(stock, 100, engine.MemoryBudget(int64(temporary/4)))
 	if err != nil {
 		return err
 	}
