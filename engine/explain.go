@@ -7,6 +7,7 @@ import (
 	"strings"
 	"text/tabwriter"
 
+	"github.com/godcem/godcem/engine/backend"
 	"github.com/godcem/godcem/engine/frontend"
 	"github.com/godcem/godcem/engine/ir"
 	"github.com/godcem/godcem/engine/plan"
@@ -85,6 +86,7 @@ type Memory struct {
 	Peak       int `json:"peak"`       // of temporary values at once
 	Temporary  int `json:"temporary"`  // of all temporary values, if none shared its place
 	Recomputed int `json:"recomputed"` // steps that save memory by computing again
+	Scratch    int `json:"scratch"`    // the device's own, beside the arena; 0 if it does not tell
 }
 
 // Explain says what the VM compiled the graph to, closed or not. It waits while another goroutine uses the VM.
@@ -117,6 +119,9 @@ func (vm *VM) explain() *Explanation {
 	}
 	e.steps(vm)
 	e.memory(p)
+	if s, ok := vm.exec.(backend.Scratcher); ok {
+		e.Memory.Scratch = int(s.Scratch())
+	}
 	return e
 }
 
@@ -271,16 +276,16 @@ func (e *Explanation) String() string {
 	m := e.Memory
 	fmt.Fprintf(&b, "memory    arena %s: inputs %s, params %s, constants %s, outputs %s, optimiser %s, ",
 		size(m.Arena), size(m.Inputs), size(m.Params), size(m.Constants), size(m.Outputs), size(m.State))
-	fmt.Fprintf(&b, "temporary %s at most (of %s)\n", size(m.Peak), size(m.Temporary))
+	fmt.Fprintf(&b, "temporary %s at most (of %s); scratch %s\n", size(m.Peak), size(m.Temporary), size(m.Scratch))
 	fmt.Fprintf(&b, "run       %d steps, %.4g Mflop, %s moved, %d steps again to save memory, %d on the host\n\n",
 		len(e.Steps), float64(e.Flops)/1e6, size(int(e.Bytes)), m.Recomputed, len(e.Fallbacks))
 
 	w := tabwriter.NewWriter(&b, 0, 8, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprint(w, "step\tkind\tshape\ttype\tflops\tbytes\tnodes\tmean us\t\n")
+	fmt.Fprint(w, "step\tkind\tshape\ttype\tflops\tbytes\tnodes\tleast us\tmean us\t\n")
 	for _, s := range e.Steps {
-		mean := "-"
+		least, mean := "-", "-"
 		if s.Measured != nil {
-			mean = fmt.Sprintf("%.1f", s.Measured.Mean()*1e6)
+			least, mean = fmt.Sprintf("%.1f", s.Measured.Least*1e6), fmt.Sprintf("%.1f", s.Measured.Mean()*1e6)
 		}
 		kind := s.Kind
 		if s.Host {
@@ -289,8 +294,8 @@ func (e *Explanation) String() string {
 		if s.Again {
 			kind += " again"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%d\t%s\t  %s\n",
-			s.Name, kind, s.Shape, s.Type, s.Flops, size(int(s.Bytes)), s.Fused, mean, s.Kinds)
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\t%d\t%s\t%s\t  %s\n",
+			s.Name, kind, s.Shape, s.Type, s.Flops, size(int(s.Bytes)), s.Fused, least, mean, s.Kinds)
 	}
 	w.Flush()
 	if len(e.Fallbacks) > 0 {
@@ -298,7 +303,7 @@ func (e *Explanation) String() string {
 		for _, f := range e.Fallbacks {
 			fmt.Fprintf(&b, "  %s, step %s, node %s", f.Op, f.Step, f.Node)
 			if f.Measured != nil && f.Measured.Count > 0 {
-				fmt.Fprintf(&b, ", %.1f us", f.Measured.Mean()*1e6)
+				fmt.Fprintf(&b, ", %.1f us at least, %.1f on average", f.Measured.Least*1e6, f.Measured.Mean()*1e6)
 			}
 			if f.Why != "" {
 				fmt.Fprintf(&b, ": %s", f.Why)

@@ -76,7 +76,8 @@ func TestTrace(t *testing.T) {
 		t.Errorf("%d runs in the explanation, %d in the trace, want %d", e.Traced, count["RunAll"], runs)
 	}
 	for _, s := range e.Steps {
-		if count[s.Name] != runs || s.Measured == nil || s.Measured.Count != runs || !(s.Measured.Mean() >= 0) {
+		if count[s.Name] != runs || s.Measured == nil || s.Measured.Count != runs ||
+			!(s.Measured.Least >= 0 && s.Measured.Least <= s.Measured.Mean()*(1+1e-9)) { // rounded in sums
 			t.Errorf("step %s has %d events, measured %+v, want %d", s.Name, count[s.Name], s.Measured, runs)
 		}
 	}
@@ -239,5 +240,20 @@ func TestDevices(t *testing.T) {
 	}
 	if len(infos) < 2 {
 		t.Errorf("devices %v", infos)
+	}
+}
+
+// TestExplainScratch: what the device needs beside the arena is told, in the table and in JSON.
+func TestExplainScratch(t *testing.T) {
+	g := G.NewGraph()
+	const rows, size = 300, 200
+	x, w := input(g, "x", normals(1, rows, size)), input(g, "w", normals(2, size, size))
+	y := G.Must(G.Tanh(G.Must(G.Mul(x, w))))
+	e := newVM(t, g, engine.Outputs(y)).Explain()
+	if least := 8 * size * size; e.Memory.Scratch < least || e.Memory.Scratch > 10*least {
+		t.Errorf("scratch of %d bytes, want the packed operand's %d and some", e.Memory.Scratch, least)
+	}
+	if j, err := e.JSON(); err != nil || !bytes.Contains(j, []byte(`"scratch"`)) || !strings.Contains(e.String(), "scratch") {
+		t.Errorf("no scratch in the explanation (%v)", err)
 	}
 }

@@ -28,6 +28,7 @@ type tracer struct {
 type Cost struct {
 	Count   int     `json:"count"`
 	Seconds float64 `json:"seconds"` // in all
+	Least   float64 `json:"least"`   // of one: the mean of few is what else the machine did
 }
 
 // Mean is the time of one.
@@ -36,6 +37,14 @@ func (c Cost) Mean() float64 {
 		return 0
 	}
 	return c.Seconds / float64(c.Count)
+}
+
+func (c *Cost) add(seconds float64) {
+	if c.Count == 0 || seconds < c.Least {
+		c.Least = seconds
+	}
+	c.Count++
+	c.Seconds += seconds
 }
 
 func newTracer(w io.Writer, vm *VM) *tracer {
@@ -96,8 +105,7 @@ func (t *tracer) begin() {
 // step notes the end of a step.
 func (t *tracer) step(i int) {
 	now := time.Now()
-	t.steps[i].Count++
-	t.steps[i].Seconds += now.Sub(t.last).Seconds()
+	t.steps[i].add(now.Sub(t.last).Seconds())
 	t.event(t.heads[i], t.times(t.last, now))
 	t.last = now
 }
