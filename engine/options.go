@@ -75,9 +75,10 @@ func Seed(seed uint64) Option {
 }
 
 // WithUpdate makes a step of an optimiser part of every RunAll: the gradients of the scalar loss with respect to the
-// params, input nodes of one float type on which it depends (or which decay), are added to the graph (package
-// autodiff), and the params live on the device, where they are updated after everything else. An update whose loss or
-// gradient is not finite is skipped, see [VM.Info].
+// params, input nodes of one float type, are added to the graph (package autodiff), and the params live on the
+// device, where they are updated after everything else. An update whose loss or gradient is not finite is skipped,
+// see [VM.Info]. A param that the loss does not depend on has a gradient of 0: it stays, or decays; that it depends on
+// none of them is an error.
 //
 // The params' values are copied to the device by NewVM. After that the VM writes a param again only when its node is
 // bound to another value object than the one it saw last (gorgonia.Let with a new value); changes made in place are
@@ -242,12 +243,11 @@ func (u *updateConfig) check(g *G.ExprGraph) error {
 				describe(p), describe(first))
 		}
 	}
+	// That it does not depend on one of many is usual: the last bias of an energy whose gradient is followed.
 	on := dependencies(g, u.loss)
-	for _, p := range u.params {
-		if !on[p] && u.optimizer.WeightDecay == 0 { // else it decays
-			return fmt.Errorf("engine: WithUpdate: the loss %s does not depend on the parameter %s",
-				describe(u.loss), describe(p))
-		}
+	if !slices.ContainsFunc(u.params, func(p *G.Node) bool { return on[p] }) {
+		return fmt.Errorf("engine: WithUpdate: the loss %s depends on no parameter, not on %s either",
+			describe(u.loss), describe(u.params[0]))
 	}
 	return nil
 }
