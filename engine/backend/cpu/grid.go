@@ -105,6 +105,9 @@ func (e *emitter[T]) cut(o options, groups []int, mixed int) {
 		l.set(l.rows, l.rows, l.rows)
 		return
 	}
+	if e.cutColumns(groups, cost) {
+		return
+	}
 	most := max(l.points()/manyChunks, chunkFlops/cost, l.high*l.wide, 1)
 	for ; ; most *= 2 {
 		block := max(1, most/max(1, l.cols))
@@ -129,6 +132,30 @@ func (e *emitter[T]) cut(o options, groups []int, mixed int) {
 			return
 		}
 	}
+}
+
+// cutColumns cuts long rows of which whole groups become one each: into pieces alone, so that no group is divided and
+// no partial rows have to be written and combined. It reports whether there is enough to share that way.
+func (e *emitter[T]) cutColumns(groups []int, cost int) bool {
+	l := e.l
+	if len(groups) == 0 || len(groups) != len(l.reds) || l.high != 1 {
+		return false
+	}
+	for i := range l.reds {
+		if !l.reds[i].columns {
+			return false
+		}
+	}
+	most := groups[len(groups)-1]
+	tiles := (l.cols + l.wide - 1) / l.wide
+	count := l.rows / most * tiles
+	if count < manyChunks/8 || most*l.wide < chunkFlops/(4*cost) {
+		return false
+	}
+	l.width = (count + manyChunks - 1) / manyChunks * l.wide
+	l.pieces = (l.cols + l.width - 1) / l.width
+	l.set(l.rows, l.rows, most)
+	return true
 }
 
 // transposed reports whether an access jumps along the columns and moves little from row to row.
