@@ -120,15 +120,15 @@ func structureCases() []Case {
 		// Many values alive at once in one order, and few in another.
 		Name: "memory/long-lived values",
 		Build: func(b *ir.Builder, t ir.DType) {
-			x := input(b, t, "x", 40, 40)
+			x := input(b, t, "x", 24, 24)
 			var kept []ir.ID
 			for k := range 10 {
-				x = b.Unary(ir.Tanh, b.Dot(x, input(b, t, fmt.Sprint("w", k), 40, 40), ir.Trans{}))
+				x = b.Unary(ir.Tanh, b.Dot(x, input(b, t, fmt.Sprint("w", k), 24, 24), ir.Trans{}))
 				kept = append(kept, x)
 			}
 			y := kept[9]
 			for k := 8; k >= 0; k-- {
-				y = b.Binary(ir.Mul, b.Dot(y, kept[k], ir.Trans{B: true}), b.Full(t, []int{40, 40}, 1./40))
+				y = b.Binary(ir.Mul, b.Dot(y, kept[k], ir.Trans{B: true}), b.Full(t, []int{24, 24}, 1./24))
 			}
 			b.Output(y)
 		},
