@@ -103,3 +103,25 @@ func TestOneVMInTwoGoroutines(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// What returns no error waits for a run of another goroutine.
+func TestLookingAtAVMThatRuns(t *testing.T) {
+	m := mlp(t, false)
+	vm := newVM(t, m.g, engine.WithUpdate(kernels.Optimizer{Rate: 0.5}, m.loss, m.w...))
+	var wg sync.WaitGroup
+	var stop atomic.Bool
+	wg.Go(func() {
+		for !stop.Load() {
+			if err := vm.RunAll(); err != nil && !strings.Contains(err.Error(), "another goroutine") {
+				t.Error(err)
+			}
+		}
+	})
+	for range 50 {
+		if vm.Rate() != 0.5 || vm.Run() != 0 || len(vm.Explain().Steps) == 0 {
+			t.Error("another rate, run or explanation while the VM runs")
+		}
+	}
+	stop.Store(true)
+	wg.Wait()
+}

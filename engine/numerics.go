@@ -89,6 +89,12 @@ func (vm *VM) slots() ([]*slot, error) {
 	for i := range vm.inputs {
 		put(vm.inputs[i].src, &vm.inputs[i].slot)
 	}
+	for i := range vm.direct {
+		in := &vm.direct[i]
+		if s := leafSlot(in.node); all[in.src] == nil && s.load(s.copied, in.node.Value()) {
+			put(in.src, s)
+		}
+	}
 	for i := range vm.params {
 		p := &vm.params[i]
 		if err := p.fetch(vm.exec); err != nil {

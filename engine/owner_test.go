@@ -1,6 +1,8 @@
 package engine_test
 
 import (
+	"errors"
+	"math"
 	"runtime"
 	"testing"
 
@@ -96,5 +98,18 @@ func TestGradientsAreFoundAgain(t *testing.T) {
 	run(t, newVM(t, fresh.g, engine.Outputs()))
 	if grads[0].Value() == nil {
 		t.Error("a gradient of gorgonia.Grad has no value")
+	}
+}
+
+// CheckNumerics sees inputs that only an op on the host takes.
+func TestNumericsOfAnInputOfTheHost(t *testing.T) {
+	g := G.NewGraph()
+	x := input(g, "x", dense([]float64{1, math.NaN(), 3}, 3))
+	n := G.Must(G.ApplyOp(foreign{G.Must(G.Exp(x)).Op()}, x))
+	vm := newVM(t, g, engine.CheckNumerics(), engine.Outputs(n))
+	err := vm.RunAll()
+	var e *engine.NumericsError
+	if !errors.As(err, &e) || e.Node != x {
+		t.Errorf("error %v, want one of x", err)
 	}
 }

@@ -279,3 +279,35 @@ func TestInputLayouts(t *testing.T) {
 		}
 	}
 }
+
+// Minibatches by UnsafeLet cost no allocation, whether or not the slice moves.
+func TestMovingSlicesDoNotAllocate(t *testing.T) {
+	g := G.NewGraph()
+	x := input(g, "x", normals(1, 64, 3))
+	s := G.Must(G.Slice(x, G.S(0, 8)))
+	y := G.Must(G.Sum(G.Must(G.Square(s))))
+	vm := newVM(t, g, engine.Outputs(y))
+	bounds := []tensor.Slice{G.S(8, 16), G.S(56, 64), G.S(0, 8)}
+	i := 0
+	move := func() {
+		i++
+		if err := G.UnsafeLet(s, bounds[i%len(bounds)]); err != nil {
+			t.Fatal(err)
+		}
+		run(t, vm)
+	}
+	for range 2 * len(bounds) {
+		move()
+		want := 0.
+		for _, v := range floats(t, x.Value())[3*bounds[i%len(bounds)].Start() : 3*bounds[i%len(bounds)].End()] {
+			want += v * v
+		}
+		same(t, "a minibatch", y.Value(), dense([]float64{want}), tol)
+	}
+	if n := testing.AllocsPerRun(10, move); n != 0 {
+		t.Errorf("a moving minibatch allocates %v times", n)
+	}
+	if n := testing.AllocsPerRun(10, func() { run(t, vm) }); n != 0 {
+		t.Errorf("a minibatch that stays allocates %v times", n)
+	}
+}

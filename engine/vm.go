@@ -14,7 +14,8 @@ import (
 //
 // A VM may be used by one goroutine at a time: a call that meets another returns an error. VMs of different graphs
 // are independent of each other. Of several VMs on one graph, not to be used at once either, the last that was made
-// or ran without error has set the nodes' values, and taken away those that it does not keep.
+// or ran without error has set the nodes' values and taken away those that it does not keep. (A TapeMachine beside
+// them is not noticed.)
 type VM struct {
 	g          *G.ExprGraph
 	config     *config
