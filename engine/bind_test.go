@@ -144,8 +144,8 @@ func TestInputsInPlaceDoNotAllocate(t *testing.T) {
 	})
 }
 
-// A value that RunAll itself changes before the device runs is copied before that: that of a view of a parameter.
-func TestInputThatRunAllChanges(t *testing.T) {
+// A value that shows a parameter is that of before the update, also where it is fed back.
+func TestParameterFedBack(t *testing.T) {
 	const n = 1000
 	losses := func(alias bool) (all []float64) {
 		g := G.NewGraph()

@@ -2,7 +2,6 @@ package engine
 
 import (
 	"sync"
-	"unsafe"
 
 	"github.com/godcem/godcem/internal/vec"
 	G "gorgonia.org/gorgonia"
@@ -95,10 +94,4 @@ func (in *input) inPlace(v G.Value) []byte {
 		return nil
 	}
 	return d.Raw[:in.layout.bytes()]
-}
-
-// overlap reports whether two pieces of memory have a byte in common.
-func overlap(a, b []byte) bool {
-	x, y := uintptr(unsafe.Pointer(unsafe.SliceData(a))), uintptr(unsafe.Pointer(unsafe.SliceData(b)))
-	return x < y+uintptr(len(b)) && y < x+uintptr(len(a))
 }

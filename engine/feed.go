@@ -3,7 +3,6 @@ package engine
 import (
 	"fmt"
 	"slices"
-	"unsafe"
 
 	"github.com/godcem/godcem/engine/backend"
 	"github.com/godcem/godcem/engine/frontend"
@@ -138,11 +137,8 @@ func (vm *VM) write(in *input, v G.Value) error {
 	if in.binder != nil {
 		mem := in.inPlace(v)
 		if in.binder.Bind(in.buf, mem) {
-			if unsafe.SliceData(mem) == unsafe.SliceData(in.memory) || !vm.isEarly(mem) {
-				in.memory = mem
-				return nil
-			}
-			in.binder.Bind(in.buf, nil)
+			in.memory = mem
+			return nil
 		}
 		in.memory = in.own
 	}
@@ -150,16 +146,6 @@ func (vm *VM) write(in *input, v G.Value) error {
 		return in.misfit(v)
 	}
 	return in.flush(vm)
-}
-
-// isEarly reports whether memory is that of a value which RunAll sets before the device runs.
-func (vm *VM) isEarly(mem []byte) bool {
-	for i := range vm.outputs {
-		if o := &vm.outputs[i]; o.early && overlap(o.copied, mem) {
-			return true
-		}
-	}
-	return false
 }
 
 // flush brings what was written into bytes to the device.
