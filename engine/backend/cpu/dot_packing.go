@@ -88,9 +88,7 @@ func (s *dot[T]) pack() {
 		return
 	}
 	p.packed.Pack(s.B.Trans, s.K, s.N, s.b, s.B.Ld)
-	if s.kept {
-		p.run = run
-	}
+	p.run = run
 }
 
 var _ backend.Scratcher = (*executable)(nil)

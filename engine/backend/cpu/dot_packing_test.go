@@ -59,7 +59,7 @@ func TestPackingBits(t *testing.T) {
 				typ, trans := []ir.DType{ir.F32, ir.F64}[how/2], how&1 != 0
 				m := &maker{}
 				a, b := m.buffer(plan.Input, typ, s.rows, s.k), m.buffer(plan.Param, typ, s.n, s.k)
-				for range 2 {
+				for _, b := range []plan.BufID{b, m.buffer(plan.Param, typ, s.n, s.k), b} {
 					m.product(s.rows, s.n, s.k, a, b, trans, e.make)
 				}
 				var want *executable
