@@ -261,7 +261,8 @@ func (vm *VM) enter(method string) error {
 
 func (vm *VM) leave() { vm.busy.Store(false) }
 
-// wait begins a call that has no error to return: it lets others end, and returns what ends it.
+// wait begins a call that has no error to return: it lets others end, and returns what ends it. It is not for what a
+// run calls: that would wait for itself.
 func (vm *VM) wait() (leave func()) {
 	for !vm.busy.CompareAndSwap(false, true) {
 		time.Sleep(10 * time.Microsecond)
