@@ -522,8 +522,3 @@ func PerParticle(v *G.Node, rows int) (*G.Node, error) {
 	}
 	return autodiff.Reshape(n, rows, k)
 }
-
-// apply adds a kernel whose type argument is x's element type.
-func apply(f32, f64 graphop.Kernel, shape tensor.Shape, inputs ...*G.Node) (*G.Node, error) {
-	return typed(inputs[len(inputs)-1].Dtype(), f32, f64, shape, inputs...)
-}

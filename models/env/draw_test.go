@@ -109,7 +109,7 @@ func TestDrawSides(t *testing.T) {
 		n := 0.0
 		for j := range 180 {
 			for i := range 240 {
-				if img.RGBAAt(i, j) == (color.RGBA{c.R, c.G, c.B, c.A}) {
+				if img.RGBAAt(i, j) == color.RGBA(c) { // opaque: the two types agree
 					x, y, n = x+float64(i), y+float64(j), n+1
 				}
 			}
