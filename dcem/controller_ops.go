@@ -9,7 +9,6 @@ import (
 	"github.com/godcem/godcem/internal/graphop"
 	"github.com/godcem/godcem/kernels"
 	G "gorgonia.org/gorgonia"
-	"gorgonia.org/tensor"
 )
 
 var _ = []graphop.Lowerer{blendOp[float32]{}, unblendOp[float32]{}, replaceOp[float32]{}, slotsOp[float32]{},
