@@ -23,10 +23,15 @@ var sides = []string{DCEM, GD}
 // trains two decoders one after the other, each in a folder of its own below the out folder, which then holds the
 // figures, the report and the result of both. A run that ctx interrupts saves its state and returns
 // run.ErrInterrupted.
-func Run(ctx context.Context, c Config, o run.Options, w io.Writer) error {
+func Run(ctx context.Context, c Config, o run.Options, w io.Writer) (err error) {
 	if err := c.Validate(); err != nil {
 		return err
 	}
+	defer func() { // the experts' searches say no more than that their context has ended
+		if cause := context.Cause(ctx); errors.Is(err, context.Canceled) && errors.Is(cause, run.ErrInterrupted) {
+			err = run.ErrInterrupted
+		}
+	}()
 	if err := run.PrepareOut(o.Out); err != nil {
 		return err
 	}
