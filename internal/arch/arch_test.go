@@ -29,7 +29,8 @@ var levels = [][]string{
 	{"engine"},
 	{"engine/frontend"},
 	{"engine/backend/backendtest"},
-	{"engine/backend/cpu", "engine/backend/ref", "engine/backend/null"},
+	{"engine/backend/cpu", "engine/backend/ref", "engine/backend/null", "engine/backend/cuda", "engine/backend/emulated"},
+	{"engine/emit"},
 	{"engine/backend"},
 	{"engine/plan"},
 	{"engine/pass"},
@@ -37,6 +38,7 @@ var levels = [][]string{
 	{"internal/graphop"},
 	{"engine/ir"},
 	{"kernels"},
+	{"internal/simcuda", "internal/nvrtc", "internal/cudaprobe"},
 	{"internal/run", "internal/viz"},
 	{"internal/vec", "internal/atomicfile"},
 	{"internal/check"},
@@ -44,7 +46,7 @@ var levels = [][]string{
 }
 
 // gorgoniaFree packages must stay importable without Gorgonia.
-var gorgoniaFree = []string{"engine/ir", "engine/pass", "engine/plan", "engine/backend", "kernels", "internal/run", "internal/viz", "internal/vec", "internal/atomicfile", "internal/check", "internal/arch"}
+var gorgoniaFree = []string{"engine/ir", "engine/pass", "engine/plan", "engine/backend", "engine/emit", "kernels", "internal/run", "internal/viz", "internal/vec", "internal/atomicfile", "internal/check", "internal/arch"}
 
 // standalone packages need nothing of this module but what is listed, so that they can be lifted out of it.
 var standalone = map[string][]string{"autodiff": {"internal/graphop", "engine/ir"}}

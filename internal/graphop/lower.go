@@ -62,5 +62,13 @@ func (k kernel) Run(out any, in []any) error {
 	return nil
 }
 
+// Source implements ir.Sourcer: a Kernel with a method of that name exists as CUDA C.
+func (k kernel) Source(out int, in []int) *ir.Source {
+	if s, ok := k.Kernel.(ir.Sourcer); ok {
+		return s.Source(out, in)
+	}
+	return nil
+}
+
 // Effects implements ir.Effector.
 func (k kernel) Effects() bool { e, ok := k.Kernel.(Effector); return ok && e.Effects() }

@@ -1,0 +1,10 @@
+package emit
+
+// group says which parts become one kernel.
+func (e *emitter) group() []group {
+	var groups []group
+	for _, q := range e.stages {
+		groups = append(groups, group{parts: []part{q}})
+	}
+	return groups
+}
