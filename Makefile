@@ -6,7 +6,7 @@ FUZZTIME ?= 10m
 SOAK_ROWS ?= 1000000
 SOAK_KILLS ?= 100
 
-.PHONY: help run test check cross race fuzz soak accept-first-light accept-cartpole accept-engine bench bench-kernels clean \
+.PHONY: help run gpu cuda test check cross race fuzz soak accept-first-light accept-cartpole accept-engine bench bench-kernels clean \
 	bench-peers bench-suite
 
 help: ## this list
@@ -18,6 +18,12 @@ run: bin/godcem ## train the regression with DCEM and with gradient descent: pic
 .PHONY: bin/godcem # Go knows best what has changed: assembly and embedded files too
 bin/godcem:
 	$(GO) build -o $@ ./cmd/godcem
+
+gpu: bin/godcem ## godcem-gpu beside godcem, which runs it for --device cuda:0; with a CUDA toolkit, else with wheels (make cuda)
+	cuda/go.sh build -tags gpu -o bin/godcem-gpu ./cmd/godcem
+
+cuda: ## CUDA's headers, NVRTC and ptxas into .cuda, for machines without a toolkit (320 MB from PyPI; needs python3 with pip)
+	cuda/fetch.sh
 
 test: ## every test that a machine with Go alone can run
 	$(GO) test ./...
