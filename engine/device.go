@@ -3,7 +3,6 @@ package engine
 import (
 	"fmt"
 	"strings"
-	"sync"
 
 	"github.com/godcem/godcem/engine/backend/cpu"
 	"github.com/godcem/godcem/engine/backend/null"
@@ -57,6 +56,3 @@ func SetThreads(n int) (old int) {
 	}
 	return vec.SetThreads(n)
 }
-
-// defaultDevice is what a VM runs on without On: one for the process, never closed.
-var defaultDevice = sync.OnceValue(func() Device { return openers[0].open() })

@@ -70,7 +70,9 @@ func Dump(w io.Writer, g *G.ExprGraph, stage string, opts ...Option) (err error)
 	}
 	vm.device = c.device
 	if vm.device == nil {
-		vm.device = defaultDevice()
+		if vm.device, err = defaultDevice(); err != nil {
+			return err
+		}
 	}
 	vm.compiled = &compiled{module: p.module, program: prog, reports: reports, stages: p.stages}
 	fmt.Fprint(out, vm.explain())

@@ -45,7 +45,8 @@ func (c *config) once(name string) error {
 	return nil
 }
 
-// On runs the graph on a device, see [Open]. Without it the VM runs on the CPU.
+// On runs the graph on a device, see [Open]. Without it the VM runs on the CPU, or on what [SetDefault] or the
+// environment say.
 func On(d Device) Option {
 	return func(c *config) error {
 		if d == nil {

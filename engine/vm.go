@@ -52,7 +52,9 @@ func NewVM(g *G.ExprGraph, opts ...Option) (vm *VM, err error) {
 	}
 	vm = &VM{g: g, config: c, device: c.device, owner: ownerOf(g), id: owners.ids.Add(1)}
 	if vm.device == nil {
-		vm.device = defaultDevice()
+		if vm.device, err = defaultDevice(); err != nil {
+			return nil, err
+		}
 	}
 	if err := vm.prepare(); err != nil {
 		return nil, err
