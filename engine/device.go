@@ -2,6 +2,7 @@ package engine
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/godcem/godcem/engine/backend/cpu"
@@ -16,15 +17,16 @@ type opener struct {
 	open func() Device
 }
 
-// openers lists the kinds of device, the default first.
+// openers lists the kinds of device of which there is one, the default first.
 var openers = []opener{
 	{"cpu", cpu.New},
 	{"ref", ref.New},
 	{"null", null.New},
 }
 
-// Open returns a device by name: "cpu", or "ref" (the meaning of everything, slow) or "null" (plans and computes
-// nothing), which are for tests. The caller closes it, after the VMs on it.
+// Open returns a device by name: "cpu", "cuda:0" (an NVIDIA GPU by its number, in a program built with the tag gpu), or
+// "ref" (the meaning of everything, slow) or "null" (plans and computes nothing), which are for tests. The caller closes
+// it, after the VMs on it.
 func Open(name string) (Device, error) {
 	var names []string
 	for _, o := range openers {
@@ -33,14 +35,35 @@ func Open(name string) (Device, error) {
 		}
 		names = append(names, o.name)
 	}
-	return nil, fmt.Errorf("engine: no device %q, want one of %s", name, strings.Join(names, ", "))
+	if number, ok := strings.CutPrefix(name, "cuda:"); ok {
+		n, err := strconv.Atoi(number)
+		if err != nil || n < 0 || strconv.Itoa(n) != number {
+			return nil, fmt.Errorf("engine: the device %q: want cuda: and the GPU's number, from 0", name)
+		}
+		d, err := openCUDA(n)
+		if err != nil {
+			return nil, fmt.Errorf("engine: the device %q: %w", name, err)
+		}
+		return d, nil
+	}
+	return nil, fmt.Errorf("engine: no device %q, want one of %s, or cuda:0", name, strings.Join(names, ", "))
 }
 
-// Devices describes the devices that Open can open here.
+// Devices describes the devices that Open can open here. GPUs are among them in a program built with the tag gpu; one
+// that cannot be opened has the reason as its Detail.
 func Devices() []Info {
 	var infos []Info
 	for _, o := range openers {
 		d := o.open()
+		infos = append(infos, d.Info())
+		d.Close()
+	}
+	for n := range countCUDA() {
+		d, err := openCUDA(n)
+		if err != nil {
+			infos = append(infos, Info{Name: fmt.Sprintf("cuda:%d", n), Detail: err.Error()})
+			continue
+		}
 		infos = append(infos, d.Info())
 		d.Close()
 	}

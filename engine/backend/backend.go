@@ -1,7 +1,19 @@
 // Package backend says what a device must do to run a plan.Program.
 package backend
 
-import "github.com/godcem/godcem/engine/plan"
+import (
+	"errors"
+
+	"github.com/godcem/godcem/engine/plan"
+)
+
+// What an error of a device may wrap.
+var (
+	// ErrOutOfMemory: the device has not the memory that a program needs. Nothing else has changed.
+	ErrOutOfMemory = errors.New("out of device memory")
+	// ErrDeviceLost: what was on the device is gone, and its programs are of no use any more.
+	ErrDeviceLost = errors.New("device lost")
+)
 
 // Info describes a device.
 type Info struct {

@@ -1,0 +1,366 @@
+//go:build gpu
+
+package cuda
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"unsafe"
+
+	"gorgonia.org/cu"
+
+	"github.com/godcem/godcem/engine/backend"
+	"github.com/godcem/godcem/engine/emit"
+	"github.com/godcem/godcem/engine/ir"
+	"github.com/godcem/godcem/engine/plan"
+)
+
+// SyncEnv names the variable that, if not empty, makes every run wait after each launch, so that an error names the
+// kernel at fault.
+const SyncEnv = "GODCEM_CUDA_SYNC"
+
+// executable is a loaded program.
+type executable struct {
+	d        *device
+	p        *plan.Program
+	e        *emit.Program
+	stream   cu.Stream
+	arena    cu.DevicePtr
+	scratch  cu.DevicePtr
+	counters cu.DevicePtr
+	stage    stager
+
+	launches []launch
+	segments []segment
+	last     []int // by step: its last launch; -1: none
+
+	bound     [][]byte // by buffer: an input's memory on the host
+	binds     []plan.BufID
+	counts    []count
+	uncounted bool // a run has counted since the counters were read
+	careful   bool // wait after each launch
+	started   int64
+
+	err    error // the first of the driver in this program
+	closed bool
+}
+
+var (
+	_ backend.Executable = (*executable)(nil)
+	_ backend.Binder     = (*executable)(nil)
+	_ backend.Scratcher  = (*executable)(nil)
+	_ emit.Launcher      = (*executable)(nil)
+)
+
+// A launch is a kernel with its arguments, or a step of the host.
+type launch struct {
+	fn     function
+	params []unsafe.Pointer // to values
+	values []uint64
+	host   *hostStep
+}
+
+// A hostStep is a kernel of the host, with memory of its own there.
+type hostStep struct {
+	step int
+	c    *plan.Custom
+	out  any
+	in   []any
+}
+
+// A segment is a part of a run that is one graph, or one step of the host.
+type segment struct {
+	first, end int // of launches
+	graph      graph
+	host       *hostStep
+}
+
+// A count is a counter and what of it was added to its sum.
+type count struct {
+	sum  *atomic.Int64
+	seen int64
+}
+
+// load brings a program to the device.
+func load(d *device, p *plan.Program) (x *executable, err error) {
+	if err := d.refused(); err != nil {
+		return nil, err
+	}
+	e, err := emit.New(p, emit.Options{SMs: d.limits.sms, Shared: d.limits.shared})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", d.name(), err)
+	}
+	x = &executable{d: d, p: p, e: e, bound: make([][]byte, len(p.Buffers)), careful: os.Getenv(SyncEnv) != ""}
+	if err := x.check(); err != nil {
+		return nil, fmt.Errorf("%s: %w", d.name(), err)
+	}
+	functions, err := d.resolve(e.Kernels)
+	if err != nil {
+		return nil, err
+	}
+	if err := d.enter(); err != nil {
+		return nil, err
+	}
+	defer d.leave()
+	defer func() {
+		if err != nil {
+			x.free()
+			x = nil
+		}
+	}()
+	if err := x.place(); err != nil {
+		return nil, err
+	}
+	x.prepare(functions)
+	if err := x.capture(); err != nil {
+		return nil, err
+	}
+	if err := x.settle(); err != nil {
+		return nil, d.fail("loading the program", err)
+	}
+	return x, nil
+}
+
+// check looks at the programs before anything is done with them.
+func (x *executable) check() error {
+	for i := range x.p.Buffers {
+		b := &x.p.Buffers[i]
+		if b.Offset < 0 || b.Offset%plan.Align != 0 || b.Bytes() < 0 || b.Offset+b.Bytes() > x.p.Arena {
+			return fmt.Errorf("buffer %s: %d bytes at %d, want a multiple of %d within the arena's %d",
+				x.label(plan.BufID(i)), b.Bytes(), b.Offset, plan.Align, x.p.Arena)
+		}
+	}
+	for i := range x.e.Launches {
+		l := &x.e.Launches[i]
+		if l.Kernel >= 0 && (l.Blocks < 1 || l.Blocks > x.d.limits.blocks) {
+			return fmt.Errorf("launch %s: %d blocks, want 1 to %d", l.Name, l.Blocks, x.d.limits.blocks)
+		}
+	}
+	x.last = make([]int, len(x.p.Steps))
+	for i := range x.last {
+		x.last[i] = -1
+	}
+	for i := range x.e.Launches {
+		for _, s := range x.e.Launches[i].Steps {
+			x.last[s] = i
+		}
+	}
+	for _, c := range x.e.Counts {
+		sum, err := x.counter(c)
+		if err != nil {
+			return err
+		}
+		x.counts = append(x.counts, count{sum: sum})
+	}
+	return nil
+}
+
+// counter finds the sum that a counter is added to.
+func (x *executable) counter(c emit.Count) (*atomic.Int64, error) {
+	custom := x.p.Steps[c.Step].Custom
+	if custom == nil {
+		return nil, fmt.Errorf("step %s counts and is no kernel", x.p.Steps[c.Step].Name)
+	}
+	s, ok := custom.Kernel.(ir.Sourcer)
+	if !ok {
+		return nil, fmt.Errorf("step %s counts and has no source", x.p.Steps[c.Step].Name)
+	}
+	in := make([]int, len(custom.In))
+	for i, b := range custom.In {
+		in[i] = x.p.Buffers[b].Count()
+	}
+	src := s.Source(x.p.Buffers[custom.Out].Count(), in)
+	if src == nil || c.Index < 0 || c.Index >= len(src.Counts) {
+		return nil, fmt.Errorf("step %s has no counter %d", x.p.Steps[c.Step].Name, c.Index)
+	}
+	return src.Counts[c.Index], nil
+}
+
+// place makes the stream and the memory, with constants and zeros.
+func (x *executable) place() (err error) {
+	d := x.d
+	if x.stream, err = cu.MakeStream(cu.NonBlocking); err != nil {
+		return d.fail("making a stream", err)
+	}
+	all := x.p.Arena + x.e.Scratch + 8*len(x.counts)
+	what := fmt.Sprintf("the program's %s (%d of them scratch)", size(int64(all)), x.e.Scratch)
+	if x.arena, err = d.allocate(x.p.Arena, what); err != nil {
+		return err
+	}
+	if x.scratch, err = d.allocate(x.e.Scratch, what); err != nil {
+		return err
+	}
+	if x.counters, err = d.allocate(8*len(x.counts), what); err != nil {
+		return err
+	}
+	if x.stage, err = newStager(d, x.p, len(x.counts)); err != nil {
+		return err
+	}
+	zero := func(at cu.DevicePtr, n int) {
+		if err == nil && n > 0 {
+			err = cu.MemsetD8Async(at, 0, int64(n), x.stream)
+		}
+	}
+	zero(x.scratch, x.e.Scratch)
+	zero(x.counters, 8*len(x.counts))
+	for i := range x.p.Buffers {
+		b, id := &x.p.Buffers[i], plan.BufID(i)
+		switch b.Role {
+		case plan.State:
+			zero(x.address(id), b.Bytes())
+		case plan.Const:
+			data, e := x.checked("constant", id, b.Data)
+			if e != nil {
+				return e
+			}
+			if err == nil {
+				err = x.stage.up(x.stream, x.address(id), data)
+			}
+		}
+	}
+	return d.fail("writing constants", err)
+}
+
+// prepare resolves the arguments of the launches.
+func (x *executable) prepare(functions []function) {
+	x.launches = make([]launch, len(x.e.Launches))
+	for i := range x.e.Launches {
+		from, l := &x.e.Launches[i], &x.launches[i]
+		if from.Kernel < 0 {
+			l.host = x.onHost(from.Steps[0])
+			continue
+		}
+		l.fn = functions[from.Kernel]
+		l.values = make([]uint64, len(from.Args))
+		l.params = make([]unsafe.Pointer, len(from.Args))
+		for j, a := range from.Args {
+			l.values[j] = x.argument(a)
+			l.params[j] = unsafe.Pointer(&l.values[j])
+		}
+	}
+}
+
+func (x *executable) argument(a emit.Arg) uint64 {
+	switch a.Kind {
+	case emit.Buffer:
+		return uint64(x.address(a.Buf)) + uint64(a.Offset)
+	case emit.Scratch:
+		return uint64(x.scratch) + uint64(a.Offset)
+	case emit.Counter:
+		return uint64(x.counters) + uint64(a.Offset)
+	}
+	return a.Value
+}
+
+func (x *executable) onHost(step int) *hostStep {
+	h := &hostStep{step: step, c: x.p.Steps[step].Custom}
+	slice := func(b plan.BufID) any { return ir.MakeSlice(x.p.Buffers[b].Type, x.p.Buffers[b].Count()) }
+	for _, b := range h.c.In {
+		h.in = append(h.in, slice(b))
+	}
+	h.out = slice(h.c.Out)
+	return h
+}
+
+// capture makes the graphs.
+func (x *executable) capture() error {
+	for i := 0; i < len(x.launches); {
+		s := segment{first: i, host: x.launches[i].host}
+		for i++; s.host == nil && i < len(x.launches) && x.launches[i].host == nil; i++ {
+		}
+		s.end = i
+		x.segments = append(x.segments, s)
+	}
+	for i := range x.segments {
+		s := &x.segments[i]
+		if s.host != nil {
+			continue
+		}
+		var err error
+		s.graph, err = capture(x.stream, func() error {
+			for k := s.first; k < s.end; k++ {
+				if err := x.launch(k); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err == nil {
+			err = s.graph.upload(x.stream)
+		}
+		if err != nil {
+			need := fmt.Sprintf("capturing %d launches, %s to %s", s.end-s.first, x.e.Launches[s.first].Name, x.e.Launches[s.end-1].Name)
+			return x.d.noRoom(0, "graphs of launches", x.d.fail(need, err))
+		}
+	}
+	return nil
+}
+
+// launch puts one launch into the stream.
+func (x *executable) launch(i int) error {
+	l, e := &x.launches[i], &x.e.Launches[i]
+	err := l.fn.fn.Launch(e.Blocks, 1, 1, x.e.Kernels[e.Kernel].Threads, 1, 1, 0, x.stream, l.params)
+	if err != nil {
+		return fmt.Errorf("launch %s: %w", e.Name, known(err))
+	}
+	return nil
+}
+
+// Launches implements emit.Launcher.
+func (x *executable) Launches() (p *emit.Program, graphs int) {
+	for i := range x.segments {
+		if x.segments[i].host == nil {
+			graphs++
+		}
+	}
+	return x.e, graphs
+}
+
+// Scratch implements backend.Scratcher.
+func (x *executable) Scratch() int64 { return int64(x.e.Scratch + 8*len(x.counts)) }
+
+// Close implements backend.Executable.
+func (x *executable) Close() error {
+	if x.closed {
+		return nil
+	}
+	x.closed = true
+	if err := x.d.enter(); err != nil {
+		x.d.released()
+		if x.d.broken.Load() != nil {
+			return nil
+		}
+		return err
+	}
+	defer x.d.leave()
+	defer x.d.released()
+	err := x.free()
+	if err == nil || x.d.broken.Load() != nil {
+		return nil
+	}
+	return x.d.fail("unloading a program", err)
+}
+
+// free gives everything back, as far as there is something. Of a lost device too: the host's memory, at least.
+func (x *executable) free() error {
+	var errs []error
+	if x.stream != (cu.Stream{}) {
+		if x.err == nil {
+			errs = append(errs, x.stream.Synchronize())
+		}
+		for i := range x.segments {
+			errs = append(errs, x.segments[i].graph.destroy())
+		}
+		errs = append(errs, x.stream.Destroy())
+	}
+	errs = append(errs, x.stage.free())
+	for _, at := range []cu.DevicePtr{x.arena, x.scratch, x.counters} {
+		if at != 0 {
+			errs = append(errs, cu.MemFree(at))
+		}
+	}
+	x.segments, x.launches, x.bound = nil, nil, nil
+	return errors.Join(errs...)
+}
