@@ -4,7 +4,7 @@ package emit
 func (e *emitter) group() []group {
 	var groups []group
 	for _, q := range e.stages {
-		groups = append(groups, group{parts: []part{q}})
+		groups = append(groups, group{lanes: []lane{{parts: []part{q}}}})
 	}
 	return groups
 }

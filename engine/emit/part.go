@@ -1,10 +1,7 @@
 package emit
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"slices"
 	"strings"
 	"unicode"
 
@@ -85,7 +82,7 @@ func (e *emitter) assemble() (*Program, error) {
 	p := &Program{Scratch: e.scratch, Counts: e.counts}
 	known := map[string]int{}
 	for _, g := range e.group() {
-		if g.parts[0].host {
+		if g.lanes[0].parts[0].host {
 			p.Launches = append(p.Launches, Launch{Name: g.name(), Kernel: -1, Steps: g.steps()})
 			continue
 		}
@@ -97,119 +94,13 @@ func (e *emitter) assemble() (*Program, error) {
 			p.Kernels = append(p.Kernels, k)
 		}
 		l := Launch{Name: fmt.Sprintf("#%d %s", len(p.Launches), g.name()), Kernel: at, Blocks: g.blocks(), Args: args, Steps: g.steps()}
-		for i := range g.parts {
-			l.Flops += g.parts[i].flops
-			l.Bytes += g.parts[i].bytes
+		for q := range g.all() {
+			l.Flops += q.flops
+			l.Bytes += q.bytes
 		}
 		p.Launches = append(p.Launches, l)
 	}
 	return p, nil
-}
-
-// A group is the parts of one kernel.
-type group struct {
-	parts []part
-	// beside: the parts share the grid, each on blocks of its own; else they follow each other on the same blocks.
-	beside bool
-}
-
-func (g *group) name() string {
-	var names []string
-	for i := range g.parts {
-		names = append(names, g.parts[i].name)
-	}
-	s := strings.Join(names, ", ")
-	if r := []rune(s); len(r) > 60 {
-		s = string(r[:59]) + "…"
-	}
-	return s
-}
-
-func (g *group) steps() (steps []int) {
-	for i := range g.parts {
-		steps = append(steps, g.parts[i].step)
-	}
-	return slices.Compact(steps)
-}
-
-func (g *group) blocks() int {
-	if !g.beside {
-		return g.parts[0].blocks
-	}
-	n := 0
-	for i := range g.parts {
-		n += g.parts[i].blocks
-	}
-	return n
-}
-
-// threads is the size of the group's blocks.
-func (g *group) threads() int {
-	width := 0
-	for i := range g.parts {
-		if t := g.parts[i].threads; t > 0 {
-			return t
-		}
-		width = max(width, g.parts[i].width)
-	}
-	t := 32
-	for t < width && t < 256 {
-		t *= 2
-	}
-	return t
-}
-
-// kernel writes the group as a function.
-func (g *group) kernel() (Kernel, []Arg) {
-	k := Kernel{Threads: g.threads()}
-	var args []Arg
-	var params []string
-	var code strings.Builder
-	at := map[param]int{}
-	for i := range g.parts {
-		q := &g.parts[i]
-		k.Shared = max(k.Shared, q.shared)
-		k.Files = append(k.Files, q.files...)
-		body := expand(q.body, func(n int) string {
-			j, ok := at[q.params[n]]
-			if !ok {
-				j = len(args)
-				at[q.params[n]] = j
-				args = append(args, q.params[n].arg)
-				params = append(params, fmt.Sprintf("%s p%d", q.params[n].ctype, j))
-			}
-			return fmt.Sprintf("p%d", j)
-		})
-		switch {
-		case !g.beside:
-			if i > 0 {
-				code.WriteString("  __syncthreads();\n")
-			}
-			fmt.Fprintf(&code, "  {\n    const unsigned block = blockIdx.x;\n%s  }\n", body)
-		default:
-			first := 0
-			for _, before := range g.parts[:i] {
-				first += before.blocks
-			}
-			if i > 0 {
-				code.WriteString("  else ")
-			} else {
-				code.WriteString("  ")
-			}
-			fmt.Fprintf(&code, "if (blockIdx.x < %du) {\n    const unsigned block = blockIdx.x - %du;\n%s  }\n", first+q.blocks, first, body)
-		}
-	}
-	slices.Sort(k.Files)
-	k.Files = slices.Compact(k.Files)
-	head := fmt.Sprintf("(%s) {\n  constexpr unsigned THREADS = %d;\n", strings.Join(params, ", "), k.Threads)
-	if k.Shared > 0 {
-		head += fmt.Sprintf("  __shared__ __align__(16) unsigned char shared[%d];\n", k.Shared)
-	}
-	text := head + code.String() + "}\n"
-	sum := sha256.Sum256([]byte(strings.Join(k.Files, " ") + text))
-	k.Name = identifier(g.parts[0].name) + "_" + hex.EncodeToString(sum[:8])
-	k.Source = fmt.Sprintf("extern \"C\" __global__ void __launch_bounds__(%d) %s%s", k.Threads, k.Name, text)
-	return k, args
 }
 
 // identifier makes a name of C of a readable one.
