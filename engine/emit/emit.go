@@ -103,6 +103,7 @@ type emitter struct {
 	scratch int
 	counts  []Count
 	stages  []part
+	dots    dotState
 }
 
 // reserve returns the offset of n bytes of scratch memory of its own, aligned to plan.Align. It is zero at first.
