@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"sync/atomic"
 	"unsafe"
 
@@ -25,23 +26,21 @@ const SyncEnv = "GODCEM_CUDA_SYNC"
 type executable struct {
 	d        *device
 	p        *plan.Program
-	e        *emit.Program
 	stream   cu.Stream
 	arena    cu.DevicePtr
-	scratch  cu.DevicePtr
 	counters cu.DevicePtr
 	stage    stager
 
-	launches []launch
-	segments []segment
-	last     []int // by step: its last launch; -1: none
+	form         // what Run does
+	single *form // what it does for a watch: a launch is of one step; nil: nobody has watched yet
+	graphs []segment
 
 	bound     [][]byte // by buffer: an input's memory on the host
 	binds     []plan.BufID
 	counts    []count
-	uncounted bool // a run has counted since the counters were read
-	careful   bool // wait after each launch
-	started   int64
+	uncounted bool  // a run has counted since the counters were read
+	careful   bool  // wait after each launch
+	started   int64 // graphs
 
 	err    error // the first of the driver in this program
 	closed bool
@@ -54,12 +53,22 @@ var (
 	_ emit.Launcher      = (*executable)(nil)
 )
 
+// A form is a way to do the program.
+type form struct {
+	e        *emit.Program
+	scratch  cu.DevicePtr
+	launches []launch
+	last     []int // by step: its last launch; -1: none
+}
+
 // A launch is a kernel with its arguments, or a step of the host.
 type launch struct {
-	fn     function
-	params []unsafe.Pointer // to values
-	values []uint64
-	host   *hostStep
+	*emit.Launch
+	threads int
+	fn      function
+	params  []unsafe.Pointer // to values
+	values  []uint64
+	host    *hostStep
 }
 
 // A hostStep is a kernel of the host, with memory of its own there.
@@ -88,17 +97,20 @@ func load(d *device, p *plan.Program) (x *executable, err error) {
 	if err := d.refused(); err != nil {
 		return nil, err
 	}
-	e, err := emit.New(p, emit.Options{SMs: d.limits.sms, Shared: d.limits.shared})
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", d.name(), err)
-	}
-	x = &executable{d: d, p: p, e: e, bound: make([][]byte, len(p.Buffers)), careful: os.Getenv(SyncEnv) != ""}
+	x = &executable{d: d, p: p, bound: make([][]byte, len(p.Buffers)), careful: os.Getenv(SyncEnv) != ""}
 	if err := x.check(); err != nil {
 		return nil, fmt.Errorf("%s: %w", d.name(), err)
 	}
-	functions, err := d.resolve(e.Kernels)
+	functions, err := x.form.emit(x, emit.Options{})
 	if err != nil {
 		return nil, err
+	}
+	for _, c := range x.e.Counts {
+		sum, err := x.counter(c)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", d.name(), err)
+		}
+		x.counts = append(x.counts, count{sum: sum})
 	}
 	if err := d.enter(); err != nil {
 		return nil, err
@@ -113,7 +125,9 @@ func load(d *device, p *plan.Program) (x *executable, err error) {
 	if err := x.place(); err != nil {
 		return nil, err
 	}
-	x.prepare(functions)
+	if err := x.form.prepare(x, functions); err != nil {
+		return nil, err
+	}
 	if err := x.capture(); err != nil {
 		return nil, err
 	}
@@ -123,7 +137,7 @@ func load(d *device, p *plan.Program) (x *executable, err error) {
 	return x, nil
 }
 
-// check looks at the programs before anything is done with them.
+// check looks at the program's places.
 func (x *executable) check() error {
 	for i := range x.p.Buffers {
 		b := &x.p.Buffers[i]
@@ -132,29 +146,89 @@ func (x *executable) check() error {
 				x.label(plan.BufID(i)), b.Bytes(), b.Offset, plan.Align, x.p.Arena)
 		}
 	}
-	for i := range x.e.Launches {
-		l := &x.e.Launches[i]
-		if l.Kernel >= 0 && (l.Blocks < 1 || l.Blocks > x.d.limits.blocks) {
-			return fmt.Errorf("launch %s: %d blocks, want 1 to %d", l.Name, l.Blocks, x.d.limits.blocks)
+	return nil
+}
+
+// emit makes the form's launches, and its kernels.
+func (f *form) emit(x *executable, o emit.Options) (functions []function, err error) {
+	d := x.d
+	o.SMs, o.Shared = d.limits.sms, d.limits.shared
+	if f.e, err = emit.New(x.p, o); err != nil {
+		return nil, fmt.Errorf("%s: %w", d.name(), err)
+	}
+	f.last = make([]int, len(x.p.Steps))
+	for i := range f.last {
+		f.last[i] = -1
+	}
+	for i := range f.e.Launches {
+		l := &f.e.Launches[i]
+		if l.Kernel >= 0 && (l.Blocks < 1 || l.Blocks > d.limits.blocks) {
+			return nil, fmt.Errorf("%s: launch %s: %d blocks, want 1 to %d", d.name(), l.Name, l.Blocks, d.limits.blocks)
+		}
+		for _, s := range l.Steps {
+			f.last[s] = i
 		}
 	}
-	x.last = make([]int, len(x.p.Steps))
-	for i := range x.last {
-		x.last[i] = -1
+	return d.resolve(f.e.Kernels)
+}
+
+// prepare gives the form its scratch memory, and the launches their arguments.
+func (f *form) prepare(x *executable, functions []function) (err error) {
+	what := fmt.Sprintf("kernels' scratch memory, %s,", size(int64(f.e.Scratch)))
+	if f.scratch, err = x.d.allocate(f.e.Scratch, what); err != nil {
+		return err
 	}
-	for i := range x.e.Launches {
-		for _, s := range x.e.Launches[i].Steps {
-			x.last[s] = i
+	if f.e.Scratch > 0 {
+		if err := cu.MemsetD8Async(f.scratch, 0, int64(f.e.Scratch), x.stream); err != nil {
+			return x.d.fail("clearing scratch memory", err)
 		}
 	}
-	for _, c := range x.e.Counts {
-		sum, err := x.counter(c)
-		if err != nil {
-			return err
+	f.launches = make([]launch, len(f.e.Launches))
+	for i := range f.e.Launches {
+		from, l := &f.e.Launches[i], &f.launches[i]
+		l.Launch = from
+		if from.Kernel < 0 {
+			l.host = x.onHost(from.Steps[0])
+			continue
 		}
-		x.counts = append(x.counts, count{sum: sum})
+		l.fn, l.threads = functions[from.Kernel], f.e.Kernels[from.Kernel].Threads
+		l.values = make([]uint64, len(from.Args))
+		l.params = make([]unsafe.Pointer, len(from.Args))
+		for j, a := range from.Args {
+			switch a.Kind {
+			case emit.Buffer:
+				l.values[j] = uint64(x.address(a.Buf)) + uint64(a.Offset)
+			case emit.Scratch:
+				l.values[j] = uint64(f.scratch) + uint64(a.Offset)
+			case emit.Counter:
+				l.values[j] = uint64(x.counters) + uint64(a.Offset)
+			default:
+				l.values[j] = a.Value
+			}
+			l.params[j] = unsafe.Pointer(&l.values[j])
+		}
 	}
 	return nil
+}
+
+// watchable makes the form for a watch, the first time.
+func (x *executable) watchable() (*form, error) {
+	if x.single != nil {
+		return x.single, nil
+	}
+	f := &form{}
+	functions, err := f.emit(x, emit.Options{Disable: emit.Switches})
+	if err != nil {
+		return nil, err
+	}
+	if !slices.Equal(f.e.Counts, x.e.Counts) {
+		return nil, fmt.Errorf("%s: step by step the program counts otherwise", x.d.name())
+	}
+	if err := f.prepare(x, functions); err != nil {
+		return nil, err
+	}
+	x.single = f
+	return f, nil
 }
 
 // counter finds the sum that a counter is added to.
@@ -184,15 +258,11 @@ func (x *executable) place() (err error) {
 	if x.stream, err = cu.MakeStream(cu.NonBlocking); err != nil {
 		return d.fail("making a stream", err)
 	}
-	all := x.p.Arena + x.e.Scratch + 8*len(x.counts)
-	what := fmt.Sprintf("the program's %s (%d of them scratch)", size(int64(all)), x.e.Scratch)
+	what := fmt.Sprintf("the program's arena, %s,", size(int64(x.p.Arena)))
 	if x.arena, err = d.allocate(x.p.Arena, what); err != nil {
 		return err
 	}
-	if x.scratch, err = d.allocate(x.e.Scratch, what); err != nil {
-		return err
-	}
-	if x.counters, err = d.allocate(8*len(x.counts), what); err != nil {
+	if x.counters, err = d.allocate(8*len(x.counts), "counters"); err != nil {
 		return err
 	}
 	if x.stage, err = newStager(d, x.p, len(x.counts)); err != nil {
@@ -203,7 +273,6 @@ func (x *executable) place() (err error) {
 			err = cu.MemsetD8Async(at, 0, int64(n), x.stream)
 		}
 	}
-	zero(x.scratch, x.e.Scratch)
 	zero(x.counters, 8*len(x.counts))
 	for i := range x.p.Buffers {
 		b, id := &x.p.Buffers[i], plan.BufID(i)
@@ -223,37 +292,6 @@ func (x *executable) place() (err error) {
 	return d.fail("writing constants", err)
 }
 
-// prepare resolves the arguments of the launches.
-func (x *executable) prepare(functions []function) {
-	x.launches = make([]launch, len(x.e.Launches))
-	for i := range x.e.Launches {
-		from, l := &x.e.Launches[i], &x.launches[i]
-		if from.Kernel < 0 {
-			l.host = x.onHost(from.Steps[0])
-			continue
-		}
-		l.fn = functions[from.Kernel]
-		l.values = make([]uint64, len(from.Args))
-		l.params = make([]unsafe.Pointer, len(from.Args))
-		for j, a := range from.Args {
-			l.values[j] = x.argument(a)
-			l.params[j] = unsafe.Pointer(&l.values[j])
-		}
-	}
-}
-
-func (x *executable) argument(a emit.Arg) uint64 {
-	switch a.Kind {
-	case emit.Buffer:
-		return uint64(x.address(a.Buf)) + uint64(a.Offset)
-	case emit.Scratch:
-		return uint64(x.scratch) + uint64(a.Offset)
-	case emit.Counter:
-		return uint64(x.counters) + uint64(a.Offset)
-	}
-	return a.Value
-}
-
 func (x *executable) onHost(step int) *hostStep {
 	h := &hostStep{step: step, c: x.p.Steps[step].Custom}
 	slice := func(b plan.BufID) any { return ir.MakeSlice(x.p.Buffers[b].Type, x.p.Buffers[b].Count()) }
@@ -271,17 +309,17 @@ func (x *executable) capture() error {
 		for i++; s.host == nil && i < len(x.launches) && x.launches[i].host == nil; i++ {
 		}
 		s.end = i
-		x.segments = append(x.segments, s)
+		x.graphs = append(x.graphs, s)
 	}
-	for i := range x.segments {
-		s := &x.segments[i]
+	for i := range x.graphs {
+		s := &x.graphs[i]
 		if s.host != nil {
 			continue
 		}
 		var err error
 		s.graph, err = capture(x.stream, func() error {
 			for k := s.first; k < s.end; k++ {
-				if err := x.launch(k); err != nil {
+				if err := x.launches[k].put(x.stream); err != nil {
 					return err
 				}
 			}
@@ -291,27 +329,26 @@ func (x *executable) capture() error {
 			err = s.graph.upload(x.stream)
 		}
 		if err != nil {
-			need := fmt.Sprintf("capturing %d launches, %s to %s", s.end-s.first, x.e.Launches[s.first].Name, x.e.Launches[s.end-1].Name)
-			return x.d.noRoom(0, "graphs of launches", x.d.fail(need, err))
+			doing := fmt.Sprintf("making a graph of %d launches, %s to %s", s.end-s.first, x.launches[s.first].Name,
+				x.launches[s.end-1].Name)
+			return x.d.noRoom(0, "graphs", x.d.fail(doing, err))
 		}
 	}
 	return nil
 }
 
-// launch puts one launch into the stream.
-func (x *executable) launch(i int) error {
-	l, e := &x.launches[i], &x.e.Launches[i]
-	err := l.fn.fn.Launch(e.Blocks, 1, 1, x.e.Kernels[e.Kernel].Threads, 1, 1, 0, x.stream, l.params)
-	if err != nil {
-		return fmt.Errorf("launch %s: %w", e.Name, known(err))
+// put puts the launch into a stream.
+func (l *launch) put(stream cu.Stream) error {
+	if err := l.fn.fn.Launch(l.Blocks, 1, 1, l.threads, 1, 1, 0, stream, l.params); err != nil {
+		return fmt.Errorf("launch %s: %w", l.Name, known(err))
 	}
 	return nil
 }
 
 // Launches implements emit.Launcher.
 func (x *executable) Launches() (p *emit.Program, graphs int) {
-	for i := range x.segments {
-		if x.segments[i].host == nil {
+	for i := range x.graphs {
+		if x.graphs[i].host == nil {
 			graphs++
 		}
 	}
@@ -350,17 +387,21 @@ func (x *executable) free() error {
 		if x.err == nil {
 			errs = append(errs, x.stream.Synchronize())
 		}
-		for i := range x.segments {
-			errs = append(errs, x.segments[i].graph.destroy())
+		for i := range x.graphs {
+			errs = append(errs, x.graphs[i].graph.destroy())
 		}
 		errs = append(errs, x.stream.Destroy())
 	}
 	errs = append(errs, x.stage.free())
-	for _, at := range []cu.DevicePtr{x.arena, x.scratch, x.counters} {
+	places := []cu.DevicePtr{x.arena, x.scratch, x.counters}
+	if x.single != nil {
+		places = append(places, x.single.scratch)
+	}
+	for _, at := range places {
 		if at != 0 {
 			errs = append(errs, cu.MemFree(at))
 		}
 	}
-	x.segments, x.launches, x.bound = nil, nil, nil
+	x.graphs, x.form, x.single, x.bound = nil, form{e: x.e}, nil, nil
 	return errors.Join(errs...)
 }

@@ -38,11 +38,18 @@ func (x *executable) Run(watch func(step int) error) error {
 		return err
 	}
 	x.uncounted = true
-	if watch != nil || x.careful {
-		return x.watched(watch)
+	switch {
+	case watch != nil:
+		f, err := x.watchable()
+		if err != nil {
+			return err
+		}
+		return x.watched(f, watch)
+	case x.careful:
+		return x.watched(&x.form, func(int) error { return nil })
 	}
-	for i := range x.segments {
-		s := &x.segments[i]
+	for i := range x.graphs {
+		s := &x.graphs[i]
 		if s.host != nil {
 			if err := x.runHost(s.host); err != nil {
 				return err
@@ -59,32 +66,29 @@ func (x *executable) Run(watch func(step int) error) error {
 
 // watched runs launch by launch. A step is done when all launches that it takes part in are, and those of the steps
 // before it.
-func (x *executable) watched(watch func(step int) error) error {
+func (x *executable) watched(f *form, watch func(step int) error) error {
 	next := 0
-	for i := range x.launches {
-		l := &x.launches[i]
+	for i := range f.launches {
+		l := &f.launches[i]
 		if l.host != nil {
 			if err := x.runHost(l.host); err != nil {
 				return err
 			}
 		} else {
-			if err := x.launch(i); err != nil {
+			if err := l.put(x.stream); err != nil {
 				return x.broke("running launch by launch", err)
 			}
 			if err := x.settle(); err != nil {
-				return x.broke("running "+x.e.Launches[i].Name, err)
+				return x.broke("running "+l.Name, err)
 			}
 		}
-		for ; next < len(x.last) && x.last[next] <= i; next++ {
-			if watch == nil {
-				continue
-			}
+		for ; next < len(f.last) && f.last[next] <= i; next++ {
 			if err := watch(next); err != nil {
 				return err
 			}
 		}
 	}
-	for ; watch != nil && next < len(x.last); next++ {
+	for ; next < len(f.last); next++ {
 		if err := watch(next); err != nil {
 			return err
 		}
