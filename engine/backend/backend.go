@@ -67,3 +67,18 @@ type Scratcher interface {
 	// Scratch is its size in bytes.
 	Scratch() int64
 }
+
+// A Remote is an Executable whose memory the host cannot address, but may name.
+type Remote interface {
+	// Address is where a buffer that is not Temp lies on the device, until Close; 0: there is no such buffer.
+	Address(b plan.BufID) uintptr
+	// Fetch copies from the device's memory, after the last Run. It is an error to name memory that is not the
+	// program's.
+	Fetch(dst []byte, from uintptr) error
+}
+
+// A Tuner is a Device that wants plans to be made for it.
+type Tuner interface {
+	// Tune sets what it prefers.
+	Tune(o *plan.Options)
+}

@@ -34,6 +34,7 @@ type executable struct {
 	form         // what Run does
 	single *form // what it does for a watch: a launch is of one step; nil: nobody has watched yet
 	graphs []segment
+	perRun int // graphs of launches among them
 
 	bound     [][]byte // by buffer: an input's memory on the host
 	binds     []plan.BufID
@@ -50,6 +51,7 @@ var (
 	_ backend.Executable = (*executable)(nil)
 	_ backend.Binder     = (*executable)(nil)
 	_ backend.Scratcher  = (*executable)(nil)
+	_ backend.Remote     = (*executable)(nil)
 	_ emit.Launcher      = (*executable)(nil)
 )
 
@@ -310,6 +312,9 @@ func (x *executable) capture() error {
 		}
 		s.end = i
 		x.graphs = append(x.graphs, s)
+		if s.host == nil {
+			x.perRun++
+		}
 	}
 	for i := range x.graphs {
 		s := &x.graphs[i]
@@ -347,12 +352,7 @@ func (l *launch) put(stream cu.Stream) error {
 
 // Launches implements emit.Launcher.
 func (x *executable) Launches() (p *emit.Program, graphs int) {
-	for i := range x.graphs {
-		if x.graphs[i].host == nil {
-			graphs++
-		}
-	}
-	return x.e, graphs
+	return x.e, x.perRun
 }
 
 // Scratch implements backend.Scratcher.

@@ -340,3 +340,37 @@ func (x *executable) feed() error {
 	}
 	return nil
 }
+
+// Address implements backend.Remote.
+func (x *executable) Address(b plan.BufID) uintptr {
+	if x.host("address", b) != nil {
+		return 0
+	}
+	return uintptr(x.address(b))
+}
+
+// within wants n bytes at an address to be of the arena.
+func (x *executable) within(at uintptr, n int) error {
+	if err := x.usable(); err != nil {
+		return err
+	}
+	if lo := uintptr(x.arena); at < lo || at-lo > uintptr(x.p.Arena) || n > x.p.Arena-int(at-lo) {
+		return fmt.Errorf("%s: %d bytes at %#x are not the program's", x.d.name(), n, at)
+	}
+	return nil
+}
+
+// Fetch implements backend.Remote.
+func (x *executable) Fetch(dst []byte, from uintptr) error {
+	if err := x.within(from, len(dst)); err != nil {
+		return err
+	}
+	if err := x.d.enter(); err != nil {
+		return err
+	}
+	defer x.d.leave()
+	if err := x.down(dst, cu.DevicePtr(from)); err != nil {
+		return x.broke("copying from the device", err)
+	}
+	return nil
+}
