@@ -1,5 +1,7 @@
 package plan
 
+import "slices"
+
 // place gives every buffer its lifetime and its place in the arena: First, Last, Offset, Over, and the program's
 // Arena and Peak. State, Param, Input, Const and Output buffers come first, in this order, each for itself; behind
 // them the Temp buffers share what space they need at once.
@@ -8,11 +10,6 @@ package plan
 // after the steps have changed.
 func place(p *Program, o Options) error {
 	live := lifetimes(p)
-	if o.off("in-place") {
-		live.clearOver(p)
-	} else {
-		live.inPlace(p)
-	}
 	n := 0
 	for _, role := range [...]Role{State, Param, Input, Const, Output} {
 		for i := range p.Buffers {
@@ -22,11 +19,24 @@ func place(p *Program, o Options) error {
 			}
 		}
 	}
-	blocks, of := live.blocks(p)
-	if o.off("reuse") {
-		p.Arena = n + stack(blocks)
-	} else {
-		p.Arena = n + pack(blocks, len(p.Steps))
+	var blocks []block
+	var of []int32
+	for slack := o.Slack; ; slack /= 2 {
+		live.clearOver(p)
+		if !o.off("in-place") {
+			live.inPlace(p, slack)
+		}
+		blocks, of = live.blocks(p)
+		temps := 0
+		if o.off("reuse") {
+			temps = stack(blocks)
+		} else {
+			temps = packApart(blocks, len(p.Steps), slack)
+		}
+		p.Arena = n + temps
+		if slack == 0 || o.Budget == 0 || int64(temps) <= o.Budget {
+			break
+		}
 	}
 	for i := range p.Buffers {
 		b := &p.Buffers[i]
@@ -133,11 +143,18 @@ func (l *liveness) clearOver(p *Program) {
 	}
 }
 
-// inPlace sets Over of every buffer that can be written where one ends that the step reads.
-func (l *liveness) inPlace(p *Program) {
+// inPlace sets Over of every buffer that can be written where one ends that the step reads, and that no other step
+// has read within slack steps before.
+func (l *liveness) inPlace(p *Program, slack int) {
 	taken := make([]bool, len(p.Buffers))
+	read := make([]int, len(p.Buffers)) // 1 + the last step before that read it
 	for i := range p.Steps {
 		s := &p.Steps[i]
+		if i > 0 {
+			for _, r := range p.Steps[i-1].Reads {
+				read[r] = i
+			}
+		}
 		loop := s.Loop
 		if s.Dot != nil {
 			loop = &s.Dot.Epilogue
@@ -153,6 +170,7 @@ func (l *liveness) inPlace(p *Program) {
 			for _, r := range s.Reads {
 				a := &p.Buffers[r]
 				if a.Role != Temp || int(l.last[r]) != i || taken[r] || l.root[r] != r || l.viewed[r] || r == w ||
+					slack > 0 && read[r] > 0 && i-read[r] < slack ||
 					a.Type.Size() != b.Type.Size() || a.Bytes() < b.Bytes() ||
 					s.Dot != nil && (s.Dot.A.Buf == r || s.Dot.B.Buf == r) || !sameElements(loop, r, w) {
 					continue
@@ -199,6 +217,22 @@ func sameElements(l *Loop, a, b BufID) bool {
 		}
 	}
 	return true
+}
+
+// packApart is pack with every block needed for slack steps longer, within the program.
+func packApart(blocks []block, steps, slack int) int {
+	if slack == 0 {
+		return pack(blocks, steps)
+	}
+	wide := slices.Clone(blocks)
+	for i := range wide {
+		wide[i].last = min(int32(steps-1), wide[i].last+int32(slack))
+	}
+	n := pack(wide, steps)
+	for i := range blocks {
+		blocks[i].off = wide[i].off
+	}
+	return n
 }
 
 // A block is a place for one buffer after the other, and how long it is needed.

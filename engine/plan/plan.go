@@ -14,7 +14,7 @@ var switches = []string{"fuse", "epilogue", "siblings", "recompute", "schedule",
 // New plans a graph, which must be valid (ir.Graph.Verify) and stays the program's: it must not be changed
 // afterwards. The program's own graph may have copies at its end, see early.
 //
-// An error names what cannot be planned: an unknown name in o.Disable, a negative budget, an update whose optimiser
+// An error names what cannot be planned: an unknown name in o.Disable, a negative budget or slack, an update whose optimiser
 // is not a valid kernels.Optimizer.
 func New(g *ir.Graph, o Options) (*Program, error) {
 	for _, name := range o.Disable {
@@ -24,6 +24,9 @@ func New(g *ir.Graph, o Options) (*Program, error) {
 	}
 	if o.Budget < 0 {
 		return nil, fmt.Errorf("plan: Options.Budget = %d bytes, want at least 0", o.Budget)
+	}
+	if o.Slack < 0 {
+		return nil, fmt.Errorf("plan: Options.Slack = %d steps, want at least 0", o.Slack)
 	}
 	l := newPlanner(early(g), o)
 	if err := l.optimizers(); err != nil {

@@ -55,7 +55,7 @@ func tempBytes(p *Program) (int64, error) {
 	for i := range p.Buffers {
 		over[i] = p.Buffers[i].Over
 	}
-	l.inPlace(p)
+	l.inPlace(p, 0)
 	blocks, _ := l.blocks(p)
 	for i := range p.Buffers {
 		p.Buffers[i].Over = over[i]

@@ -13,6 +13,10 @@ type Options struct {
 	Disable []string
 	// Budget bounds the part of the arena that Temp buffers share, in bytes; 0: no bound.
 	Budget int64
+	// Slack is the number of steps that a Temp buffer's place stays its own behind the last step that reads it, as far
+	// as Budget allows: a device may then do neighbouring steps together, or in another order. A buffer lies over
+	// another only if no other step reads that one within as many steps before.
+	Slack int
 }
 
 // off reports whether the part of planning of that name is switched off.
