@@ -111,6 +111,19 @@ template <unsigned THREADS, class A> __device__ inline A block_merge(A a, void* 
   return a;
 }
 
+// column_merge combines the accumulators of the threads of a block that have equal places in their warps; those of the
+// first warp get the whole. shared: THREADS accumulators, free before and after.
+template <unsigned THREADS, class A> __device__ inline A column_merge(A a, void* shared) {
+  if (THREADS == 32) return a;
+  A* parts = (A*)shared;
+  parts[threadIdx.x] = a;
+  __syncthreads();
+  if (threadIdx.x < 32)
+    for (unsigned i = 1; i < THREADS / 32; i++) a.merge(parts[threadIdx.x + 32 * i]);
+  __syncthreads();
+  return a;
+}
+
 // Plain values over a warp or a block; every thread gets the result. shared: THREADS / 32 elements.
 template <class T> struct PlainSum {
   T x;

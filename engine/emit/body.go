@@ -31,7 +31,7 @@ type body struct {
 	chosen func(s *plan.Store) bool
 	params map[place]int
 	bases  map[plan.BufID]int // where a buffer's only parameter points, if there are too many accesses for one each
-	lanes  int                // of the last stage: see pack
+	given  map[int]string     // values that are there already, as expressions
 }
 
 // maxPointers is how many accesses of a loop have parameters of their own. They take 4 KB at most in all.
@@ -49,7 +49,7 @@ func newBody(e *emitter, q *part, l *plan.Loop) *body { return newBodyOf(e, q, l
 
 // newBodyOf prints only what the chosen stores need.
 func newBodyOf(e *emitter, q *part, l *plan.Loop, chosen func(s *plan.Store) bool) *body {
-	b := &body{e: e, q: q, l: l, index: "int", chosen: chosen, params: map[place]int{}, lanes: 1}
+	b := &body{e: e, q: q, l: l, index: "int", chosen: chosen, params: map[place]int{}}
 	if chosen == nil {
 		b.chosen = func(*plan.Store) bool { return true }
 	}
@@ -206,13 +206,21 @@ func (b *body) valuesOf(stage int, indent string, at []string, acc string) strin
 	t := ctype(b.l.Type)
 	for i := range b.l.Loads {
 		if b.needed[i] && b.stage[i] == stage {
-			fmt.Fprintf(&w, "%sconst %s v%d = %s;\n", indent, t, i, b.load(&b.l.Loads[i], at, acc))
+			x, ok := b.given[i]
+			if !ok {
+				x = b.load(&b.l.Loads[i], at, acc)
+			}
+			fmt.Fprintf(&w, "%sconst %s v%d = %s;\n", indent, t, i, x)
 		}
 	}
 	n := len(b.l.Loads)
 	for i := range b.l.Body {
 		if b.needed[n+i] && b.stage[n+i] == stage {
-			fmt.Fprintf(&w, "%sconst %s v%d = %s;\n", indent, t, n+i, b.instr(&b.l.Body[i], at))
+			x, ok := b.given[n+i]
+			if !ok {
+				x = b.instr(&b.l.Body[i], at)
+			}
+			fmt.Fprintf(&w, "%sconst %s v%d = %s;\n", indent, t, n+i, x)
 		}
 	}
 	return w.String()
