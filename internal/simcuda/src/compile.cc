@@ -344,21 +344,3 @@ bool sim_compile(const std::string& source, const std::string& name, const sim_c
   image->append(so);
   return true;
 }
-
-// For Go: by pointers, without C++ types. The result is freed by sim_compile_free.
-extern "C" __attribute__((visibility("default"))) int sim_compile_source(const char* source, size_t size, const char* name,
-                                                                         int checked, char** out, size_t* out_size) {
-  sim_compile_options o;
-  o.contract = false;
-  o.checked = checked != 0;
-  std::string image, log;
-  bool ok = sim_compile(std::string(source, size), name, o, &image, &log);
-  const std::string& r = ok ? image : log;
-  *out = (char*)malloc(r.size() + 1);
-  if (!*out) return -1;
-  memcpy(*out, r.data(), r.size());
-  *out_size = r.size();
-  return ok ? 0 : 1;
-}
-
-extern "C" __attribute__((visibility("default"))) void sim_compile_free(char* p) { free(p); }

@@ -17,14 +17,14 @@ struct sim_state {
   uint3 thread, block, block_dim, grid_dim;
   unsigned char* shared;   // the block's static shared memory
   unsigned char* dynamic;  // and its dynamic one
-  // A barrier of the block, in a line of the source; returns how many threads gave a pred that is not 0.
-  int (*barrier)(int line, int pred);
+  // A barrier of the block; returns how many threads gave a pred that is not 0. at is its place in the source.
+  int (*barrier)(const char* at, int pred);
   // A collective operation of the lanes in mask; for a shuffle, source is the lane whose value is wanted.
-  unsigned long long (*warp)(int op, unsigned mask, unsigned long long value, int source, int line);
+  unsigned long long (*warp)(int op, unsigned mask, unsigned long long value, int source, const char* at);
   void (*access)(const void* p, unsigned long size, int kind, const void* pc);
   void (*fence)();
-  void (*misaligned)(const void* p, unsigned align, int line);
-  void (*trap)(int line);
+  void (*misaligned)(const void* p, unsigned align, const char* file, unsigned line);
+  void (*trap)(const char* at);
 };
 
 struct sim_entry {

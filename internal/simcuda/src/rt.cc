@@ -124,7 +124,8 @@ struct thread {
   fiber* on;
   status state;
   unsigned char op;
-  int line, source, pred;
+  const char* at;
+  int source, pred;
   unsigned mask;
   unsigned long long value;  // given to a collective, and its result
 };
@@ -194,12 +195,9 @@ executor X;
 
 void push(unsigned id) { X.queue[(X.head + X.queued++) % max_threads] = id; }
 
-void push_in_order(unsigned first, unsigned n, bool (*ok)(unsigned)) {
+void push_in_order(unsigned first, unsigned n) {
   order o(n, &X.random);
-  for (unsigned i = 0; i < n; i++) {
-    unsigned id = first + o.at(i);
-    if (!ok || ok(id)) push(id);
-  }
+  for (unsigned i = 0; i < n; i++) push(first + o.at(i));
 }
 
 void set_current(unsigned id) {
@@ -309,66 +307,65 @@ void wait() {
   dispatch(&self->sp);
 }
 
+bool same(const char* a, const char* b) { return a == b || strcmp(a, b) == 0; }
+
+// Nobody can go on, but not all have ended.
 void report_stuck() {
-  unsigned at = max_threads, other = max_threads;
+  unsigned one = max_threads, other = max_threads;
   for (unsigned i = 0; i < X.threads; i++) {
-    if (X.t[i].state == at_warp || (X.t[i].state == at_barrier && at == max_threads)) at = i;
+    if (X.t[i].state == at_warp || (X.t[i].state == at_barrier && one == max_threads)) one = i;
   }
-  for (unsigned i = 0; i < X.threads; i++) {
-    if (i != at && (X.t[i].state != X.t[at].state || X.t[i].line != X.t[at].line) &&
-        (X.t[at].state == at_barrier || (i / 32 == at / 32 && X.t[at].mask >> i % 32 & 1))) {
-      other = i;
-      break;
-    }
+  const thread& t = X.t[one];
+  for (unsigned i = 0; i < X.threads && other == max_threads; i++) {
+    const thread& u = X.t[i];
+    bool differs = u.state != t.state || (u.state != done && !same(u.at, t.at));
+    if (differs && (t.state == at_barrier || (i / 32 == one / 32 && t.mask >> i % 32 & 1))) other = i;
   }
-  const thread& t = X.t[at];
-  set_current(at);
+  set_current(one);
   const char* what = t.state == at_barrier ? "waits at the barrier" : "waits at the warp's shuffle, ballot or barrier";
   if (other == max_threads) {
-    stop(SIM_BARRIER, "%s of line %d for threads that never come (mask %08x)", what, t.line, t.mask);
+    stop(SIM_BARRIER, "%s of %s for threads that never come", what, t.at);
   } else if (X.t[other].state == done) {
-    stop(SIM_BARRIER, "%s of line %d, but thread %u has ended", what, t.line, other);
+    stop(SIM_BARRIER, "%s of %s, but thread %u has ended", what, t.at, other);
   } else {
-    stop(SIM_BARRIER, "%s of line %d, but thread %u waits at line %d", what, t.line, other, X.t[other].line);
+    stop(SIM_BARRIER, "%s of %s, but thread %u waits at %s", what, t.at, other, X.t[other].at);
   }
 }
 
-int do_barrier(int line, int pred) {
+int do_barrier(const char* at, int pred) {
   thread& t = X.t[X.current];
-  unsigned self = X.current;
-  t.line = line;
+  t.at = at;
   t.pred = pred;
   t.state = at_barrier;
   if (++X.waiting < X.threads) {
     wait();
-    (void)self;
     return X.barrier_count;
   }
   int count = 0;
   for (unsigned i = 0; i < X.threads; i++) {
-    if (X.t[i].line != line) {
-      stop(SIM_BARRIER, "is at the barrier of line %d while thread %u is at that of line %d", line, i, X.t[i].line);
+    if (!same(X.t[i].at, at)) {
+      stop(SIM_BARRIER, "is at the barrier of %s while thread %u is at that of %s", at, i, X.t[i].at);
     }
     count += X.t[i].pred;
   }
   X.waiting = 0;
   X.barrier_count = count;
   check_barrier();
-  push_in_order(0, X.threads, nullptr);
+  push_in_order(0, X.threads);
   wait();
   return X.barrier_count;
 }
 
-unsigned long long do_warp(int op, unsigned mask, unsigned long long value, int source, int line) {
+unsigned long long do_warp(int op, unsigned mask, unsigned long long value, int source, const char* at) {
   unsigned id = X.current, first = id / 32 * 32, lanes = X.threads - first < 32 ? X.threads - first : 32;
   unsigned lane = id - first;
   if (lanes < 32) mask &= (1u << lanes) - 1;
   thread& t = X.t[id];
-  if (!(mask >> lane & 1)) stop(SIM_BARRIER, "line %d: lane %u is not in the mask %08x that it gives", line, lane, mask);
+  if (!(mask >> lane & 1)) stop(SIM_BARRIER, "%s: lane %u is not in the mask %08x that it gives", at, lane, mask);
   if (op == SIM_WARP_SHUFFLE && (source < 0 || source > 31 || !(mask >> source & 1))) {
-    stop(SIM_BARRIER, "line %d: a shuffle reads lane %d, which is not in the mask %08x", line, source, mask);
+    stop(SIM_BARRIER, "%s: a shuffle reads lane %d, which is not in the mask %08x", at, source, mask);
   }
-  t.op = (unsigned char)op, t.mask = mask, t.value = value, t.source = source, t.line = line;
+  t.op = (unsigned char)op, t.mask = mask, t.value = value, t.source = source, t.at = at;
   t.state = at_warp;
   for (unsigned i = 0; i < lanes; i++) {
     if (!(mask >> i & 1)) continue;
@@ -377,9 +374,9 @@ unsigned long long do_warp(int op, unsigned mask, unsigned long long value, int 
       wait();
       return t.value;
     }
-    if (u.op != op || u.mask != mask || u.line != line) {
-      stop(SIM_BARRIER, "is at the warp's operation of line %d (mask %08x) while lane %u is at that of line %d (mask %08x)", line,
-           mask, i, u.line, u.mask);
+    if (u.op != op || u.mask != mask || !same(u.at, at)) {
+      stop(SIM_BARRIER, "is at the warp's operation of %s (mask %08x) while lane %u is at that of %s (mask %08x)", at, mask, i,
+           u.at, u.mask);
     }
   }
   unsigned ballot = 0;
@@ -403,14 +400,12 @@ unsigned long long do_warp(int op, unsigned mask, unsigned long long value, int 
   return t.value;
 }
 
-void do_misaligned(const void* p, unsigned align, int line) {
-  if (!p) {
-    stop(SIM_ILLEGAL, "line %d: access at address 0", line);
-  }
-  stop(SIM_MISALIGNED, "line %d: access at %p, which is not a multiple of %u", line, p, align);
+void do_misaligned(const void* p, unsigned align, const char* file, unsigned line) {
+  if (!p) stop(SIM_ILLEGAL, "%s:%u: access to address 0", file, line);
+  stop(SIM_MISALIGNED, "%s:%u: access to address %p, which is not a multiple of %u", file, line, p, align);
 }
 
-void do_trap(int line) { stop(SIM_ASSERT, "__trap() in line %d", line); }
+void do_trap(const char* at) { stop(SIM_ASSERT, "__trap() at %s", at); }
 
 // ---- Faults.
 
@@ -501,7 +496,7 @@ void run_block() {
   for (unsigned i = 0; i < X.threads; i++) X.t[i].state = fresh;
   memset(X.shared + SIM_MAX_SHARED - X.shared_size, 0xff, X.shared_size);  // NaN, if anybody reads it
   check_block(X.state->block.x + X.grid_dim.x * (X.state->block.y + X.grid_dim.y * X.state->block.z));
-  push_in_order(0, X.threads, nullptr);
+  push_in_order(0, X.threads);
   dispatch(&X.main_sp);
   X.on = nullptr;
   if (X.error) {
@@ -648,17 +643,4 @@ SIM_API int sim_launch(const sim_kernel* k, const unsigned grid[3], const unsign
     return X.error;
   }
   return SIM_OK;
-}
-
-// For Go: one pointer to everything.
-struct sim_go_launch_args {
-  const sim_kernel* kernel;
-  uint64_t blocks, threads, seed;
-  void* const* params;
-  char* err;
-  uint64_t err_size;
-};
-SIM_API int sim_go_launch(const sim_go_launch_args* a) {
-  unsigned grid[3] = {(unsigned)a->blocks, 1, 1}, block[3] = {(unsigned)a->threads, 1, 1};
-  return sim_launch(a->kernel, grid, block, 0, a->params, a->seed, a->err, a->err_size);
 }

@@ -49,53 +49,56 @@ SIM_VECTOR(unsigned, uint, 8, 16)
 #undef uint3
 #undef SIM_VECTOR
 
-// Barriers and collectives, with the line where they stand, by which a thread that waits elsewhere is told.
-#define __syncthreads() ((void)__sim.barrier(__LINE__, 0))
-#define __syncthreads_count(p) (__sim.barrier(__LINE__, (p) != 0))
-#define __syncthreads_or(p) (__sim.barrier(__LINE__, (p) != 0) != 0)
-#define __syncthreads_and(p) (__sim.barrier(__LINE__, (p) == 0) == 0)
-#define __syncwarp(...) (sim_syncwarp(__LINE__, ##__VA_ARGS__))
-#define __shfl_sync(...) (sim_shuffle(__LINE__, __VA_ARGS__))
-#define __shfl_up_sync(...) (sim_shuffle_up(__LINE__, __VA_ARGS__))
-#define __shfl_down_sync(...) (sim_shuffle_down(__LINE__, __VA_ARGS__))
-#define __shfl_xor_sync(...) (sim_shuffle_xor(__LINE__, __VA_ARGS__))
-#define __ballot_sync(mask, p) (sim_ballot(__LINE__, mask, (p) != 0))
-#define __any_sync(mask, p) (sim_ballot(__LINE__, mask, (p) != 0) != 0)
-#define __all_sync(mask, p) (sim_ballot(__LINE__, mask, (p) == 0) == 0)
-#define __trap() (__sim.trap(__LINE__))
+// Barriers and collectives, with the place where they stand, by which a thread that waits elsewhere is told.
+#define SIM_TEXT_(x) #x
+#define SIM_TEXT(x) SIM_TEXT_(x)
+#define SIM_HERE __FILE__ ":" SIM_TEXT(__LINE__)
+#define __syncthreads() ((void)__sim.barrier(SIM_HERE, 0))
+#define __syncthreads_count(p) (__sim.barrier(SIM_HERE, (p) != 0))
+#define __syncthreads_or(p) (__sim.barrier(SIM_HERE, (p) != 0) != 0)
+#define __syncthreads_and(p) (__sim.barrier(SIM_HERE, (p) == 0) == 0)
+#define __syncwarp(...) (sim_syncwarp(SIM_HERE, ##__VA_ARGS__))
+#define __shfl_sync(...) (sim_shuffle(SIM_HERE, __VA_ARGS__))
+#define __shfl_up_sync(...) (sim_shuffle_up(SIM_HERE, __VA_ARGS__))
+#define __shfl_down_sync(...) (sim_shuffle_down(SIM_HERE, __VA_ARGS__))
+#define __shfl_xor_sync(...) (sim_shuffle_xor(SIM_HERE, __VA_ARGS__))
+#define __ballot_sync(mask, p) (sim_ballot(SIM_HERE, mask, (p) != 0))
+#define __any_sync(mask, p) (sim_ballot(SIM_HERE, mask, (p) != 0) != 0)
+#define __all_sync(mask, p) (sim_ballot(SIM_HERE, mask, (p) == 0) == 0)
+#define __trap() (__sim.trap(SIM_HERE))
 #define __threadfence() (__sim.fence())
 #define __threadfence_block() ((void)0)
 
 static inline unsigned sim_lane() {
   return (__sim.thread.x + __sim.block_dim.x * (__sim.thread.y + __sim.block_dim.y * __sim.thread.z)) & 31;
 }
-static inline void sim_syncwarp(int line, unsigned mask = 0xffffffffu) { __sim.warp(SIM_WARP_SYNC, mask, 0, 0, line); }
-static inline unsigned sim_ballot(int line, unsigned mask, int p) {
-  return (unsigned)__sim.warp(SIM_WARP_BALLOT, mask, p, 0, line);
+static inline void sim_syncwarp(const char* at, unsigned mask = 0xffffffffu) { __sim.warp(SIM_WARP_SYNC, mask, 0, 0, at); }
+static inline unsigned sim_ballot(const char* at, unsigned mask, int p) {
+  return (unsigned)__sim.warp(SIM_WARP_BALLOT, mask, p, 0, at);
 }
-template <typename T> static inline T sim_exchange(int line, unsigned mask, T v, int source) {
+template <typename T> static inline T sim_exchange(const char* at, unsigned mask, T v, int source) {
   static_assert(sizeof(T) == 4 || sizeof(T) == 8, "shuffles are of 4 or 8 bytes");
   unsigned long long bits = 0;
   __builtin_memcpy(&bits, &v, sizeof v);
-  bits = __sim.warp(SIM_WARP_SHUFFLE, mask, bits, source, line);
+  bits = __sim.warp(SIM_WARP_SHUFFLE, mask, bits, source, at);
   __builtin_memcpy(&v, &bits, sizeof v);
   return v;
 }
-template <typename T> static inline T sim_shuffle(int line, unsigned mask, T v, int source, int width = 32) {
+template <typename T> static inline T sim_shuffle(const char* at, unsigned mask, T v, int source, int width = 32) {
   int lane = sim_lane();
-  return sim_exchange(line, mask, v, (lane & -width) | (source & (width - 1)));
+  return sim_exchange(at, mask, v, (lane & -width) | (source & (width - 1)));
 }
-template <typename T> static inline T sim_shuffle_up(int line, unsigned mask, T v, unsigned by, int width = 32) {
+template <typename T> static inline T sim_shuffle_up(const char* at, unsigned mask, T v, unsigned by, int width = 32) {
   int lane = sim_lane(), in = lane & (width - 1);
-  return sim_exchange(line, mask, v, in < (int)by ? lane : lane - (int)by);
+  return sim_exchange(at, mask, v, in < (int)by ? lane : lane - (int)by);
 }
-template <typename T> static inline T sim_shuffle_down(int line, unsigned mask, T v, unsigned by, int width = 32) {
+template <typename T> static inline T sim_shuffle_down(const char* at, unsigned mask, T v, unsigned by, int width = 32) {
   int lane = sim_lane(), in = lane & (width - 1);
-  return sim_exchange(line, mask, v, in + (int)by >= width ? lane : lane + (int)by);
+  return sim_exchange(at, mask, v, in + (int)by >= width ? lane : lane + (int)by);
 }
-template <typename T> static inline T sim_shuffle_xor(int line, unsigned mask, T v, int with, int width = 32) {
+template <typename T> static inline T sim_shuffle_xor(const char* at, unsigned mask, T v, int with, int width = 32) {
   int lane = sim_lane(), from = lane ^ with;
-  return sim_exchange(line, mask, v, from >= (lane & -width) + width ? lane : from);
+  return sim_exchange(at, mask, v, from >= (lane & -width) + width ? lane : from);
 }
 
 // Atomic operations on whole numbers: launches run on one thread of the system.
@@ -324,7 +327,7 @@ struct sim_mismatch { sim_location at; const void* type; unsigned char log_align
 #define SIM_QUIET
 #endif
 SIM_HOOK SIM_QUIET void __ubsan_handle_type_mismatch_v1_abort(sim_mismatch* m, const void* p) {
-  __sim.misaligned(p, 1u << m->log_align, (int)m->at.line);
+  __sim.misaligned(p, 1u << m->log_align, m->at.file, m->at.line);
 }
 #ifdef SIM_CHECK
 #define SIM_TSAN(n)                                                                                                    \
