@@ -97,7 +97,8 @@ func (o Optimizer) Validate() error {
 	return nil
 }
 
-func (o Optimizer) withDefaults() Optimizer {
+// WithDefaults returns o with the defaults in place of zeros.
+func (o Optimizer) WithDefaults() Optimizer {
 	for _, f := range [...]struct {
 		field *float64
 		value float64
@@ -146,7 +147,7 @@ func OptimizerStep[T Float](o Optimizer, s *OptimizerState[T], params, grads [][
 	if err := o.Validate(); err != nil {
 		panic(err.Error())
 	}
-	o = o.withDefaults()
+	o = o.WithDefaults()
 	needLen("OptimizerStep", "grads", len(grads), len(params), "len(params)")
 	for i, p := range params {
 		if len(grads[i]) != len(p) {
