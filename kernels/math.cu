@@ -29,32 +29,37 @@ GODCEM_BOTH(not, x == 0 ? 1.0f : 0.0f, x == 0 ? 1.0 : 0.0)
 
 #undef GODCEM_BOTH
 
-// exp_down is exp(x) of x <= 0 within 0.6 units: what is computed of it has few left to lose.
+__device__ inline float fused(float a, float b, float c) { return fmaf(a, b, c); }
+__device__ inline double fused(double a, double b, double c) { return fma(a, b, c); }
+
+// exp_down is exp(x) of x <= 0, rounded almost rightly (0.51 units): what is computed of it has few left to lose.
 __device__ inline float exp_down(float x) {
   float n = rintf(x * 1.44269502f);
-  float r = fmaf(n, -0.693145752f, x);
-  r = fmaf(n, -1.42860677e-6f, r);
+  float t = fmaf(n, -0.693145752f, x), c = n * 1.42860677e-6f; // x - n ln 2 = t - c, t exact
+  float r = t - c, rest = (t - r) - c;
   float p = 1.98756915e-4f;
   p = fmaf(p, r, 1.39819995e-3f);
   p = fmaf(p, r, 8.33345191e-3f);
   p = fmaf(p, r, 4.16657959e-2f);
   p = fmaf(p, r, 1.66666655e-1f);
   p = fmaf(p, r, 5.00000012e-1f);
-  p = fmaf(p * r, r, r) + 1.0f;
+  float u = 1.0f + r; // and what this lost
+  p = u + (fmaf(p * r, r, rest) + ((1.0f - u) + r));
   if (!(x > -104.0f)) return x != x ? x : 0.0f; // also where n is not an integer
   int k = (int)n; // 0 to -150: by two factors, for subnormal results
   return p * __int_as_float((127 + k / 2) << 23) * __int_as_float((127 + k - k / 2) << 23);
 }
 __device__ inline double exp_down(double x) { return exp(x); }
 
-__device__ inline float op_sigmoid(float x) {
-  float e = exp_down(-fabsf(x));
-  return (x < 0 ? e : 1.0f) / (1.0f + e);
+// sigmoid_of is e^x / (1 + e^x) or 1 / (1 + e^-x), given the power e of at most 1. The quotient is corrected by what the
+// sum and the division lost: else their errors and e's could add up to more than two units.
+template <class T> __device__ inline T sigmoid_of(T x, T e) {
+  T u = 1 + e, lost = (1 - u) + e, inverse = 1 / u;
+  T a = x < 0 ? e : T(1), q = a * inverse;
+  return fused(fused(-q, u, a) - q * lost, inverse, q);
 }
-__device__ inline double op_sigmoid(double x) {
-  double e = exp_down(-fabs(x));
-  return (x < 0 ? e : 1.0) / (1.0 + e);
-}
+__device__ inline float op_sigmoid(float x) { return sigmoid_of(x, exp_down(-fabsf(x))); }
+__device__ inline double op_sigmoid(double x) { return sigmoid_of(x, exp_down(-fabs(x))); }
 __device__ inline float op_softplus(float x) { return maximum(x, 0.0f) + log1pf(exp_down(-fabsf(x))); }
 __device__ inline double op_softplus(double x) { return maximum(x, 0.0) + log1p(exp_down(-fabs(x))); }
 
