@@ -33,6 +33,7 @@ about five seeds in six. It takes some seconds, most of them for the animation.`
 	}
 	cmd.Flags().SortFlags = false
 	common := run.BindCommon(cmd.Flags(), "out/bumps")
+	device := bindDevice(cmd.Flags())
 	run.BindFlags(cmd.Flags(), &c)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := common.Resolve(cmd.Flags(), &c, bumps.Kind); err != nil {
@@ -44,7 +45,9 @@ about five seeds in six. It takes some seconds, most of them for the animation.`
 		if common.Quiet {
 			summary = io.Discard
 		}
-		return bumps.Run(ctx, c, common.Options("bumps", &c), summary)
+		return onDevice(*device, c.Machine, func() error {
+			return bumps.Run(ctx, c, common.Options("bumps", &c), summary)
+		})
 	}
 	return cmd
 }

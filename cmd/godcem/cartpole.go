@@ -32,6 +32,7 @@ side by side.`,
 	}
 	cmd.Flags().SortFlags = false
 	common := run.BindCommon(cmd.Flags(), "out/cartpole")
+	device := bindDevice(cmd.Flags())
 	run.BindFlags(cmd.Flags(), &c)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := common.Resolve(cmd.Flags(), &c, embed.Kind); err != nil {
@@ -43,7 +44,9 @@ side by side.`,
 		if common.Quiet {
 			summary = io.Discard
 		}
-		return embed.Run(ctx, c, common.Options("cartpole", &c), summary)
+		return onDevice(*device, c.Machine, func() error {
+			return embed.Run(ctx, c, common.Options("cartpole", &c), summary)
+		})
 	}
 	return cmd
 }

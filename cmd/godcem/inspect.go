@@ -12,6 +12,7 @@ import (
 	"github.com/godcem/godcem/models/control/embed"
 	"github.com/godcem/godcem/models/energy/bumps"
 	"github.com/godcem/godcem/models/energy/regression"
+	"github.com/godcem/godcem/models/train"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	G "gorgonia.org/gorgonia"
@@ -121,12 +122,10 @@ to the host. With --runs it also runs the step and adds measured times.`,
 		sub.Flags().SortFlags = false
 		sub.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 		sub.Flags().IntVar(&runs, "runs", 0, "times to run the step and measure its parts")
+		device := bindDevice(sub.Flags())
 		flags.bind(sub.Flags())
 		graph := p.bind(sub.Flags())
-		sub.RunE = func(cmd *cobra.Command, _ []string) (err error) {
-			if runs < 0 {
-				return fmt.Errorf("--runs is %d, want at least 0", runs)
-			}
+		explain := func(cmd *cobra.Command) (err error) {
 			loss, params, o, err := graph()
 			if err != nil {
 				return err
@@ -160,6 +159,12 @@ to the host. With --runs it also runs the step and adds measured times.`,
 			}
 			_, err = fmt.Fprintln(cmd.OutOrStdout(), string(raw))
 			return err
+		}
+		sub.RunE = func(cmd *cobra.Command, _ []string) error {
+			if runs < 0 {
+				return fmt.Errorf("--runs is %d, want at least 0", runs)
+			}
+			return onDevice(*device, train.Engine, func() error { return explain(cmd) })
 		}
 		cmd.AddCommand(sub)
 	}

@@ -35,6 +35,7 @@ searches at the same time and puts them side by side.`,
 	}
 	cmd.Flags().SortFlags = false
 	common := run.BindCommon(cmd.Flags(), "out/regression")
+	device := bindDevice(cmd.Flags())
 	run.BindFlags(cmd.Flags(), &c)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if err := regression.Resolve(cmd.Flags(), common, &c); err != nil {
@@ -46,7 +47,9 @@ searches at the same time and puts them side by side.`,
 		if common.Quiet {
 			summary = io.Discard
 		}
-		return regression.Run(ctx, c, common.Options("regression", &c), summary)
+		return onDevice(*device, c.Machine, func() error {
+			return regression.Run(ctx, c, common.Options("regression", &c), summary)
+		})
 	}
 	return cmd
 }

@@ -23,7 +23,8 @@ result.json with the numbers, metrics.csv, the configuration, and checkpoints fr
 which --resume continues bit for bit. Ctrl-C saves and leaves.`,
 		Example: `  godcem bumps                    # a minimal demonstration, some seconds
   godcem regression --method both # the method against gradient descent, some minutes
-  godcem help regression          # what it shows, and its settings`,
+  godcem help regression          # what it shows, and its settings
+  godcem devices                  # what there is to run on`,
 		Args:          unknownCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SilenceUsage:  true,
@@ -31,7 +32,7 @@ which --resume continues bit for bit. Ctrl-C saves and leaves.`,
 	}
 	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newBumps(), newRegression(), newCartpole(), newDump(), newExplain(), newVersion())
+	root.AddCommand(newBumps(), newRegression(), newCartpole(), newDump(), newExplain(), newDevices(), newDoctor(), newVersion())
 	root.SetHelpCommand(&cobra.Command{
 		Use:     "help [command]",
 		Short:   "Show the help of a command",

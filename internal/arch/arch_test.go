@@ -30,8 +30,8 @@ var levels = [][]string{
 	{"engine/frontend"},
 	{"engine/backend/backendtest"},
 	{"engine/backend/cpu", "engine/backend/ref", "engine/backend/null", "engine/backend/cuda", "engine/backend/emulated"},
-	{"engine/emit"},
 	{"engine/backend"},
+	{"engine/emit"},
 	{"engine/plan"},
 	{"engine/pass"},
 	{"autodiff"},
@@ -46,7 +46,8 @@ var levels = [][]string{
 }
 
 // gorgoniaFree packages must stay importable without Gorgonia.
-var gorgoniaFree = []string{"engine/ir", "engine/pass", "engine/plan", "engine/backend", "engine/emit", "kernels", "internal/run", "internal/viz", "internal/vec", "internal/atomicfile", "internal/check", "internal/arch"}
+var gorgoniaFree = []string{"engine/ir", "engine/pass", "engine/plan", "engine/backend", "engine/emit", "kernels", "internal/run", "internal/viz", "internal/vec", "internal/atomicfile", "internal/check", "internal/arch",
+	"internal/nvrtc", "internal/cudaprobe", "internal/simcuda"}
 
 // standalone packages need nothing of this module but what is listed, so that they can be lifted out of it.
 var standalone = map[string][]string{"autodiff": {"internal/graphop", "engine/ir"}}
@@ -70,9 +71,10 @@ func level(pkg string) int {
 	return best
 }
 
-func packages(t *testing.T) []listed {
+func packages(t *testing.T, flags ...string) []listed {
 	t.Helper()
-	out, err := exec.Command("go", "list", "-json=ImportPath,Imports,TestImports,XTestImports", module+"/...").Output()
+	args := append([]string{"list", "-json=ImportPath,Imports,TestImports,XTestImports"}, flags...)
+	out, err := exec.Command("go", append(args, module+"/...")...).Output()
 	if err != nil {
 		t.Fatalf("go list: %v", err)
 	}
@@ -91,7 +93,7 @@ func packages(t *testing.T) []listed {
 }
 
 func TestImportsPointDownward(t *testing.T) {
-	for _, p := range packages(t) {
+	for _, p := range append(packages(t), packages(t, "-tags=gpu")...) {
 		from := strings.TrimPrefix(strings.TrimPrefix(p.ImportPath, module), "/")
 		if from == "" {
 			continue
@@ -172,6 +174,31 @@ func beyond(imports, may []string) (bad []string) {
 		}
 	}
 	return bad
+}
+
+// tagged are the packages that gorgonia.org/cu may be imported by, with the tag gpu alone: it needs cgo and the driver's
+// header, and ends a process that has no GPU.
+var tagged = []string{"engine/backend/cuda"}
+
+func TestUntaggedBuildsAreFreeOfCUDA(t *testing.T) {
+	found := 0
+	for _, flags := range [][]string{nil, {"-tags=gpu"}} {
+		for _, p := range packages(t, flags...) {
+			from := strings.TrimPrefix(p.ImportPath, module+"/")
+			for _, imp := range slices.Concat(p.Imports, p.TestImports, p.XTestImports) {
+				if imp != "gorgonia.org/cu" && !strings.HasPrefix(imp, "gorgonia.org/cu/") {
+					continue
+				}
+				found++
+				if flags == nil || !slices.ContainsFunc(tagged, within(from)) {
+					t.Errorf("%s imports %s (flags %v); only %v may, with the tag gpu", from, imp, flags, tagged)
+				}
+			}
+		}
+	}
+	if found == 0 {
+		t.Error("nothing imports gorgonia.org/cu; nothing was checked")
+	}
 }
 
 func TestTheRuleCanFail(t *testing.T) {

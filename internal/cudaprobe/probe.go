@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"unsafe"
@@ -37,6 +38,8 @@ type driver struct {
 
 // library is loaded once: the driver does not like to be unloaded.
 var library = sync.OnceValues(func() (*driver, error) {
+	runtime.LockOSThread() // the loader keeps its words for an error by thread
+	defer runtime.UnlockOSThread()
 	handle, err := purego.Dlopen("libcuda.so.1", purego.RTLD_NOW|purego.RTLD_GLOBAL)
 	if err != nil {
 		return nil, err

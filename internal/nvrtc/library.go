@@ -42,6 +42,8 @@ type Library struct {
 
 // load opens the library of that name or path.
 func load(name string) (*Library, error) {
+	runtime.LockOSThread() // the loader keeps its words for an error by thread
+	defer runtime.UnlockOSThread()
 	handle, err := purego.Dlopen(name, purego.RTLD_NOW|purego.RTLD_LOCAL)
 	if err != nil {
 		return nil, err

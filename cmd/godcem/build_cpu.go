@@ -1,0 +1,6 @@
+//go:build !gpu
+
+package main
+
+// gpuBuild: this program is built with CUDA.
+const gpuBuild = false
