@@ -23,7 +23,11 @@ const minTerms = 8
 
 // choose says how to share out, on a grid of blocks of their own or, with rows, in a block.
 func (g *generator) choose() sharing {
-	keptLast := len(g.reduced) == 0 || len(g.kept) > 0 && g.kept[len(g.kept)-1] > g.reduced[len(g.reduced)-1]
+	beside := 1 // results that lie side by side
+	for i := len(g.kept) - 1; i >= 0 && (len(g.reduced) == 0 || g.kept[i] > g.reduced[len(g.reduced)-1]); i-- {
+		beside *= g.l.Dims[g.kept[i]]
+	}
+	keptLast := beside >= 8 || len(g.reduced) == 0
 	threads := g.e.o.SMs * 256
 	if g.rows > 0 {
 		threads = 256
