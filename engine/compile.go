@@ -194,14 +194,18 @@ func (p *pipeline) passes(watch func(string, *ir.Graph)) (*ir.Graph, []pass.Repo
 	return g, reports, nil
 }
 
-func (p *pipeline) plan(g *ir.Graph) (*plan.Program, error) {
+func (p *pipeline) plan(g *ir.Graph, d Device) (*plan.Program, error) {
 	var off []string
 	for _, n := range p.config.disable {
 		if slices.Contains(planSwitches, n) {
 			off = append(off, n)
 		}
 	}
-	prog, err := plan.New(g, plan.Options{Disable: off, Budget: p.config.budget})
+	o := plan.Options{Disable: off, Budget: p.config.budget}
+	if t, ok := d.(backend.Tuner); ok {
+		t.Tune(&o)
+	}
+	prog, err := plan.New(g, o)
 	if err == nil && verify {
 		err = prog.Verify()
 	}
@@ -222,7 +226,7 @@ func (vm *VM) compile(stale *frontend.Module) (c *compiled, err error) {
 	if err != nil {
 		return nil, err
 	}
-	prog, err := p.plan(g)
+	prog, err := p.plan(g, vm.device)
 	if err != nil {
 		return nil, err
 	}
@@ -255,6 +259,7 @@ func (vm *VM) compile(stale *frontend.Module) (c *compiled, err error) {
 		return nil, err
 	}
 	c.bindDuals(vm.config)
+	c.keep(vm.config)
 	p.done("bind")
 	c.stages = p.stages
 	return c, nil

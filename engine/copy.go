@@ -5,7 +5,6 @@ import (
 
 	"github.com/godcem/godcem/internal/vec"
 	G "gorgonia.org/gorgonia"
-	"gorgonia.org/tensor"
 )
 
 // copyGrain is the least number of bytes that is worth another thread.
@@ -88,8 +87,8 @@ func gather[T any](dst, src []T, stride int) {
 // inPlace is the memory of v's elements if v is a tensor like the input and they lie one after the other in row-major
 // order, else nil.
 func (in *input) inPlace(v G.Value) []byte {
-	d, ok := v.(*tensor.Dense)
-	if !ok || d == nil || d.Dtype() != in.node.Dtype() || !in.fits(d.Shape()) || len(d.Raw) < in.layout.bytes() ||
+	d, ok := dense(v)
+	if !ok || !d.IsNativelyAccessible() || d.Dtype() != in.node.Dtype() || !in.fits(d.Shape()) || len(d.Raw) < in.layout.bytes() ||
 		in.count != 1 && !rowMajor(d) {
 		return nil
 	}

@@ -60,7 +60,7 @@ func Dump(w io.Writer, g *G.ExprGraph, stage string, opts ...Option) (err error)
 	if stage == "passes" {
 		return out.Flush()
 	}
-	prog, err := p.plan(graph)
+	prog, err := p.plan(graph, c.device)
 	if err != nil {
 		return err
 	}

@@ -69,7 +69,8 @@ func (c *compiled) bindInputs(vm *VM) error {
 		if attr.RunNumber {
 			c.counters = append(c.counters, counter{input: in, word: make([]int64, 1)})
 		} else {
-			if in.own = in.memory; in.own != nil {
+			in.own = in.memory
+			if !c.blind {
 				in.binder = binder
 			}
 			c.inputs = append(c.inputs, in)
@@ -134,10 +135,15 @@ func (vm *VM) write(in *input, v G.Value) error {
 	if v == nil {
 		return missing(in.node)
 	}
+	if done, err := vm.take(in, v); done {
+		return err
+	}
 	if in.binder != nil {
 		mem := in.inPlace(v)
 		if in.binder.Bind(in.buf, mem) {
-			in.memory = mem
+			if in.own != nil {
+				in.memory = mem
+			}
 			return nil
 		}
 		in.memory = in.own

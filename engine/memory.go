@@ -92,7 +92,7 @@ func (l *layout) describes(v G.Value) bool {
 		return t == l.typ && l.count == 1
 	}
 	d, ok := v.(*tensor.Dense)
-	return ok && d != nil && d.Dtype() == frontend.Dtype(l.typ) && l.fits(d.Shape())
+	return ok && d != nil && d.IsNativelyAccessible() && d.Dtype() == frontend.Dtype(l.typ) && l.fits(d.Shape())
 }
 
 // scalarBytes is the memory of a scalar value; nil: v is none.
@@ -122,12 +122,15 @@ func (l *layout) load(dst []byte, v G.Value) (ok bool) {
 	if b, t := scalarBytes(v); b != nil {
 		return t == l.typ && l.count == 1 && copy(dst, b) == len(b)
 	}
-	d, isDense := v.(*tensor.Dense)
-	if !isDense || d == nil || d.Dtype() != frontend.Dtype(l.typ) || !l.fits(d.Shape()) {
+	d, isDense := dense(v)
+	if !isDense || d.Dtype() != frontend.Dtype(l.typ) || !l.fits(d.Shape()) {
 		return false
 	}
 	size := l.bytes()
 	switch {
+	case !d.IsNativelyAccessible():
+		e, ours := d.Engine().(*remote)
+		return ours && e.fetch(dst[:size], d) == nil
 	case l.count == 1 || rowMajor(d):
 		if len(d.Raw) < size {
 			return false
@@ -148,7 +151,7 @@ func (l *layout) store(v G.Value, src []byte) (ok bool) {
 		return t == l.typ && l.count == 1 && copy(b, src) == len(b)
 	}
 	d, isDense := v.(*tensor.Dense)
-	if !isDense || d == nil || d.Dtype() != frontend.Dtype(l.typ) || !l.fits(d.Shape()) {
+	if !isDense || d == nil || !d.IsNativelyAccessible() || d.Dtype() != frontend.Dtype(l.typ) || !l.fits(d.Shape()) {
 		return false
 	}
 	size := l.bytes()

@@ -16,7 +16,8 @@ type Option func(*config) error
 type config struct {
 	device   Device
 	outputs  G.Nodes
-	named    bool // Outputs was given
+	named    bool    // Outputs or KeepOnDevice was given
+	kept     G.Nodes // of outputs: those of KeepOnDevice
 	seed     *uint64
 	update   *updateConfig
 	dual     bool
@@ -62,6 +63,18 @@ func On(d Device) Option {
 func Outputs(nodes ...*G.Node) Option {
 	return func(c *config) error {
 		c.outputs, c.named = append(c.outputs, nodes...), true
+		return nil
+	}
+}
+
+// KeepOnDevice names wanted nodes, as Outputs does, whose values a run does not copy to the host. [VM.Device] gives them
+// where they are, for the input of another VM for example, and [VM.Value] copies them when asked; until then, and after
+// the next RunAll, the nodes have no value. On a device whose memory is the host's, and for nodes that are also named in
+// Outputs, read, set or gradients of BindDualValues, it is Outputs.
+func KeepOnDevice(nodes ...*G.Node) Option {
+	return func(c *config) error {
+		c.outputs, c.named = append(c.outputs, nodes...), true
+		c.kept = append(c.kept, nodes...)
 		return nil
 	}
 }

@@ -19,6 +19,8 @@ type output struct {
 	bind bool
 	// early: a view of a parameter, which the update at the end of the run changes.
 	early bool
+	// late: the value stays on the device until it is asked for.
+	late bool
 	// single: a scalar node whose value is a tensor of shape (1).
 	single bool
 	value  G.Value // what the node was bound to last
@@ -239,6 +241,10 @@ func (vm *VM) collect() error {
 	for i := range vm.outputs {
 		o := &vm.outputs[i]
 		if !o.bind {
+			continue
+		}
+		if o.late {
+			o.forget()
 			continue
 		}
 		if !o.early {

@@ -127,7 +127,7 @@ func (vm *VM) unbind() {
 	}
 	kept := make([]bool, len(vm.module.Nodes))
 	for i := range vm.outputs {
-		kept[vm.outputs[i].src] = vm.outputs[i].bind
+		kept[vm.outputs[i].src] = vm.outputs[i].bind && !vm.outputs[i].late
 	}
 	for i, n := range vm.module.Nodes {
 		if !kept[i] && !isLeaf(n) && n.Value() != nil {
@@ -322,7 +322,7 @@ func (vm *VM) recompile() error {
 }
 
 // Value returns n's value after the last RunAll: what n.Value() is, with an error where that is none. The value of a
-// parameter of WithUpdate is read from the device.
+// parameter of WithUpdate is read from the device, and so is one of KeepOnDevice.
 func (vm *VM) Value(n *G.Node) (G.Value, error) {
 	if err := vm.enter("Value"); err != nil {
 		return nil, err
@@ -353,6 +353,11 @@ func (vm *VM) Value(n *G.Node) (G.Value, error) {
 		return nil, fmt.Errorf("engine: Value: the value of %s is not kept: name it in engine.Outputs", describe(n))
 	case vm.runs == 0:
 		return nil, fmt.Errorf("engine: Value: %s has no value before the first RunAll", describe(n))
+	}
+	if o := vm.outputOf(src); o.late && o.value == nil {
+		if err := vm.collectOne(o); err != nil {
+			return nil, err
+		}
 	}
 	return n.Value(), nil
 }

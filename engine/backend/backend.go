@@ -75,6 +75,10 @@ type Remote interface {
 	// Fetch copies from the device's memory, after the last Run. It is an error to name memory that is not the
 	// program's.
 	Fetch(dst []byte, from uintptr) error
+	// Take copies memory of another program, or of this one, into an Input or Param buffer, as Write does and with
+	// what the other's last Run left there. It returns false, and has done nothing, if the programs are on different
+	// devices. Nobody may use the other program meanwhile.
+	Take(b plan.BufID, other Executable, from uintptr) (bool, error)
 }
 
 // A Tuner is a Device that wants plans to be made for it.

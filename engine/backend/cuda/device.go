@@ -46,7 +46,10 @@ type limits struct {
 	blocks     int // of a grid
 }
 
-var _ backend.Device = (*device)(nil)
+var (
+	_ backend.Device = (*device)(nil)
+	_ backend.Tuner  = (*device)(nil)
+)
 
 // Count is the number of GPUs that the driver shows.
 func Count() (int, error) {
@@ -139,6 +142,12 @@ func (d *device) leave() {
 	_, _ = cu.PopCurrentCtx()
 	runtime.UnlockOSThread()
 }
+
+// slack is how many steps places in the arena stay apart, so that neighbouring steps can share a kernel.
+const slack = 16
+
+// Tune implements backend.Tuner.
+func (d *device) Tune(o *plan.Options) { o.Slack = slack }
 
 // Compile implements backend.Device.
 func (d *device) Compile(p *plan.Program) (backend.Executable, error) {

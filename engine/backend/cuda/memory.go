@@ -9,6 +9,7 @@ import (
 
 	"gorgonia.org/cu"
 
+	"github.com/godcem/godcem/engine/backend"
 	"github.com/godcem/godcem/engine/ir"
 	"github.com/godcem/godcem/engine/plan"
 	"github.com/godcem/godcem/internal/vec"
@@ -373,4 +374,34 @@ func (x *executable) Fetch(dst []byte, from uintptr) error {
 		return x.broke("copying from the device", err)
 	}
 	return nil
+}
+
+// Take implements backend.Remote.
+func (x *executable) Take(b plan.BufID, other backend.Executable, from uintptr) (bool, error) {
+	o, ok := other.(*executable)
+	if !ok || o.d.ordinal != x.d.ordinal {
+		return false, nil
+	}
+	if err := x.host("write", b); err != nil {
+		return true, err
+	}
+	n := x.p.Buffers[b].Bytes()
+	if err := o.within(from, n); err != nil {
+		return true, err
+	}
+	if o != x {
+		if err := o.Sync(); err != nil {
+			return true, err
+		}
+	}
+	if err := x.d.enter(); err != nil {
+		return true, err
+	}
+	defer x.d.leave()
+	x.unbind(b)
+	err := cu.MemcpyDtoDAsync(x.address(b), cu.DevicePtr(from), int64(n), x.stream)
+	if err == nil && o != x {
+		err = x.settle() // its next run may change what is copied
+	}
+	return true, x.spoil("copying on the device to buffer", b, err)
 }
