@@ -8,6 +8,7 @@ import (
 	"text/tabwriter"
 
 	"github.com/godcem/godcem/engine/backend"
+	"github.com/godcem/godcem/engine/emit"
 	"github.com/godcem/godcem/engine/frontend"
 	"github.com/godcem/godcem/engine/ir"
 	"github.com/godcem/godcem/engine/plan"
@@ -26,9 +27,11 @@ type Explanation struct {
 	// Fallbacks are the ops that run on the host, between compiled parts.
 	Fallbacks []Fallback `json:"fallbacks"`
 	Memory    Memory     `json:"memory"`
-	Flops     int64      `json:"flops"`       // of a RunAll
-	Bytes     int64      `json:"bytes_moved"` // of a RunAll, read and written by steps
-	Traced    int        `json:"traced"`      // runs that Trace measured
+	// Launches, of a device that is driven by them.
+	Launches *Launches `json:"launches,omitempty"`
+	Flops    int64     `json:"flops"`       // of a RunAll
+	Bytes    int64     `json:"bytes_moved"` // of a RunAll, read and written by steps
+	Traced   int       `json:"traced"`      // runs that Trace measured
 }
 
 // A Stage of compiling.
@@ -121,6 +124,9 @@ func (vm *VM) explain() *Explanation {
 	e.memory(p)
 	if s, ok := vm.exec.(backend.Scratcher); ok {
 		e.Memory.Scratch = int(s.Scratch())
+	}
+	if l, ok := vm.exec.(emit.Launcher); ok {
+		e.Launches = launches(p, l)
 	}
 	return e
 }
@@ -277,8 +283,12 @@ func (e *Explanation) String() string {
 	fmt.Fprintf(&b, "memory    arena %s: inputs %s, params %s, constants %s, outputs %s, optimiser %s, ",
 		size(m.Arena), size(m.Inputs), size(m.Params), size(m.Constants), size(m.Outputs), size(m.State))
 	fmt.Fprintf(&b, "temporary %s at most (of %s); scratch %s\n", size(m.Peak), size(m.Temporary), size(m.Scratch))
-	fmt.Fprintf(&b, "run       %d steps, %.4g Mflop, %s moved, %d steps again to save memory, %d on the host\n\n",
+	fmt.Fprintf(&b, "run       %d steps, %.4g Mflop, %s moved, %d steps again to save memory, %d on the host\n",
 		len(e.Steps), float64(e.Flops)/1e6, size(int(e.Bytes)), m.Recomputed, len(e.Fallbacks))
+	if e.Launches != nil {
+		e.Launches.write(&b)
+	}
+	b.WriteString("\n")
 
 	w := tabwriter.NewWriter(&b, 0, 8, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprint(w, "step\tkind\tshape\ttype\tflops\tbytes\tnodes\tleast us\tmean us\t\n")
@@ -298,6 +308,10 @@ func (e *Explanation) String() string {
 			s.Name, kind, s.Shape, s.Type, s.Flops, size(int(s.Bytes)), s.Fused, least, mean, s.Kinds)
 	}
 	w.Flush()
+	if e.Launches != nil {
+		b.WriteString("\nlaunches:\n")
+		e.Launches.table(&b)
+	}
 	if len(e.Fallbacks) > 0 {
 		b.WriteString("\non the host:\n")
 		for _, f := range e.Fallbacks {
