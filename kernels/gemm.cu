@@ -10,8 +10,8 @@
 
 constexpr unsigned CHAIN = 256;
 
-__device__ inline float fused(float a, float b, float c) { return fmaf(a, b, c); }
-__device__ inline double fused(double a, double b, double c) { return fma(a, b, c); }
+__device__ inline float multiply_add(float a, float b, float c) { return fmaf(a, b, c); }
+__device__ inline double multiply_add(double a, double b, double c) { return fma(a, b, c); }
 
 constexpr unsigned least(unsigned a, unsigned b) { return a < b ? a : b; }
 constexpr unsigned most(unsigned a, unsigned b) { return a < b ? b : a; }
@@ -241,7 +241,7 @@ struct Gemm {
 #pragma unroll
       for (unsigned r = 0; r < TM; r++) {
 #pragma unroll
-        for (unsigned i = 0; i < TN; i++) c[r][i] = fused(x[r / VM].v[r % VM], y[i / VN].v[i % VN], c[r][i]);
+        for (unsigned i = 0; i < TN; i++) c[r][i] = multiply_add(x[r / VM].v[r % VM], y[i / VN].v[i % VN], c[r][i]);
       }
     }
   }

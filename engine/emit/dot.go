@@ -18,7 +18,7 @@ func (e *emitter) dot(i int, d *plan.Dot) ([]part, error) {
 		return e.loop(i, emptyEpilogue(&d.Epilogue))
 	}
 	s := &e.p.Steps[i]
-	t := e.tilingFor(d)
+	t := e.tilingFor(d, dotThreads)
 	w := &dotWriter{e: e, d: d, t: t, q: part{name: dotName(s.Name), step: i, reads: s.Reads, writes: s.Writes,
 		flops: s.Flops, bytes: s.Bytes, threads: t.threads, files: []string{"gemm.cu"}}}
 	w.q.blocks = d.Batch * t.tilesM * t.tilesN * t.slices
@@ -26,6 +26,9 @@ func (e *emitter) dot(i int, d *plan.Dot) ([]part, error) {
 	w.write()
 	return []part{w.q}, nil
 }
+
+// dotThreads is one number for all products, so that any of them can share a kernel.
+const dotThreads = 128
 
 // checkDot refuses what the kernels do not do: no plan has it.
 func (e *emitter) checkDot(d *plan.Dot) error {
@@ -149,7 +152,7 @@ func (w *dotWriter) write() {
 	depth := 0
 	if t.slices > 1 {
 		tiles, groups := d.Batch*t.tilesM*t.tilesN, ceilDiv(t.slices, 8)
-		room := w.scratch(c, w.e.room(w.e.sliceRoom(d, t)))
+		room := w.scratch(c, w.e.reserve(d.Type.Size()*tiles*(t.slices+groups)*t.held()))
 		tickets := w.scratch("unsigned", w.e.reserve(4*tiles*(groups+1)))
 		w.line(0, "if (G::gather(c, %s + tile * %dull, %s + tile * %du, slice, %du, shared)) {", room,
 			(t.slices+groups)*t.held(), tickets, groups+1, t.slices)
@@ -199,11 +202,6 @@ func vector(d *plan.Dot, o *plan.Operand, side bool, extent, tile, bk int) int {
 // held is the number of elements that a tile's threads keep of it.
 func (t *tiling) held() int { return max(t.bm*t.bn, t.threads) }
 
-// sliceRoom is the scratch memory for the sums of slices, in bytes.
-func (e *emitter) sliceRoom(d *plan.Dot, t *tiling) int {
-	return d.Batch * t.tilesM * t.tilesN * (t.slices + ceilDiv(t.slices, 8)) * t.held() * d.Type.Size()
-}
-
 // sharers is how many tiles combine to the same results of a store, and how many results there are in all.
 func (t *tiling) sharers(d *plan.Dot, s *plan.Store) (tiles, results int) {
 	switch reachOf(s, d.Epilogue.Dims) {
@@ -215,60 +213,4 @@ func (t *tiling) sharers(d *plan.Dot, s *plan.Store) (tiles, results int) {
 		return d.Batch * t.tilesM * t.tilesN, 1
 	}
 	return 1, 0
-}
-
-// dotState is what the dots of a program share.
-type dotState struct {
-	tilings map[string]tiling
-	places  [4]int // of rooms
-	next    int
-	size    int
-}
-
-// tilingFor remembers what tilingOf found.
-func (e *emitter) tilingFor(d *plan.Dot) tiling {
-	key := fmt.Sprint(d.Type, d.Batch, d.M, d.N, d.K, d.A.Trans, d.B.Trans, len(d.Epilogue.Loads), len(d.Epilogue.Body))
-	for i := range d.Epilogue.Stores {
-		key += fmt.Sprint(" ", reachOf(&d.Epilogue.Stores[i], d.Epilogue.Dims))
-	}
-	if t, ok := e.dots.tilings[key]; ok {
-		return t
-	}
-	if e.dots.tilings == nil {
-		e.dots.tilings = map[string]tiling{}
-	}
-	t := e.tilingOf(d, func(t *tiling) int { return e.dotShared(d, t) })
-	e.dots.tilings[key] = t
-	return t
-}
-
-// room returns the offset of n bytes of scratch memory that other dots use too, in turn: it lasts for a launch. Parts
-// with the same room must not be in one launch.
-func (e *emitter) room(n int) int {
-	s := &e.dots
-	if s.size == 0 {
-		for i := range e.p.Steps {
-			d := e.p.Steps[i].Dot
-			if d == nil || d.Epilogue.Points() == 0 {
-				continue
-			}
-			t := e.tilingFor(d)
-			if t.slices > 1 {
-				s.size = max(s.size, e.sliceRoom(d, &t))
-			}
-			for j := range d.Epilogue.Stores {
-				if tiles, results := t.sharers(d, &d.Epilogue.Stores[j]); tiles > 1 {
-					s.size = max(s.size, tiles*results*accumulatorSize(d.Type))
-				}
-			}
-		}
-		for i := range s.places {
-			s.places[i] = e.reserve(s.size)
-		}
-	}
-	if n > s.size {
-		panic(fmt.Sprintf("emit: a room of %d bytes, the largest was to have %d", n, s.size))
-	}
-	s.next++
-	return s.places[s.next%len(s.places)]
 }

@@ -192,7 +192,7 @@ func (w *dotWriter) combine(depth, s int) {
 		finish(depth)
 		return
 	}
-	room := w.scratch(acc, w.e.room(sharers*pitch*accumulatorSize(d.Type)))
+	room := w.scratch(acc, w.e.reserve(sharers*pitch*accumulatorSize(d.Type)))
 	tickets := w.scratch("unsigned", w.e.reserve(4*results))
 	w.line(depth, "if (threadIdx.x < %s) %s[%s * %dull + %s + threadIdx.x] = ((%s*)shared)[threadIdx.x];", width, room, own,
 		pitch, first, acc)

@@ -1,6 +1,8 @@
 package emit
 
 import (
+	"fmt"
+
 	"github.com/godcem/godcem/engine/ir"
 	"github.com/godcem/godcem/engine/plan"
 )
@@ -20,33 +22,49 @@ type tiling struct {
 }
 
 const (
-	chain     = 256 // CHAIN of gemm.cu
-	mostSlice = 64  // gather adds up two levels of eights
+	chain      = 256 // CHAIN of gemm.cu
+	mostSlices = 64  // gather adds up two levels of eights
 )
+
+// tilingFor remembers what tilingOf found.
+func (e *emitter) tilingFor(d *plan.Dot, threads int) tiling {
+	key := fmt.Sprint(threads, d.Type, d.Batch, d.M, d.N, d.K, d.A.Trans, d.B.Trans, len(d.Epilogue.Loads), len(d.Epilogue.Body))
+	for i := range d.Epilogue.Stores {
+		key += fmt.Sprint(" ", reachOf(&d.Epilogue.Stores[i], d.Epilogue.Dims))
+	}
+	t, ok := e.tilings[key]
+	if !ok {
+		if e.tilings == nil {
+			e.tilings = map[string]tiling{}
+		}
+		t = e.tilingOf(d, threads)
+		e.tilings[key] = t
+	}
+	return t
+}
 
 // tilingOf chooses by a model of a multiprocessor: what its arithmetic units, its shared memory and its share of the
 // second-level cache need for the blocks that it gets, and how long a block waits for memory. The model is coarse; it
-// is in whole numbers of clock cycles so that it chooses the same everywhere.
-func (e *emitter) tilingOf(d *plan.Dot, need func(*tiling) int) tiling {
+// is in whole numbers of clock cycles so that it chooses the same everywhere. There is always a tiling: one thread's
+// element of a small one.
+func (e *emitter) tilingOf(d *plan.Dot, threads int) tiling {
 	var best tiling
 	cost := -1
-	for _, threads := range []int{256, 128, 64} {
-		for _, bm := range powers(1, min(128, max(1, ceilPower(d.M)))) {
-			for _, bn := range powers(1, min(128, max(1, ceilPower(d.N)))) {
-				for _, sk := range powers(1, 16) {
-					for _, bk := range []int{8, 16, 32, 64, 128} {
-						t := tiling{bm: bm, bn: bn, bk: bk, sk: sk, threads: threads}
-						if !e.shape(d, &t) || bk > 8 && bk >= 2*max(1, d.K) {
+	for _, bm := range powers(1, min(128, max(1, ceilPower(d.M)))) {
+		for _, bn := range powers(1, min(128, max(1, ceilPower(d.N)))) {
+			for _, sk := range powers(1, 32) {
+				for _, bk := range powers(8, 128) {
+					t := tiling{bm: bm, bn: bn, bk: bk, sk: sk, threads: threads}
+					if !e.shape(d, &t) || bk > 8 && bk/sk > 2 && bk >= 2*max(1, d.K) {
+						continue
+					}
+					for _, slices := range powers(1, mostSlices) {
+						u := t
+						if !u.slice(d, slices) || e.dotShared(d, &u) > e.o.Shared {
 							continue
 						}
-						for _, slices := range powers(1, mostSlice) {
-							u := t
-							if !u.slice(d, slices) || need(&u) > e.o.Shared {
-								continue
-							}
-							if c := e.cycles(d, &u); cost < 0 || c < cost {
-								best, cost = u, c
-							}
+						if c := e.cycles(d, &u); cost < 0 || c < cost {
+							best, cost = u, c
 						}
 					}
 				}
@@ -133,36 +151,46 @@ func (e *emitter) cycles(d *plan.Dot, t *tiling) int {
 	const (
 		latency = 700  // of a load from the second-level cache or memory
 		ticket  = 1500 // to know which block is the last
-		share   = 32   // bytes per cycle of the second-level cache
+		share   = 24   // bytes per cycle of the second-level cache
 	)
 	size := d.Type.Size()
 	blocks := d.Batch * t.tilesM * t.tilesN * t.slices
 	mine := ceilDiv(blocks, e.o.SMs)
-	warps, steps := t.threads/32, t.depth/t.bk
-	arithmetic := ceilDiv(t.bk/t.sk*t.tm*t.tn*warps, 4) * size / 4
+	warps, steps, terms := t.threads/32, t.depth/t.bk, t.bk/t.sk
+	pack := 16 / size
+	loads := func(n int) int { return ceilDiv(n, pack) } // from shared memory, of n elements
+	issue := terms * warps * (t.tm*t.tn*size/4 + loads(t.tm) + loads(t.tn))
+	moved := ceilDiv((t.bm+t.bn)*t.bk, pack)
+	issue = ceilDiv(issue+ceilDiv(moved, 32)*12+warps*10, 4)
 	across := t.bn / t.tn
 	waves := func(n, lanes int) int { // of shared memory, for n elements of a thread
-		v := min(n, 16/size)
-		return n / v * max(1, ceilDiv(lanes*v*size, 128))
+		v := min(n, pack)
+		return n / v * max(ceilDiv(v*size, 8), ceilDiv(lanes*v*size, 128))
 	}
-	reading := t.bk / t.sk * warps * (waves(t.tm, max(1, 32/across)) + waves(t.tn, min(32, across)))
-	moving := (t.bm + t.bn) * t.bk * size / share
-	step := max(arithmetic, reading, moving)
+	reading := terms * warps * (waves(t.tm, max(1, 32/across)) + waves(t.tn, min(32, across)))
+	step := max(issue, reading, moved*16/share)
 	registers := 40 + (t.tm*t.tn+t.tm+t.tn)*size/4
 	if t.long {
 		registers += t.tm * t.tn * size / 4
 	}
-	resident := max(1, min(2048/t.threads, 65536/(registers*t.threads), 220<<10/t.operands(d)))
-	rounds := ceilDiv(mine, resident)
-	wait := latency / 4
-	if !t.double {
-		wait = 0
+	resident := max(1, min(2048/t.threads, 65536/(registers*t.threads), (220<<10)/t.operands(d)))
+	total := 0
+	for ; mine > 0; mine -= resident { // as many blocks as run at once
+		n := min(mine, resident)
+		if steps > 1 {
+			total += (steps - 1) * max(n*step, latency)
+		}
+		total += latency + n*step
+		if mine > 64*resident {
+			total += (mine - 1) / resident * total
+			break
+		}
 	}
-	total := max(mine*steps*step, rounds*steps*max(step, wait)) + rounds*latency
+	mine = ceilDiv(blocks, e.o.SMs)
 	ep := &d.Epilogue
-	total += mine * ceilDiv(t.bm*t.bn, t.slices*64) * (len(ep.Loads) + 2*len(ep.Body) + 2*len(ep.Stores))
+	total += mine * ceilDiv(t.bm*t.bn, t.slices*64) * (4 + len(ep.Loads) + 2*len(ep.Body) + 2*len(ep.Stores))
 	if t.sk > 1 {
-		total += rounds*100 + mine*t.sk*t.bm*t.bn*size*2/128
+		total += 150 + mine*t.sk*t.bm*t.bn*size*2/128
 	}
 	if t.slices > 1 {
 		piece := t.bm * t.bn * size / share

@@ -103,7 +103,7 @@ type emitter struct {
 	scratch int
 	counts  []Count
 	stages  []part
-	dots    dotState
+	tilings map[string]tiling // of dots
 }
 
 // reserve returns the offset of n bytes of scratch memory of its own, aligned to plan.Align. It is zero at first.
