@@ -5,6 +5,7 @@ package emulated
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/godcem/godcem/engine/backend"
 	"github.com/godcem/godcem/engine/emit"
@@ -76,6 +77,7 @@ type launch struct {
 	threads int
 	args    []uint64
 	host    func() error
+	steps   []int
 	ends    int      // after it, all steps below are done
 	begins  [][2]int // bytes of the arena where values begin, which nobody may read before they are written
 }
@@ -183,7 +185,7 @@ func (x *executable) load(e *emit.Program, scratch int) error {
 				return fmt.Errorf("launch %s: step %d of %d", l.Name, s, len(x.p.Steps))
 			}
 		}
-		n := launch{name: l.Name, blocks: l.Blocks}
+		n := launch{name: l.Name, blocks: l.Blocks, steps: l.Steps}
 		n.begins = x.beginnings(l.Steps)
 		if l.Kernel < -1 {
 			f := x.fallbacks[-l.Kernel-2]
@@ -242,7 +244,7 @@ func (x *executable) Run(watch func(step int) error) error {
 	for i := range x.launches {
 		l := &x.launches[i]
 		if err := x.do(i, l); err != nil {
-			return fmt.Errorf("emulated: %s: %w", l.name, err)
+			return fmt.Errorf("emulated: %s: %w", x.label(l), err)
 		}
 		for ; watch != nil && next < l.ends; next++ {
 			if err := watch(next); err != nil {
@@ -265,6 +267,15 @@ func (x *executable) do(i int, l *launch) (err error) {
 	}
 	seed := (x.seed<<20 ^ x.runs<<10 ^ uint64(i)) * 0x9e3779b97f4a7c15
 	return l.kernel.LaunchBits(l.blocks, l.threads, seed, l.args)
+}
+
+// label is how messages call a launch: by its steps.
+func (x *executable) label(l *launch) string {
+	var names []string
+	for _, s := range l.steps {
+		names = append(names, x.p.Steps[s].Name)
+	}
+	return fmt.Sprintf("launch %s (step %s)", l.name, strings.Join(names, ", "))
 }
 
 // Sync implements backend.Executable: Run returns when it is done.

@@ -188,6 +188,7 @@ struct executor {
   char text[1024];
   // Of a fault, from the signal's handler.
   int fault_signal = 0;
+  bool fault_known = false;  // its address
   uintptr_t fault_address = 0;
 };
 
@@ -262,8 +263,7 @@ void begin(fiber* f) {
   f->begun = true;
   void** sp = (void**)(f->stack + stack_size);
 #if defined(__x86_64__)
-  *--sp = nullptr;
-  *--sp = nullptr;  // entry sees a stack that a call has left
+  *--sp = nullptr;  // where a return address would be, so that the stack is aligned as after a call
   *--sp = (void*)sim_fiber_main;
   for (int i = 0; i < 6; i++) *--sp = nullptr;
 #else
@@ -419,13 +419,15 @@ extern "C" __attribute__((visibility("hidden"))) void sim_fault_landing() {
     stop(SIM_ASSERT, "a whole number divided by 0");
   } else if (X.fault_signal == SIGILL) {
     stop(SIM_ASSERT, "an illegal instruction");
+  } else if (!X.fault_known) {
+    stop(SIM_ILLEGAL, "access to an address that cannot be one");
   } else if (p >= X.shared - shared_guard && p < X.shared + SIM_MAX_SHARED + shared_guard) {
     stop(SIM_ILLEGAL, "access to shared memory at byte %td of %zu", p - (X.shared + SIM_MAX_SHARED - X.shared_size),
          X.shared_size);
   } else if (p >= X.stacks && p < X.stacks + X.stacks_size) {
     stop(SIM_ILLEGAL, "the stack of the thread overflows (%zu bytes)", stack_size);
   } else {
-    stop(SIM_ILLEGAL, "access to address %p, where there is no memory", (void*)a);
+    stop(SIM_ILLEGAL, "access to address %#lx, where there is no memory", (unsigned long)a);
   }
   abort();
 }
@@ -434,6 +436,7 @@ void on_fault(int sig, siginfo_t* info, void* context) {
   if (X.running && X.on && pthread_equal(pthread_self(), X.owner)) {
     X.fault_signal = sig;
     X.fault_address = (uintptr_t)info->si_addr;
+    X.fault_known = info->si_code > 0 && info->si_code != SI_KERNEL;
     ucontext_t* c = (ucontext_t*)context;
     uintptr_t sp = (uintptr_t)X.emergency + stack_size - 64;
 #if defined(__x86_64__)
