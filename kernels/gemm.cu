@@ -267,15 +267,12 @@ struct Gemm {
       }
     }
     __syncthreads();
-#pragma unroll
-    for (unsigned r = 0; r < ROWS; r++) {
-      T s = 0;
-      if (holds()) {
-        s = tile[row(r) * BN + col(0)];
-        for (unsigned g = 1; g < SK; g++) s += tile[(g * BM + row(r)) * BN + col(0)];
-      }
-      c[r][0] = s;
+    for (unsigned n = SK / 2; n > 0; n /= 2) {
+      for (unsigned x = threadIdx.x; x < n * BM * BN; x += THREADS) tile[x] += tile[n * BM * BN + x];
+      __syncthreads();
     }
+#pragma unroll
+    for (unsigned r = 0; r < ROWS; r++) c[r][0] = holds() ? tile[row(r) * BN + col(0)] : 0;
     __syncthreads();
   }
 

@@ -2,6 +2,7 @@ package emit
 
 import (
 	"fmt"
+	"math/bits"
 
 	"github.com/godcem/godcem/engine/ir"
 	"github.com/godcem/godcem/engine/plan"
@@ -45,17 +46,16 @@ func (e *emitter) tilingFor(d *plan.Dot, threads int) tiling {
 
 // tilingOf chooses by a model of a multiprocessor: what its arithmetic units, its shared memory and its share of the
 // second-level cache need for the blocks that it gets, and how long a block waits for memory. The model is coarse; it
-// is in whole numbers of clock cycles so that it chooses the same everywhere. There is always a tiling: one thread's
-// element of a small one.
+// is in whole numbers of clock cycles so that it chooses the same everywhere.
 func (e *emitter) tilingOf(d *plan.Dot, threads int) tiling {
 	var best tiling
 	cost := -1
 	for _, bm := range powers(1, min(128, max(1, ceilPower(d.M)))) {
 		for _, bn := range powers(1, min(128, max(1, ceilPower(d.N)))) {
-			for _, sk := range powers(1, 32) {
+			for _, sk := range powers(1, threads) {
 				for _, bk := range powers(8, 128) {
 					t := tiling{bm: bm, bn: bn, bk: bk, sk: sk, threads: threads}
-					if !e.shape(d, &t) || bk > 8 && bk/sk > 2 && bk >= 2*max(1, d.K) {
+					if !e.shape(d, &t) || bk > 8 && bk > sk && bk >= 2*max(1, d.K) {
 						continue
 					}
 					for _, slices := range powers(1, mostSlices) {
@@ -100,7 +100,7 @@ func (e *emitter) shape(d *plan.Dot, t *tiling) bool {
 	}
 	group := t.threads / t.sk
 	per := t.bm * t.bn / group
-	if group < 1 || per < 1 || per > most || group*per != t.bm*t.bn || t.bk%t.sk != 0 || t.bk/t.sk < 2 ||
+	if group < 1 || per < 1 || per > most || group*per != t.bm*t.bn || t.bk%t.sk != 0 ||
 		t.threads < t.bm || t.threads < t.bn {
 		return false
 	}
@@ -190,7 +190,7 @@ func (e *emitter) cycles(d *plan.Dot, t *tiling) int {
 	ep := &d.Epilogue
 	total += mine * ceilDiv(t.bm*t.bn, t.slices*64) * (4 + len(ep.Loads) + 2*len(ep.Body) + 2*len(ep.Stores))
 	if t.sk > 1 {
-		total += 150 + mine*t.sk*t.bm*t.bn*size*2/128
+		total += 30*bits.Len(uint(t.sk)) + mine*t.sk*t.bm*t.bn*size*2/128
 	}
 	if t.slices > 1 {
 		piece := t.bm * t.bn * size / share
