@@ -20,6 +20,9 @@ var builders = map[string]func(g *G.ExprGraph, c energy.Config) (energy.Model, e
 	"MLP":         func(g *G.ExprGraph, c energy.Config) (energy.Model, error) { return energy.NewMLP(g, c) },
 	"FeedForward": func(g *G.ExprGraph, c energy.Config) (energy.Model, error) { return energy.NewFeedForward(g, c) },
 	"ICNN":        func(g *G.ExprGraph, c energy.Config) (energy.Model, error) { return energy.NewICNN(g, c) },
+	"SPEN": func(g *G.ExprGraph, c energy.Config) (energy.Model, error) {
+		return energy.NewSPEN(g, energy.SPENConfig{Config: c})
+	},
 }
 
 // evaluate returns E at x (b, dx), y (b, n, dy), flat.

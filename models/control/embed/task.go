@@ -63,7 +63,6 @@ type task[T kernels.Float] struct {
 	s       *search[T]
 
 	stepper train.Stepper[T]
-	values  [][]T // the parameters' memory
 	rates   train.Plateau
 	lost    int64 // gradients lost before the state was loaded
 
@@ -81,7 +80,6 @@ func newTask[T kernels.Float](c Config) (t *task[T], err error) {
 	if t.decoder, t.s, loss, err = newProblem[T](c); err != nil {
 		return nil, err
 	}
-	t.values = nn.Values[T](t.Params())
 	if t.stepper, err = train.New[T](c.Machine, c.optimizer(), loss, t.Params().Nodes()...); err != nil {
 		return nil, err
 	}
@@ -221,29 +219,14 @@ func meanCost(e env.Env, x0, u []float64) (mean float64, err error) {
 // saved is the state that is not in arrays.
 type saved struct {
 	Method string        `json:"method"`
-	Adam   uint64        `json:"adam_steps"`
 	Rates  train.Plateau `json:"rates"`
 	Lost   int64         `json:"lost_gradients"`
 }
 
 // Save implements run.Task.
 func (t *task[T]) Save(c *run.Checkpoint) error {
-	state, err := t.stepper.State()
-	if err != nil {
-		return err
-	}
-	if err := t.stepper.Sync(); err != nil {
-		return err
-	}
-	for i, p := range t.Params() {
-		shape := p.Node.Shape()
-		run.PutArray(c, "params/"+p.Name, t.values[i], shape...)
-		if state.Steps > 0 {
-			run.PutArray(c, "adam/m/"+p.Name, state.M[i], shape...)
-			run.PutArray(c, "adam/v/"+p.Name, state.V[i], shape...)
-		}
-	}
-	return c.Put("training", saved{t.c.Method, state.Steps, t.rates, t.lostGradients()})
+	err := train.Save(c, t.stepper, t.Params())
+	return errors.Join(err, c.Put("training", saved{t.c.Method, t.rates, t.lostGradients()}))
 }
 
 // Load implements run.Task.
@@ -255,30 +238,7 @@ func (t *task[T]) Load(c *run.Checkpoint) error {
 	if s.Method != t.c.Method {
 		return fmt.Errorf("is of method %s, want %s", s.Method, t.c.Method)
 	}
-	state := kernels.OptimizerState[T]{Steps: s.Adam}
-	read := func(prefix string) (all [][]T, err error) {
-		for i, p := range t.Params() {
-			v := make([]T, len(t.values[i]))
-			if err := run.GetArray(c, prefix+p.Name, v, p.Node.Shape()...); err != nil {
-				return nil, err
-			}
-			all = append(all, v)
-		}
-		return all, nil
-	}
-	values, err := read("params/")
-	if err == nil && s.Adam > 0 {
-		if state.M, err = read("adam/m/"); err == nil {
-			state.V, err = read("adam/v/")
-		}
-	}
-	if err != nil {
-		return err
-	}
-	for i, v := range values {
-		copy(t.values[i], v)
-	}
-	if err := t.stepper.Restore(state); err != nil {
+	if err := train.Load(c, t.stepper, t.Params()); err != nil {
 		return err
 	}
 	t.rates, t.lost = s.Rates, s.Lost-t.s.counter()
