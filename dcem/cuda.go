@@ -3,6 +3,7 @@ package dcem
 import (
 	"fmt"
 	"math"
+	"unsafe"
 
 	"github.com/godcem/godcem/engine/ir"
 	"github.com/godcem/godcem/kernels"
@@ -26,160 +27,126 @@ const (
 	cudaLargestOfRow = math.MaxInt32 // elements that 32-bit numbers of them allow, with some to spare
 )
 
-// cudaType is T in CUDA C.
-func cudaType[T kernels.Float]() string {
-	if _, ok := any(T(0)).(float32); ok {
-		return "float"
-	}
-	return "double"
-}
-
-// cudaFloat is a constant to the bit.
-func cudaFloat(v float64) string {
-	return fmt.Sprintf("__longlong_as_double(0x%xull)", math.Float64bits(v))
-}
-
-// cudaRow is operand i's part of a row: size elements.
-func cudaRow(i, size int) string { return fmt.Sprintf("$%d + %dull * row", i, size) }
-
 // cudaSelect is the memory that a selection out of n needs, besides cudaRowBytes: select_bytes there.
 func cudaSelect[T kernels.Float](n int) int {
-	size := 8
-	if cudaType[T]() == "float" {
-		size = 4
-	}
 	if n > cudaRanked {
 		return 256*4 + 8
 	}
-	return (n + 1) * size
+	return (n + 1) * int(unsafe.Sizeof(T(0)))
 }
 
 // cudaSource is the source of a call on rows, nil if they are too long.
-func cudaSource(file string, rows, width, shared int, call string, args ...any) *ir.Source {
+func cudaSource(file string, rows, width, shared int, call string) *ir.Source {
 	if width > cudaLargestOfRow {
 		return nil
 	}
-	return &ir.Source{
-		Files: []string{file}, Rows: rows, Width: width, Shared: shared, Call: fmt.Sprintf(call, args...),
-	}
+	return &ir.Source{Files: []string{file}, Rows: rows, Width: width, Shared: shared, Call: call}
 }
 
-// cuda is a call of a normalise function with as many arrays.
-func (k normaliseOp[T]) cuda(function string, arrays int) *ir.Source {
-	args := ""
-	for i := range arrays {
-		args += cudaRow(i, k.n) + ", "
+// rowsAt are the arguments for the result and operands whose rows have those sizes, and then shared.
+func rowsAt(sizes ...int) (args []string) {
+	for i, n := range sizes {
+		args = append(args, rowAt(i, n))
 	}
-	return cudaSource("normalise.cu", k.rows, k.n, cudaRowBytes, "%s<THREADS, %s, %d, %t>(%sshared);",
-		function, cudaType[T](), k.n, k.passThrough, args)
+	return append(args, "shared")
+}
+
+func (k normaliseOp[T]) cuda(function string, sizes ...int) *ir.Source {
+	return cudaSource("normalise.cu", k.rows, k.n, cudaRowBytes,
+		template[T](function, []any{k.n, k.passThrough}, rowsAt(sizes...)...))
 }
 
 // Source implements ir.Sourcer.
-func (k normaliseOp[T]) Source(int, []int) *ir.Source { return k.cuda("normalise_forward", 2) }
+func (k normaliseOp[T]) Source(int, []int) *ir.Source { return k.cuda("normalise_forward", k.n, k.n) }
 
 // Source implements ir.Sourcer.
-func (k normaliseGradOp[T]) Source(int, []int) *ir.Source { return k.cuda("normalise_backward", 3) }
+func (k normaliseGradOp[T]) Source(int, []int) *ir.Source {
+	return k.cuda("normalise_backward", k.n, k.n, k.n)
+}
 
 // Source implements ir.Sourcer.
-func (k normaliseGrad2Op[T]) Source(int, []int) *ir.Source { return k.cuda("normalise_backward2", 4) }
+func (k normaliseGrad2Op[T]) Source(int, []int) *ir.Source {
+	return k.cuda("normalise_backward2", k.n, k.n, k.n, k.n)
+}
 
-// cuda is a call of a softtopk function; extra are its arguments between the operands and the scale.
-func (k softTopK[T]) cuda(function string, shared int, operands, extra string) *ir.Source {
-	return cudaSource("softtopk.cu", k.rows, k.n, shared, "%s<THREADS, %v, %s, %d>(%s, %s%s, shared);",
-		function, k.relaxation, cudaType[T](), k.n, operands, extra, cudaFloat(k.scale))
+// cuda is a call of a function of soft top-k; k and the scale come last.
+func (k softTopK[T]) cuda(function string, shared int, sizes ...int) *ir.Source {
+	args := append(rowsAt(sizes...), fmt.Sprint(k.k), exact(k.scale))
+	return cudaSource("softtopk.cu", k.rows, k.n, shared, template[T](function, []any{k.relaxation, k.n}, args...))
 }
 
 // Source implements ir.Sourcer.
 func (k softTopKSolveOp[T]) Source(int, []int) *ir.Source {
-	return k.cuda("softtopk_solve", cudaRowBytes+cudaSelect[T](k.n), cudaRow(0, 2)+", "+cudaRow(1, k.n), fmt.Sprintf("%d, ", k.k))
+	return k.cuda("softtopk_solve", cudaRowBytes+cudaSelect[T](k.n), 2, k.n)
 }
 
 // Source implements ir.Sourcer.
 func (k softTopKOp[T]) Source(int, []int) *ir.Source {
-	return k.cuda("softtopk_forward", cudaRowBytes, k.operands(2), fmt.Sprintf("%d, ", k.k))
+	return k.cuda("softtopk_forward", cudaRowBytes, k.n, k.n, 2)
 }
 
 // Source implements ir.Sourcer.
 func (k softTopKGradOp[T]) Source(int, []int) *ir.Source {
-	return k.cuda("softtopk_backward", cudaRowBytes, k.operands(3), "")
+	return k.cuda("softtopk_backward", cudaRowBytes, k.n, k.n, 2, k.n)
 }
 
 // Source implements ir.Sourcer.
 func (k softTopKGrad2Op[T]) Source(int, []int) *ir.Source {
-	return k.cuda("softtopk_backward2", cudaRowBytes, k.operands(4), "")
-}
-
-// operands are the result and the first ones of x, threshold, g, v.
-func (k softTopK[T]) operands(n int) string {
-	s := cudaRow(0, k.n)
-	for i := 1; i <= n; i++ {
-		size := k.n
-		if i == 2 {
-			size = 2
-		}
-		s += ", " + cudaRow(i, size)
-	}
-	return s
+	return k.cuda("softtopk_backward2", cudaRowBytes, k.n, k.n, 2, k.n, k.n)
 }
 
 // Source implements ir.Sourcer.
 func (k topKOp[T]) Source(int, []int) *ir.Source {
-	// 128 bytes at least, for the ties of 32 warps.
-	return cudaSource("topk.cu", k.rows, k.n, cudaRowBytes+max(128, cudaSelect[T](k.n)), "topk_mask<THREADS, %s, %d>(%s, %s, %d, shared);",
-		cudaType[T](), k.n, cudaRow(0, k.n), cudaRow(1, k.n), k.k)
+	shared := cudaRowBytes + max(cudaSelect[T](k.n), 32*4) // the ties of 32 warps
+	return cudaSource("topk.cu", k.rows, k.n, shared,
+		template[T]("topk_mask", []any{k.n}, append(rowsAt(k.n, k.n), fmt.Sprint(k.k))...))
 }
 
-// cuda is a call of a refit function.
-func (s size) cuda(function, element string, args string) *ir.Source {
-	return cudaSource("refit.cu", s.b, s.n*s.d, cudaRefitBytes+8*min(s.d, cudaRefitChunk), "%s<THREADS, %s, %d, %d>(%s);",
-		function, element, s.n, s.d, args)
+// refitSource is a call of a refit function; k and then the numbers come last.
+func refitSource[T kernels.Float](s size, k int, function string, args []string, numbers ...float64) *ir.Source {
+	for _, v := range append([]float64{float64(k)}, numbers...) {
+		args = append(args, exact(v))
+	}
+	return cudaSource("refit.cu", s.b, s.n*s.d, cudaRefitBytes+8*min(s.d, cudaRefitChunk),
+		template[T](function, []any{s.n, s.d}, args...))
 }
 
-// samples, weights and perDim are an operand's part of a row.
-func (s size) samples(i int) string { return cudaRow(i, s.n*s.d) }
-func (s size) weights(i int) string { return cudaRow(i, s.n) }
-func (s size) perDim(i int) string  { return cudaRow(i, s.d) }
+// previous are the arguments of a refit, with a null pointer for what is to be kept of nothing.
+func previous[T kernels.Float](keep bool, sizes ...int) []string {
+	args := rowsAt(sizes...)
+	if !keep {
+		args[len(sizes)-1] = fmt.Sprintf("(const %s*)nullptr", cType[T]())
+	}
+	return args
+}
 
 // Source implements ir.Sourcer.
 func (k refitMuOp[T]) Source(int, []int) *ir.Source {
-	prev := fmt.Sprintf("(const %s*)0", cudaType[T]())
-	if k.keep {
-		prev = k.perDim(3)
-	}
-	return k.cuda("refit_mu", cudaType[T](), fmt.Sprintf("%s, %s, %s, %s, %s, shared",
-		k.perDim(0), k.samples(1), k.weights(2), prev, cudaFloat(float64(k.k))))
+	return refitSource[T](k.size, k.k, "refit_mu", previous[T](k.keep, k.d, k.n*k.d, k.n, k.d))
 }
 
 // Source implements ir.Sourcer.
 func (k refitMuGradOp[T]) Source(int, []int) *ir.Source {
-	scale := cudaFloat(float64(k.k))
-	if k.which == 0 {
-		return k.cuda("refit_mu_by_x", cudaType[T](), fmt.Sprintf("%s, %s, %s, %s",
-			k.samples(0), k.weights(2), k.perDim(3), scale))
+	function, out := "refit_mu_by_x", k.n*k.d
+	if k.which == 1 {
+		function, out = "refit_mu_by_w", k.n
 	}
-	return k.cuda("refit_mu_by_w", cudaType[T](), fmt.Sprintf("%s, %s, %s, %s, %s, shared",
-		k.weights(0), k.samples(1), k.weights(2), k.perDim(3), scale))
+	return refitSource[T](k.size, k.k, function, rowsAt(out, k.n*k.d, k.n, k.d))
 }
 
 // Source implements ir.Sourcer.
 func (k refitSigmaOp[T]) Source(int, []int) *ir.Source {
-	prev := fmt.Sprintf("(const %s*)0", cudaType[T]())
-	if k.keep {
-		prev = k.perDim(4)
-	}
-	return k.cuda("refit_sigma", cudaType[T](), fmt.Sprintf("%s, %s, %s, %s, %s, %s, %s, shared", k.perDim(0),
-		k.samples(1), k.weights(2), k.perDim(3), prev, cudaFloat(float64(k.k)), cudaFloat(k.sigmaMin)))
+	return refitSource[T](k.size, k.k, "refit_sigma", previous[T](k.keep, k.d, k.n*k.d, k.n, k.d, k.d), k.sigmaMin)
 }
 
 // Source implements ir.Sourcer.
 func (k refitSigmaGradOp[T]) Source(int, []int) *ir.Source {
-	function, out := "refit_sigma_by_x", k.samples(0)
+	function, out := "refit_sigma_by_x", k.n*k.d
 	switch k.which {
 	case 1:
-		function, out = "refit_sigma_by_w", k.weights(0)
+		function, out = "refit_sigma_by_w", k.n
 	case 2:
-		function, out = "refit_sigma_by_mu", k.perDim(0)
+		function, out = "refit_sigma_by_mu", k.d
 	}
-	return k.cuda(function, cudaType[T](), fmt.Sprintf("%s, %s, %s, %s, %s, %s, %s, shared", out,
-		k.samples(1), k.weights(2), k.perDim(3), k.perDim(4), cudaFloat(float64(k.k)), cudaFloat(k.sigmaMin)))
+	return refitSource[T](k.size, k.k, function, rowsAt(out, k.n*k.d, k.n, k.d, k.d), k.sigmaMin)
 }

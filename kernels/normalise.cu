@@ -96,7 +96,7 @@ __device__ inline void normalise_centre(centred (&c)[M], Block& block, const Ent
 }
 
 // normalise_forward writes (f - mean)/(std + 1e-6) over the finite costs of a row; the others come out as +Inf.
-template <unsigned THREADS, class T, unsigned N, bool PASS>
+template <class T, unsigned N, bool PASS, unsigned THREADS>
 __device__ void normalise_forward(T* out, const T* f, void* shared) {
   auto entries = row_keep<THREADS, N>([=](unsigned i) { return normalise_entry<1>{{(double)f[i]}}; });
   centred c[1];
@@ -113,7 +113,7 @@ __device__ void normalise_forward(T* out, const T* f, void* shared) {
 }
 
 // normalise_backward writes the gradient df for the gradient g: 0 at a cost that is not finite.
-template <unsigned THREADS, class T, unsigned N, bool PASS>
+template <class T, unsigned N, bool PASS, unsigned THREADS>
 __device__ void normalise_backward(T* df, const T* f, const T* g, void* shared) {
   auto entries = row_keep<THREADS, N>([=](unsigned i) { return normalise_entry<2>{{(double)f[i], (double)g[i]}}; });
   if (PASS) {
@@ -137,7 +137,7 @@ __device__ void normalise_backward(T* df, const T* f, const T* g, void* shared) 
 }
 
 // normalise_backward2 writes the gradient with respect to f of <v, normalise_backward(f, g)>.
-template <unsigned THREADS, class T, unsigned N, bool PASS>
+template <class T, unsigned N, bool PASS, unsigned THREADS>
 __device__ void normalise_backward2(T* df, const T* f, const T* g, const T* v, void* shared) {
   if (PASS) {
     row_fill<THREADS, N>(df, (T)0);

@@ -32,7 +32,7 @@ constexpr unsigned REFIT_BYTES = REFIT_THREADS * sizeof(refit_sum);
 // refit_dims computes for the dimensions d from lo to hi the sum over the samples of weight w != 0 of term(w, x, d), and
 // calls done(d, sum, any) in one thread. Neighbouring threads have neighbouring dimensions; samples are shared among
 // the threads of a dimension.
-template <unsigned THREADS, class T, unsigned N, unsigned D, class Term, class Done>
+template <class T, unsigned N, unsigned D, unsigned THREADS, class Term, class Done>
 __device__ inline void refit_dims(const T* x, const T* w, unsigned lo, unsigned hi, void* shared, Term term, Done done) {
   constexpr unsigned USED = THREADS < REFIT_THREADS ? THREADS : REFIT_THREADS;
   constexpr unsigned ACROSS = refit_lanes<D, USED>(), DOWN = USED / ACROSS;
@@ -66,18 +66,18 @@ __device__ inline void refit_dims(const T* x, const T* w, unsigned lo, unsigned 
 }
 
 // refit_mu writes mu = sum w x / k; a problem whose weights are all 0 keeps prev, if there is one.
-template <unsigned THREADS, class T, unsigned N, unsigned D>
-__device__ void refit_mu(T* mu, const T* x, const T* w, const T* prev, double k, void* shared) {
-  refit_dims<THREADS, T, N, D>(
+template <class T, unsigned N, unsigned D, unsigned THREADS>
+__device__ void refit_mu(T* mu, const T* x, const T* w, const T* prev, void* shared, double k) {
+  refit_dims<T, N, D, THREADS>(
       x, w, 0, D, shared, [](double wi, double v, unsigned) { return wi * v; },
       [=](unsigned d, double sum, bool any) { mu[d] = any || !prev ? (T)(sum / k) : prev[d]; });
 }
 
 // refit_sigma writes sigma = max(sqrt(sum w (x-mu)^2 / k), least).
-template <unsigned THREADS, class T, unsigned N, unsigned D>
-__device__ void refit_sigma(T* sigma, const T* x, const T* w, const T* mu, const T* prev, double k, double least,
-                            void* shared) {
-  refit_dims<THREADS, T, N, D>(
+template <class T, unsigned N, unsigned D, unsigned THREADS>
+__device__ void refit_sigma(T* sigma, const T* x, const T* w, const T* mu, const T* prev, void* shared,
+                            double k, double least) {
+  refit_dims<T, N, D, THREADS>(
       x, w, 0, D, shared,
       [=](double wi, double v, unsigned d) {
         const double t = v - (double)mu[d];
@@ -92,7 +92,7 @@ __device__ void refit_sigma(T* sigma, const T* x, const T* w, const T* mu, const
 
 // refit_samples calls term(i, d, weight, x) for all dimensions of every sample, a sample's by neighbouring threads,
 // and done(i, sum of term) in one of them.
-template <unsigned THREADS, class T, unsigned N, unsigned D, class Term, class Done>
+template <class T, unsigned N, unsigned D, unsigned THREADS, class Term, class Done>
 __device__ inline void refit_samples(const T* x, const T* w, unsigned lo, unsigned hi, Term term, Done done) {
   constexpr unsigned ACROSS = refit_lanes<D, 32>(), DOWN = THREADS / ACROSS;
   const unsigned lane = threadIdx.x % ACROSS;
@@ -109,7 +109,7 @@ __device__ inline void refit_samples(const T* x, const T* w, unsigned lo, unsign
 }
 
 // refit_any reports, to all threads, whether any weight is not 0.
-template <unsigned THREADS, class T, unsigned N> __device__ inline bool refit_any(const T* w, void* shared) {
+template <class T, unsigned N, unsigned THREADS> __device__ inline bool refit_any(const T* w, void* shared) {
   double any = 0;
   for (unsigned i = threadIdx.x; i < N; i += THREADS)
     if (w[i] != 0) any = 1;
@@ -117,8 +117,8 @@ template <unsigned THREADS, class T, unsigned N> __device__ inline bool refit_an
 }
 
 // refit_mu_by_x writes dx = g w/k, exactly 0 where w is.
-template <unsigned THREADS, class T, unsigned N, unsigned D>
-__device__ void refit_mu_by_x(T* dx, const T* w, const T* g, double k) {
+template <class T, unsigned N, unsigned D, unsigned THREADS>
+__device__ void refit_mu_by_x(T* dx, const T*, const T* w, const T* g, void*, double k) {
   for (unsigned i = threadIdx.x; i < N * D; i += THREADS) {
     const T wi = w[i / D];
     dx[i] = wi == 0 ? (T)0 : (T)((double)wi * ((double)g[i % D] / k));
@@ -126,15 +126,15 @@ __device__ void refit_mu_by_x(T* dx, const T* w, const T* g, double k) {
 }
 
 // refit_mu_by_w writes dw = <g, x>/k, 0 if all weights are; entries of x that are not finite count nothing where w is 0.
-template <unsigned THREADS, class T, unsigned N, unsigned D>
-__device__ void refit_mu_by_w(T* dw, const T* x, const T* w, const T* g, double k, void* shared) {
-  const bool any = refit_any<THREADS, T, N>(w, shared);
+template <class T, unsigned N, unsigned D, unsigned THREADS>
+__device__ void refit_mu_by_w(T* dw, const T* x, const T* w, const T* g, void* shared, double k) {
+  const bool any = refit_any<T, N, THREADS>(w, shared);
   double* c = (double*)((char*)shared + REFIT_BYTES);
   for (unsigned lo = 0; lo < D; lo += REFIT_CHUNK) {
     const unsigned hi = lo + REFIT_CHUNK < D ? lo + REFIT_CHUNK : D;
     for (unsigned d = lo + threadIdx.x; d < hi; d += THREADS) c[d - lo] = (double)g[d] / k;
     __syncthreads();
-    refit_samples<THREADS, T, N, D>(
+    refit_samples<T, N, D, THREADS>(
         x, w, lo, hi,
         [=](unsigned d, double wi, T v) { return wi != 0 || row_finite(v) ? c[d - lo] * (double)v : 0.0; },
         [=](unsigned i, double sum) { dw[i] = !any ? (T)0 : lo == 0 ? (T)sum : (T)((double)dw[i] + sum); });
@@ -144,10 +144,10 @@ __device__ void refit_mu_by_w(T* dw, const T* x, const T* w, const T* g, double 
 
 // refit_slopes sets c[d-lo] = g/(k sigma) for the dimensions d from lo to hi, 0 where the variance is 0 or sigma at its
 // floor.
-template <unsigned THREADS, class T, unsigned N, unsigned D>
+template <class T, unsigned N, unsigned D, unsigned THREADS>
 __device__ inline void refit_slopes(double* c, const T* x, const T* w, const T* mu, const T* g, double k, double least,
                                     unsigned lo, unsigned hi, void* shared) {
-  refit_dims<THREADS, T, N, D>(
+  refit_dims<T, N, D, THREADS>(
       x, w, lo, hi, shared,
       [=](double wi, double v, unsigned d) {
         const double t = v - (double)mu[d];
@@ -160,13 +160,13 @@ __device__ inline void refit_slopes(double* c, const T* x, const T* w, const T* 
 }
 
 // refit_sigma_by_x writes dx = c w (x-mu), exactly 0 where w is.
-template <unsigned THREADS, class T, unsigned N, unsigned D>
-__device__ void refit_sigma_by_x(T* dx, const T* x, const T* w, const T* mu, const T* g, double k, double least,
-                                 void* shared) {
+template <class T, unsigned N, unsigned D, unsigned THREADS>
+__device__ void refit_sigma_by_x(T* dx, const T* x, const T* w, const T* mu, const T* g, void* shared,
+                                 double k, double least) {
   double* c = (double*)((char*)shared + REFIT_BYTES);
   for (unsigned lo = 0; lo < D; lo += REFIT_CHUNK) {
     const unsigned hi = lo + REFIT_CHUNK < D ? lo + REFIT_CHUNK : D;
-    refit_slopes<THREADS, T, N, D>(c, x, w, mu, g, k, least, lo, hi, shared);
+    refit_slopes<T, N, D, THREADS>(c, x, w, mu, g, k, least, lo, hi, shared);
     const unsigned width = hi - lo;
     for (unsigned j = threadIdx.x; j < N * width; j += THREADS) {
       const unsigned i = j / width, d = lo + j % width;
@@ -179,15 +179,15 @@ __device__ void refit_sigma_by_x(T* dx, const T* x, const T* w, const T* mu, con
 
 // refit_sigma_by_w writes dw = sum_d c (x-mu)^2 / 2, 0 if all weights are; entries of x that are not finite count nothing
 // where w is 0.
-template <unsigned THREADS, class T, unsigned N, unsigned D>
-__device__ void refit_sigma_by_w(T* dw, const T* x, const T* w, const T* mu, const T* g, double k, double least,
-                                 void* shared) {
-  const bool any = refit_any<THREADS, T, N>(w, shared);
+template <class T, unsigned N, unsigned D, unsigned THREADS>
+__device__ void refit_sigma_by_w(T* dw, const T* x, const T* w, const T* mu, const T* g, void* shared,
+                                 double k, double least) {
+  const bool any = refit_any<T, N, THREADS>(w, shared);
   double* c = (double*)((char*)shared + REFIT_BYTES);
   for (unsigned lo = 0; lo < D; lo += REFIT_CHUNK) {
     const unsigned hi = lo + REFIT_CHUNK < D ? lo + REFIT_CHUNK : D;
-    refit_slopes<THREADS, T, N, D>(c, x, w, mu, g, k, least, lo, hi, shared);
-    refit_samples<THREADS, T, N, D>(
+    refit_slopes<T, N, D, THREADS>(c, x, w, mu, g, k, least, lo, hi, shared);
+    refit_samples<T, N, D, THREADS>(
         x, w, lo, hi,
         [=](unsigned d, double wi, T v) {
           const double t = (double)v - (double)mu[d];
@@ -201,14 +201,14 @@ __device__ void refit_sigma_by_w(T* dw, const T* x, const T* w, const T* mu, con
 }
 
 // refit_sigma_by_mu writes dmu = -sum c w (x-mu).
-template <unsigned THREADS, class T, unsigned N, unsigned D>
-__device__ void refit_sigma_by_mu(T* dmu, const T* x, const T* w, const T* mu, const T* g, double k, double least,
-                                  void* shared) {
+template <class T, unsigned N, unsigned D, unsigned THREADS>
+__device__ void refit_sigma_by_mu(T* dmu, const T* x, const T* w, const T* mu, const T* g, void* shared,
+                                  double k, double least) {
   double* c = (double*)((char*)shared + REFIT_BYTES);
   for (unsigned lo = 0; lo < D; lo += REFIT_CHUNK) {
     const unsigned hi = lo + REFIT_CHUNK < D ? lo + REFIT_CHUNK : D;
-    refit_slopes<THREADS, T, N, D>(c, x, w, mu, g, k, least, lo, hi, shared);
-    refit_dims<THREADS, T, N, D>(
+    refit_slopes<T, N, D, THREADS>(c, x, w, mu, g, k, least, lo, hi, shared);
+    refit_dims<T, N, D, THREADS>(
         x, w, lo, hi, shared,
         [=](double wi, double v, unsigned d) { return wi * (c[d - lo] * (v - (double)mu[d])); },
         [=](unsigned d, double sum, bool) { dmu[d] = (T)(0 - sum); });

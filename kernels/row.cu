@@ -34,7 +34,7 @@ template <unsigned THREADS> struct row_block {
     if (THREADS > 32)
       __syncthreads();
     else
-      __syncwarp();
+      __syncwarp(FULL);
   }
 
   // reduce combines the v of all threads: op(a, b) sets a[i] = a[i] o b[i], which must commute to the bit.

@@ -7,8 +7,8 @@
 // Shared memory: ROW_BYTES, and for softtopk_solve select_bytes more.
 
 // softtopk_solve writes a row's threshold, p and delta: NaN for a spoilt row.
-template <unsigned THREADS, class LINK, class T, unsigned N>
-__device__ void softtopk_solve(double* thresh, const T* x, unsigned k, double scale, void* shared) {
+template <class T, class LINK, unsigned N, unsigned THREADS>
+__device__ void softtopk_solve(double* thresh, const T* x, void* shared, unsigned k, double scale) {
   row_block<THREADS> block(shared);
   auto a = row_keep<THREADS, N>([=](unsigned i) { return scale * (double)x[i]; });
   double count[2] = {0, 0};  // entries that spoil the row; entries above -Inf
@@ -36,8 +36,8 @@ __device__ void softtopk_solve(double* thresh, const T* x, unsigned k, double sc
 }
 
 // softtopk_forward writes the weights y of the scores x.
-template <unsigned THREADS, class LINK, class T, unsigned N>
-__device__ void softtopk_forward(T* out, const T* x, const double* thresh, unsigned k, double scale, void* shared) {
+template <class T, class LINK, unsigned N, unsigned THREADS>
+__device__ void softtopk_forward(T* out, const T* x, const double* thresh, void* shared, unsigned k, double scale) {
   const double p = thresh[0], delta = thresh[1];
   if (!(delta < Float<double>::inf())) {  // a spoilt row, or all of k entries
     auto scores = row_keep<THREADS, N>([=](unsigned i) { return scale * (double)x[i]; });
@@ -127,8 +127,8 @@ __device__ inline double soft_total(Block& block, const Z& z, H& h) {
 }
 
 // softtopk_backward writes dx = scale h (g - sum h g / H), doc/equations.md (3').
-template <unsigned THREADS, class LINK, class T, unsigned N>
-__device__ void softtopk_backward(T* dx, const T* x, const double* thresh, const T* g, double scale, void* shared) {
+template <class T, class LINK, unsigned N, unsigned THREADS>
+__device__ void softtopk_backward(T* dx, const T* x, const double* thresh, const T* g, void* shared, unsigned, double scale) {
   const double p = thresh[0], delta = thresh[1];
   if (!(delta < Float<double>::inf())) {
     row_fill<THREADS, N>(dx, (T)0);
@@ -148,9 +148,9 @@ __device__ void softtopk_backward(T* dx, const T* x, const double* thresh, const
 }
 
 // softtopk_backward2 writes the gradient with respect to x of <v, softtopk_backward(x, g)>, doc/equations.md (3'').
-template <unsigned THREADS, class LINK, class T, unsigned N>
-__device__ void softtopk_backward2(T* dx, const T* x, const double* thresh, const T* g, const T* v, double scale,
-                                   void* shared) {
+template <class T, class LINK, unsigned N, unsigned THREADS>
+__device__ void softtopk_backward2(T* dx, const T* x, const double* thresh, const T* g, const T* v, void* shared,
+                                   unsigned, double scale) {
   const double p = thresh[0], delta = thresh[1];
   if (!(delta < Float<double>::inf())) {
     row_fill<THREADS, N>(dx, (T)0);

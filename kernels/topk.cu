@@ -3,8 +3,8 @@
 // topk_mask marks the k smallest finite values of a row with 1, the rest with 0, doc/equations.md (3h): topk.go. Of
 // equal values the lowest indices win. A row with fewer than k finite values gets 0. Shared memory: ROW_BYTES and
 // select_bytes.
-template <unsigned THREADS, class T, unsigned N>
-__device__ void topk_mask(T* mask, const T* f, unsigned k, void* shared) {
+template <class T, unsigned N, unsigned THREADS>
+__device__ void topk_mask(T* mask, const T* f, void* shared, unsigned k) {
   typedef row_key<T> order;
   typedef typename order::Key Key;
   row_block<THREADS> block(shared);
