@@ -17,14 +17,18 @@ func (e *emitter) dot(i int, d *plan.Dot) ([]part, error) {
 	if d.Epilogue.Points() == 0 {
 		return e.loop(i, emptyEpilogue(&d.Epilogue))
 	}
+	return []part{e.dotPart(i, d, e.tilingFor(d, dotThreads))}, nil
+}
+
+// dotPart is the dot in a given tiling.
+func (e *emitter) dotPart(i int, d *plan.Dot, t tiling) part {
 	s := &e.p.Steps[i]
-	t := e.tilingFor(d, dotThreads)
 	w := &dotWriter{e: e, d: d, t: t, q: part{name: dotName(s.Name), step: i, reads: s.Reads, writes: s.Writes,
 		flops: s.Flops, bytes: s.Bytes, threads: t.threads, files: []string{"gemm.cu"}}}
 	w.q.blocks = d.Batch * t.tilesM * t.tilesN * t.slices
 	w.q.shared = e.dotShared(d, &t)
 	w.write()
-	return []part{w.q}, nil
+	return w.q
 }
 
 // dotThreads is one number for all products, so that any of them can share a kernel.

@@ -2,6 +2,7 @@ package emit
 
 import (
 	"fmt"
+	"iter"
 	"math/bits"
 
 	"github.com/godcem/godcem/engine/ir"
@@ -50,28 +51,36 @@ func (e *emitter) tilingFor(d *plan.Dot, threads int) tiling {
 func (e *emitter) tilingOf(d *plan.Dot, threads int) tiling {
 	var best tiling
 	cost := -1
-	for _, bm := range powers(1, min(128, max(1, ceilPower(d.M)))) {
-		for _, bn := range powers(1, min(128, max(1, ceilPower(d.N)))) {
-			for _, sk := range powers(1, threads) {
-				for _, bk := range powers(8, 128) {
-					t := tiling{bm: bm, bn: bn, bk: bk, sk: sk, threads: threads}
-					if !e.shape(d, &t) || bk > 8 && bk > sk && bk >= 2*max(1, d.K) {
-						continue
-					}
-					for _, slices := range powers(1, mostSlices) {
-						u := t
-						if !u.slice(d, slices) || e.dotShared(d, &u) > e.o.Shared {
+	for t := range e.tilingsOf(d, threads) {
+		if c := e.cycles(d, &t); cost < 0 || c < cost {
+			best, cost = t, c
+		}
+	}
+	return best
+}
+
+// tilingsOf yields the tilings that there are for a product; there is one at least.
+func (e *emitter) tilingsOf(d *plan.Dot, threads int) iter.Seq[tiling] {
+	return func(yield func(tiling) bool) {
+		for _, bm := range powers(1, min(128, max(1, ceilPower(d.M)))) {
+			for _, bn := range powers(1, min(128, max(1, ceilPower(d.N)))) {
+				for _, sk := range powers(1, threads) {
+					for _, bk := range powers(8, 128) {
+						t := tiling{bm: bm, bn: bn, bk: bk, sk: sk, threads: threads}
+						if !e.shape(d, &t) || bk > 8 && bk > sk && bk >= 2*max(1, d.K) {
 							continue
 						}
-						if c := e.cycles(d, &u); cost < 0 || c < cost {
-							best, cost = u, c
+						for _, slices := range powers(1, mostSlices) {
+							u := t
+							if u.slice(d, slices) && e.dotShared(d, &u) <= e.o.Shared && !yield(u) {
+								return
+							}
 						}
 					}
 				}
 			}
 		}
 	}
-	return best
 }
 
 // powers lists the powers of 2 between two of them.
@@ -124,7 +133,7 @@ func (t *tiling) slice(d *plan.Dot, slices int) bool {
 	t.slices = max(1, ceilDiv(d.K, t.depth))
 	t.double = t.depth > t.bk
 	t.long = t.depth/t.sk > chain
-	return t.slices == slices
+	return t.slices > slices/2
 }
 
 // operands is the shared memory of the tiles, in bytes.
