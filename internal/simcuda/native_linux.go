@@ -25,6 +25,8 @@ var open = sync.OnceValues(func() (*native, error) {
 	if err != nil {
 		return nil, err
 	}
+	runtime.LockOSThread() // errors of the loader are kept per thread
+	defer runtime.UnlockOSThread()
 	h, err := purego.Dlopen(filepath.Join(dir, "libsimrt.so"), purego.RTLD_NOW|purego.RTLD_LOCAL)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
@@ -103,6 +105,7 @@ type call struct {
 	pointers                       []unsafe.Pointer
 	message                        [1024]byte
 	keep                           []any
+	self                           [1]uintptr
 }
 
 var calls = sync.Pool{New: func() any { return new(call) }}
@@ -120,7 +123,8 @@ func (n *native) launchKernel(k *Kernel, blocks, threads, dynamic int, seed uint
 	c.params, c.text, c.size = &c.pointers[0], &c.message[0], uint64(len(c.message))
 	c.message[0] = 0
 	c.keep = keep
-	r, _, _ := purego.SyscallN(n.launch, uintptr(unsafe.Pointer(c)))
+	c.self[0] = uintptr(unsafe.Pointer(c))
+	r, _, _ := purego.SyscallN(n.launch, c.self[:]...) // a list of its own, so that the call allocates none
 	c.keep = nil
 	if int32(r) != 0 {
 		return &LaunchError{Code: int(int32(r)), Text: cstring(c.message[:])}

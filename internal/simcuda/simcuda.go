@@ -42,8 +42,8 @@ func Available() error {
 	return err
 }
 
-// Checking reports whether the environment asks for the checking mode.
-func Checking() bool { return strings.HasPrefix(os.Getenv("GODCEM_SIM_CHECK"), "1") }
+// Checking reports whether the environment asks for the checking mode. A process decides once.
+var Checking = sync.OnceValue(func() bool { return strings.HasPrefix(os.Getenv("GODCEM_SIM_CHECK"), "1") })
 
 // compiler returns the C++ compiler's path and version.
 var compiler = sync.OnceValues(func() (c struct{ path, version string }, err error) {
@@ -123,9 +123,13 @@ func build(libs []library, sanitize bool) (dir string, err error) {
 	if err != nil {
 		return "", err
 	}
-	flags := []string{"-std=c++17", "-O2", "-g1", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall", "-Wextra", "-Wl,-z,defs"}
+	// The C++ runtime is linked in, and hidden: the libraries go to machines without a compiler.
+	flags := []string{"-std=c++17", "-O2", "-g1", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall", "-Wextra",
+		"-static-libstdc++", "-static-libgcc", "-Wl,--exclude-libs,ALL"}
 	if sanitize {
-		flags = slices.Replace(flags, len(flags)-1, len(flags), "-fsanitize=address", "-fno-omit-frame-pointer")
+		flags = append(flags, "-fsanitize=address", "-fno-omit-frame-pointer")
+	} else {
+		flags = append(flags, "-Wl,-z,defs")
 	}
 	h := sha256.New()
 	fmt.Fprintf(h, "%q", flags)

@@ -178,6 +178,7 @@ func (x *executable) load(e *emit.Program, scratch int) error {
 	for _, c := range e.Counts {
 		x.counts = append(x.counts, count{counter: x.counterOf(c)})
 	}
+	begun := map[int]bool{}
 	for i := range e.Launches {
 		l := &e.Launches[i]
 		for _, s := range l.Steps {
@@ -185,8 +186,7 @@ func (x *executable) load(e *emit.Program, scratch int) error {
 				return fmt.Errorf("launch %s: step %d of %d", l.Name, s, len(x.p.Steps))
 			}
 		}
-		n := launch{name: l.Name, blocks: l.Blocks, steps: l.Steps}
-		n.begins = x.beginnings(l.Steps)
+		n := launch{name: l.Name, blocks: l.Blocks, steps: l.Steps, begins: x.beginnings(l.Steps, begun)}
 		if l.Kernel < -1 {
 			f := x.fallbacks[-l.Kernel-2]
 			n.host = func() error { return x.runFallback(f) }

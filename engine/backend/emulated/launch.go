@@ -61,8 +61,8 @@ func (x *executable) hostCustom(c *plan.Custom) func() error {
 }
 
 // beginnings are the places of the Temp buffers that begin in a launch of these steps, but for those where the launch
-// finds values that it needs.
-func (x *executable) beginnings(steps []int) (places [][2]int) {
+// finds values that it needs, and those of steps that an earlier launch has begun.
+func (x *executable) beginnings(steps []int, begun map[int]bool) (places [][2]int) {
 	span := func(b plan.BufID) [2]int {
 		buf := &x.p.Buffers[b]
 		return [2]int{buf.Offset, buf.Offset + buf.Bytes()}
@@ -73,7 +73,7 @@ func (x *executable) beginnings(steps []int) (places [][2]int) {
 	}
 	for i := range x.p.Buffers {
 		b, id := &x.p.Buffers[i], plan.BufID(i)
-		if b.Role != plan.Temp || b.Over >= 0 || b.Bytes() == 0 || !slices.Contains(steps, b.First) {
+		if b.Role != plan.Temp || b.Over >= 0 || b.Bytes() == 0 || begun[b.First] || !slices.Contains(steps, b.First) {
 			continue
 		}
 		at := span(id)
@@ -83,6 +83,9 @@ func (x *executable) beginnings(steps []int) (places [][2]int) {
 		}) {
 			places = append(places, at)
 		}
+	}
+	for _, s := range steps {
+		begun[s] = true
 	}
 	return places
 }

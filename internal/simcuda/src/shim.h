@@ -57,7 +57,7 @@ SIM_VECTOR(unsigned, uint, 8, 16)
 #define __syncthreads_count(p) (__sim.barrier(SIM_HERE, (p) != 0))
 #define __syncthreads_or(p) (__sim.barrier(SIM_HERE, (p) != 0) != 0)
 #define __syncthreads_and(p) (__sim.barrier(SIM_HERE, (p) == 0) == 0)
-#define __syncwarp(...) (sim_syncwarp(SIM_HERE, ##__VA_ARGS__))
+#define __syncwarp (sim_syncwarp{SIM_HERE})
 #define __shfl_sync(...) (sim_shuffle(SIM_HERE, __VA_ARGS__))
 #define __shfl_up_sync(...) (sim_shuffle_up(SIM_HERE, __VA_ARGS__))
 #define __shfl_down_sync(...) (sim_shuffle_down(SIM_HERE, __VA_ARGS__))
@@ -72,7 +72,10 @@ SIM_VECTOR(unsigned, uint, 8, 16)
 static inline unsigned sim_lane() {
   return (__sim.thread.x + __sim.block_dim.x * (__sim.thread.y + __sim.block_dim.y * __sim.thread.z)) & 31;
 }
-static inline void sim_syncwarp(const char* at, unsigned mask = 0xffffffffu) { __sim.warp(SIM_WARP_SYNC, mask, 0, 0, at); }
+struct sim_syncwarp {
+  const char* at;
+  void operator()(unsigned mask = 0xffffffffu) const { __sim.warp(SIM_WARP_SYNC, mask, 0, 0, at); }
+};
 static inline unsigned sim_ballot(const char* at, unsigned mask, int p) {
   return (unsigned)__sim.warp(SIM_WARP_BALLOT, mask, p, 0, at);
 }
