@@ -45,7 +45,8 @@ func TestExplainLaunches(t *testing.T) {
 	sum := 0.0
 	for _, x := range l.List {
 		sum += x.Seconds
-		if want := 2e-6 + max(float64(x.Flops)/60e12, float64(x.Bytes)/4.3e12); !(math.Abs(x.Seconds-want) < 1e-12) ||
+		want := 2e-6 + max(float64(x.Flops)/60e12, float64(x.Bytes)/4.3e12)
+		if !(math.Abs(x.Seconds-want) < 1e-12) ||
 			x.Flops <= 2*50*50*50 || x.Bytes < 3*4*2500 || x.Blocks < 1 || x.Threads < 32 || x.Kernel == "" {
 			t.Errorf("%+v: want %v seconds, a kernel, and its work", x, want)
 		}

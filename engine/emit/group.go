@@ -229,7 +229,8 @@ func (e *emitter) clash(p, q *part) (any, byRows bool) {
 				}
 				any = true
 				u, v := &e.p.Buffers[x], &e.p.Buffers[y]
-				if u.Offset != v.Offset || u.Bytes() != v.Bytes() || !slices.Contains(p.local, x) || !slices.Contains(q.local, y) {
+				if u.Offset != v.Offset || u.Bytes() != v.Bytes() ||
+					!slices.Contains(p.local, x) || !slices.Contains(q.local, y) {
 					byRows = false
 				}
 			}

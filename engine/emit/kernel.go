@@ -39,7 +39,7 @@ func (g *group) name() string {
 	for _, l := range g.lanes {
 		var names []string
 		for i := range l.parts {
-			names = append(names, l.parts[i].name)
+			names = append(names, plain(l.parts[i].name))
 		}
 		lanes = append(lanes, strings.Join(names, " > "))
 	}
@@ -48,6 +48,16 @@ func (g *group) name() string {
 		s = string(r[:119]) + "…"
 	}
 	return s
+}
+
+// plain is a name without the attributes in braces: they may be numbers that tell equal kernels apart.
+func plain(name string) string {
+	before, rest, ok := strings.Cut(name, "{")
+	if !ok {
+		return name
+	}
+	_, after, _ := strings.Cut(rest, "}")
+	return before + after
 }
 
 // steps are the plan's, ascending.
@@ -145,7 +155,7 @@ func (g *group) kernel() (Kernel, []Arg) {
 	}
 	text := head + code.String() + "}\n"
 	sum := sha256.Sum256([]byte(strings.Join(k.Files, " ") + text))
-	k.Name = identifier(g.lanes[0].parts[0].name) + "_" + hex.EncodeToString(sum[:8])
+	k.Name = identifier(plain(g.lanes[0].parts[0].name)) + "_" + hex.EncodeToString(sum[:8])
 	k.Source = fmt.Sprintf("extern \"C\" __global__ void __launch_bounds__(%d) %s%s", k.Threads, k.Name, text)
 	return k, args
 }
