@@ -3,14 +3,16 @@
 package cuda
 
 import (
+	"sync"
 	"testing"
 
 	"github.com/godcem/godcem/engine/backend"
 	"github.com/godcem/godcem/engine/backend/backendtest"
+	"github.com/godcem/godcem/engine/plan"
 )
 
 // open is the first GPU, closed at the end of the test.
-func open(t *testing.T) backend.Device {
+func open(t *testing.T) *device {
 	t.Helper()
 	d, err := New(0)
 	if err != nil {
@@ -21,7 +23,29 @@ func open(t *testing.T) backend.Device {
 			t.Errorf("close: %v", err)
 		}
 	})
-	return d
+	return d.(*device)
 }
 
-func TestBackend(t *testing.T) { backendtest.Run(t, open(t)) }
+// reopened is a device that is opened again after an error that ended its context, so that one faulty kernel fails one
+// case and not all that follow.
+type reopened struct {
+	t *testing.T
+	sync.Mutex
+	backend.Device
+}
+
+func (r *reopened) Compile(p *plan.Program) (backend.Executable, error) {
+	r.Lock()
+	defer r.Unlock()
+	if d := r.Device.(*device); d.broken.Load() != nil {
+		if err := d.Close(); err != nil {
+			r.t.Errorf("close of a broken device: %v", err)
+		}
+		r.Device = open(r.t)
+	}
+	return r.Device.Compile(p)
+}
+
+func (r *reopened) Tune(o *plan.Options) { r.Device.(*device).Tune(o) }
+
+func TestBackend(t *testing.T) { backendtest.Run(t, &reopened{t: t, Device: open(t)}) }

@@ -84,15 +84,15 @@ func (d *device) add(ks []emit.Kernel) error {
 		if errs[i] != nil {
 			return fmt.Errorf("%s: compiling kernels: %w", d.name(), errs[i])
 		}
-		if err := d.load(c, b, images[i]); err != nil {
+		if err := d.loadKernels(c, b, images[i]); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// load makes functions of compiled kernels. What the driver refuses of the cache is compiled again.
-func (d *device) load(c *compiler, ks []emit.Kernel, m image) error {
+// loadKernels makes functions of compiled kernels. What the driver refuses of the cache is compiled again.
+func (d *device) loadKernels(c *compiler, ks []emit.Kernel, m image) error {
 	if err := d.enter(); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 
@@ -160,12 +161,22 @@ func (d *device) Compile(p *plan.Program) (backend.Executable, error) {
 	if closed {
 		return nil, fmt.Errorf("%s: the device is closed", d.name())
 	}
-	x, err := load(d, p)
+	x, err := d.load(p)
 	if err != nil {
 		d.released()
 		return nil, err
 	}
 	return x, nil
+}
+
+// load is load without panics, of what writes kernels for example.
+func (d *device) load(p *plan.Program) (x *executable, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%s: compile: panic: %v\n%s", d.name(), r, debug.Stack())
+		}
+	}()
+	return load(d, p)
 }
 
 // released notes that a program has gone.

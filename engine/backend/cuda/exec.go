@@ -95,11 +95,11 @@ type count struct {
 }
 
 // load brings a program to the device.
-func load(d *device, p *plan.Program) (x *executable, err error) {
+func load(d *device, p *plan.Program) (loaded *executable, err error) {
 	if err := d.refused(); err != nil {
 		return nil, err
 	}
-	x = &executable{d: d, p: p, bound: make([][]byte, len(p.Buffers)), careful: os.Getenv(SyncEnv) != ""}
+	x := &executable{d: d, p: p, bound: make([][]byte, len(p.Buffers)), careful: os.Getenv(SyncEnv) != ""}
 	if err := x.check(); err != nil {
 		return nil, fmt.Errorf("%s: %w", d.name(), err)
 	}
@@ -120,8 +120,7 @@ func load(d *device, p *plan.Program) (x *executable, err error) {
 	defer d.leave()
 	defer func() {
 		if err != nil {
-			x.free()
-			x = nil
+			_ = x.free() // the error is the one before
 		}
 	}()
 	if err := x.place(); err != nil {
