@@ -100,7 +100,7 @@ func runtimeLibrary() library {
 }
 
 func driverLibrary() library {
-	return library{name: "libcuda.so.1", files: append(files("cuda*.cc"), "rt.cc", "check.cc"), links: []string{"libcuda.so"}}
+	return library{name: "libcuda.so.1", files: []string{"cuda.cc", "rt.cc", "check.cc"}, links: []string{"libcuda.so"}}
 }
 
 func nvrtcLibrary() library {
