@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/godcem/godcem/bench/step"
 	"github.com/godcem/godcem/internal/vec"
 	"github.com/godcem/godcem/kernels"
 	"github.com/godcem/godcem/models/nn"
@@ -38,14 +39,14 @@ func newMatrix(name string, rows, cols int) matrix {
 // random is a matrix of standard normal numbers, of the given draw.
 func random(name string, rows, cols int, draw uint64) matrix {
 	m := newMatrix(name, rows, cols)
-	kernels.Normal(m.data, noiseSeed, draw, 0, 0)
+	kernels.Normal(m.data, step.NoiseSeed, draw, 0, 0)
 	return m
 }
 
 func sgemm(m, k, n int) *kernelCase {
 	a, b, c := random("a", m, k, 0), random("b", k, n, 1), newMatrix("c", m, n)
 	want := make([]float64, m*n)
-	vec.Gemm(false, false, m, n, k, 1, widen(a.data), k, widen(b.data), n, 0, want, n)
+	vec.Gemm(false, false, m, n, k, 1, step.Widen(a.data), k, step.Widen(b.data), n, 0, want, n)
 	return &kernelCase{kind: "sgemm", name: fmt.Sprintf("sgemm %dx%dx%d", m, k, n), in: []matrix{a, b}, out: []matrix{c},
 		want: [][]float64{want}, tolerance: 1e-6, // sums of up to 256 products, in any order
 		skip: "compile",
@@ -71,7 +72,7 @@ func lml(rows, n, k int) *kernelCase {
 		return nil
 	}
 	c.want = [][]float64{make([]float64, rows*n), make([]float64, rows*n)}
-	project(c.want[0], c.want[1], widen(x.data), widen(g.data), thresh, rows, n, k)
+	project(c.want[0], c.want[1], step.Widen(x.data), step.Widen(g.data), thresh, rows, n, k)
 	return c
 }
 
@@ -85,7 +86,7 @@ func project[T kernels.Float](y, dx, x, g []T, thresh []float64, rows, n, k int)
 func params(list []matrix) (p nn.Params) {
 	g := G.NewGraph()
 	for _, m := range list {
-		p = append(p, array(g, m.name, tensor.Float32, widen(m.data), m.rows, m.cols))
+		p = append(p, step.Array(g, m.name, tensor.Float32, step.Widen(m.data), m.rows, m.cols))
 	}
 	return p
 }

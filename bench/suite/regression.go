@@ -6,121 +6,35 @@ import (
 	"path/filepath"
 
 	"github.com/godcem/godcem/autodiff"
-	"github.com/godcem/godcem/dcem"
+	"github.com/godcem/godcem/bench/step"
 	"github.com/godcem/godcem/engine"
 	"github.com/godcem/godcem/kernels"
-	"github.com/godcem/godcem/models/energy"
 	"github.com/godcem/godcem/models/nn"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
 
-// The regression of the method's paper, as bench/engine has it.
-const (
-	samples    = 100
-	elites     = 10
-	iterations = 10
-	sigma0     = 7
-	noiseSeed  = 1
-)
-
-var adam = kernels.Optimizer{Rate: 1e-3, ClipNorm: 1}
-
 // A stepCase is one training step of the regression.
-type stepCase struct {
-	batch int
-	dtype tensor.Dtype
-}
-
-// A graph is the case's in Gorgonia's words.
-type graph struct {
-	g         *G.ExprGraph
-	loss, run *G.Node
-	params    nn.Params
-}
-
-// build makes the case's graph. With noise, T arrays, it takes that instead of drawing.
-func (c stepCase) build(noise [][]float64) (*graph, error) {
-	s := &graph{g: G.NewGraph()}
-	x, truth := c.points()
-	m, err := energy.NewMLP(s.g, energy.Config{InputDim: 1, OutputDim: 1, Seed: 1, Dtype: c.dtype})
-	if err != nil {
-		return nil, err
-	}
-	s.params = m.Params()
-	config := dcem.Config{Batch: c.batch, Dim: 1, Samples: samples, Elites: elites, Iterations: iterations,
-		Sigma: []float64{sigma0}, Dtype: c.dtype, Seed: noiseSeed}
-	for t, v := range noise {
-		config.Noise = append(config.Noise, array(s.g, fmt.Sprintf("noise%d", t), c.dtype, v, c.batch, samples, 1).Node)
-	}
-	u, err := dcem.Unroll(s.g, energy.Objective(m, array(s.g, "x", c.dtype, x, c.batch, 1).Node), config)
-	if err != nil {
-		return nil, err
-	}
-	s.run = u.Run
-	off, err := G.Sub(u.Answer, array(s.g, "truth", c.dtype, truth, c.batch, 1).Node)
-	if err != nil {
-		return nil, err
-	}
-	square, err := G.HadamardProd(off, off)
-	if err != nil {
-		return nil, err
-	}
-	s.loss, err = G.Mean(square)
-	return s, err
-}
-
-// points are x and x sin x, rounded to the case's type.
-func (c stepCase) points() (x, truth []float64) {
-	x, truth = make([]float64, c.batch), make([]float64, c.batch)
-	for i := range x {
-		v := 2 * math.Pi * (float64(i) + 0.5) / float64(c.batch)
-		x[i], truth[i] = c.round(v), c.round(v*math.Sin(v))
-	}
-	return x, truth
-}
-
-func (c stepCase) round(v float64) float64 {
-	if c.dtype == tensor.Float32 {
-		return float64(float32(v))
-	}
-	return v
-}
-
-// noise is what run 0 of the case draws.
-func (c stepCase) noise() [][]float64 {
-	noise := make([][]float64, iterations)
-	for t := range noise {
-		noise[t] = make([]float64, c.batch*samples)
-		if c.dtype == tensor.Float64 {
-			kernels.Normal(noise[t], noiseSeed, uint64(t), 0, 0)
-			continue
-		}
-		single := make([]float32, len(noise[t]))
-		kernels.Normal(single, noiseSeed, uint64(t), 0, 0)
-		copy(noise[t], widen(single))
-	}
-	return noise
-}
+type stepCase struct{ step.Case }
 
 // write writes what the peers start from: x, truth, noise (T, B, N, 1), and parameters p0, p1, ...
 func (c stepCase) write(dir string) (string, error) {
-	s, err := c.build(nil)
+	s, err := c.Build(nil)
 	if err != nil {
 		return "", err
 	}
 	g := G.NewGraph()
-	x, truth := c.points()
-	noise := make([]float64, 0, iterations*c.batch*samples)
-	for _, v := range c.noise() {
+	x, truth := c.Points()
+	noise := make([]float64, 0, step.Iterations*c.Batch*step.Samples)
+	for _, v := range c.Noise() {
 		noise = append(noise, v...)
 	}
-	p := nn.Params{array(g, "x", c.dtype, x, c.batch, 1), array(g, "truth", c.dtype, truth, c.batch, 1),
-		array(g, "noise", c.dtype, noise, iterations, c.batch, samples, 1)}
-	for i, q := range s.params {
+	p := nn.Params{step.Array(g, "x", c.Dtype, x, c.Batch, 1), step.Array(g, "truth", c.Dtype, truth, c.Batch, 1),
+		step.Array(g, "noise", c.Dtype, noise, step.Iterations, c.Batch, step.Samples, 1)}
+	for i, q := range s.Params {
 		p = append(p, nn.Param{Name: fmt.Sprintf("p%d", i), Node: q.Node})
 	}
-	path := filepath.Join(dir, fmt.Sprintf("regression-%d-%v.npz", c.batch, c.dtype))
+	path := filepath.Join(dir, fmt.Sprintf("regression-%d-%v.npz", c.Batch, c.Dtype))
 	return path, nn.SaveNPZ(path, p)
 }
 
@@ -133,17 +47,17 @@ type outcome struct {
 
 // reference is the float64 engine's answer to the case's rounded inputs.
 func (c stepCase) reference() (*outcome, error) {
-	single, err := c.build(nil)
+	single, err := c.Build(nil)
 	if err != nil {
 		return nil, err
 	}
-	wide := stepCase{c.batch, tensor.Float64}
-	s, err := wide.build(c.noise())
+	wide := stepCase{step.Case{Batch: c.Batch, Dtype: tensor.Float64}}
+	s, err := wide.Build(c.Noise())
 	if err != nil {
 		return nil, err
 	}
-	x, truth := c.points() // those of wide are not rounded
-	for _, n := range s.g.Inputs() {
+	x, truth := c.Points() // those of wide are not rounded
+	for _, n := range s.G.Inputs() {
 		switch n.Name() {
 		case "x":
 			copy(n.Value().Data().([]float64), x)
@@ -151,8 +65,8 @@ func (c stepCase) reference() (*outcome, error) {
 			copy(n.Value().Data().([]float64), truth)
 		}
 	}
-	for i, p := range s.params {
-		copy(p.Node.Value().Data().([]float64), wideOf(single.params[i].Node.Value().Data()))
+	for i, p := range s.Params {
+		copy(p.Node.Value().Data().([]float64), wideOf(single.Params[i].Node.Value().Data()))
 	}
 	r, err := newEngine(s)
 	if err != nil {
@@ -164,19 +78,19 @@ func (c stepCase) reference() (*outcome, error) {
 
 // engineStep is godcem's contestant: a training step as one compiled graph.
 type engineStep struct {
-	*graph
+	*step.Graph
 	vm *engine.VM
 }
 
-func newEngine(s *graph) (*engineStep, error) {
-	vm, err := engine.NewVM(s.g, engine.WithUpdate(adam, s.loss, s.params.Nodes()...))
+func newEngine(s *step.Graph) (*engineStep, error) {
+	vm, err := engine.NewVM(s.G, engine.WithUpdate(step.Adam, s.Loss, s.Params.Nodes()...))
 	return &engineStep{s, vm}, err
 }
 
 // first does the first step and takes apart what it left in the VM: Adam's first moment is a tenth of the gradient.
 func (e *engineStep) first() (*outcome, error) {
-	before := make([][]float64, len(e.params))
-	for i, p := range e.params {
+	before := make([][]float64, len(e.Params))
+	for i, p := range e.Params {
 		before[i] = append([]float64(nil), wideOf(p.Node.Value().Data())...)
 	}
 	if err := e.vm.RunAll(); err != nil {
@@ -215,7 +129,7 @@ func (e *engineStep) close() error { return e.vm.Close() }
 
 func elements(a engine.Array) []float64 {
 	if a.F32 != nil {
-		return widen(a.F32)
+		return step.Widen(a.F32)
 	}
 	return a.F64
 }
@@ -223,7 +137,7 @@ func elements(a engine.Array) []float64 {
 // outcomeOf takes Adam's first moments after one step, and the parameters before and after it.
 func outcomeOf(loss, norm float64, m, before, after [][]float64) *outcome {
 	o := &outcome{loss: loss, norm: norm}
-	factor := 0.1 * min(1, adam.ClipNorm/(norm+1e-6))
+	factor := 0.1 * min(1, step.Adam.ClipNorm/(norm+1e-6))
 	for i := range m {
 		g, d := make([]float64, len(m[i])), make([]float64, len(m[i]))
 		for j := range g {
@@ -236,22 +150,22 @@ func outcomeOf(loss, norm float64, m, before, after [][]float64) *outcome {
 
 // peerFirst is the first step of a Python peer.
 func (c stepCase) peerFirst(p *peer) (*outcome, error) {
-	s, err := c.build(nil)
+	s, err := c.Build(nil)
 	if err != nil {
 		return nil, err
 	}
 	g := G.NewGraph()
-	into := nn.Params{array(g, "loss", c.dtype, nil, 1), array(g, "norm", c.dtype, nil, 1)}
-	for i, q := range s.params {
-		into = append(into, array(g, fmt.Sprintf("p%d", i), c.dtype, nil, q.Node.Shape()...),
-			array(g, fmt.Sprintf("m%d", i), c.dtype, nil, q.Node.Shape()...))
+	into := nn.Params{step.Array(g, "loss", c.Dtype, nil, 1), step.Array(g, "norm", c.Dtype, nil, 1)}
+	for i, q := range s.Params {
+		into = append(into, step.Array(g, fmt.Sprintf("p%d", i), c.Dtype, nil, q.Node.Shape()...),
+			step.Array(g, fmt.Sprintf("m%d", i), c.Dtype, nil, q.Node.Shape()...))
 	}
 	if err := p.check(into); err != nil {
 		return nil, err
 	}
 	get := func(name string) []float64 { return wideOf(into.Get(name).Node.Value().Data()) }
 	var m, before, after [][]float64
-	for i, q := range s.params {
+	for i, q := range s.Params {
 		m, after = append(m, get(fmt.Sprintf("m%d", i))), append(after, get(fmt.Sprintf("p%d", i)))
 		before = append(before, wideOf(q.Node.Value().Data()))
 	}
@@ -260,23 +174,23 @@ func (c stepCase) peerFirst(p *peer) (*outcome, error) {
 
 // tapeStep is Gorgonia's own machine on the same graph, with the gradients as nodes and the update on the host.
 type tapeStep[T kernels.Float] struct {
-	*graph
+	*step.Graph
 	vm    G.VM
 	grads G.Nodes
 	state kernels.OptimizerState[T]
 	step  int64
 }
 
-func newTape[T kernels.Float](s *graph) (*tapeStep[T], error) {
-	grads, err := autodiff.Gradients(s.loss, s.params.Nodes()...)
+func newTape[T kernels.Float](s *step.Graph) (*tapeStep[T], error) {
+	grads, err := autodiff.Gradients(s.Loss, s.Params.Nodes()...)
 	if err != nil {
 		return nil, err
 	}
-	return &tapeStep[T]{graph: s, vm: G.NewTapeMachine(s.g), grads: grads}, nil
+	return &tapeStep[T]{Graph: s, vm: G.NewTapeMachine(s.G), grads: grads}, nil
 }
 
 func (e *tapeStep[T]) one() (loss float64, info kernels.StepInfo, err error) {
-	if err := G.Let(e.graph.run, e.step); err != nil {
+	if err := G.Let(e.Graph.Run, e.step); err != nil {
 		return 0, info, err
 	}
 	e.step++
@@ -288,13 +202,13 @@ func (e *tapeStep[T]) one() (loss float64, info kernels.StepInfo, err error) {
 	for i, n := range e.grads {
 		grads[i] = n.Value().Data().([]T)
 	}
-	info = kernels.OptimizerStep(adam, &e.state, nn.Values[T](e.params), grads)
-	return wideOf(e.loss.Value().Data())[0], info, nil
+	info = kernels.OptimizerStep(step.Adam, &e.state, nn.Values[T](e.Params), grads)
+	return wideOf(e.Loss.Value().Data())[0], info, nil
 }
 
 func (e *tapeStep[T]) first() (*outcome, error) {
-	before := make([][]float64, len(e.params))
-	for i, p := range e.params {
+	before := make([][]float64, len(e.Params))
+	for i, p := range e.Params {
 		before[i] = append([]float64(nil), wideOf(p.Node.Value().Data())...)
 	}
 	loss, info, err := e.one()
@@ -302,7 +216,7 @@ func (e *tapeStep[T]) first() (*outcome, error) {
 		return nil, err
 	}
 	var m, after [][]float64
-	for i, p := range e.params {
+	for i, p := range e.Params {
 		m, after = append(m, wideOf(any(e.state.M[i]))), append(after, wideOf(p.Node.Value().Data()))
 	}
 	return outcomeOf(loss, info.GradNorm, m, before, after), nil
@@ -345,36 +259,11 @@ func apart(a, b [][]float64) float64 {
 	return math.Sqrt(d / s)
 }
 
-// array adds a named input; without values it holds zeros.
-func array(g *G.ExprGraph, name string, dt tensor.Dtype, v []float64, shape ...int) nn.Param {
-	if v == nil {
-		v = make([]float64, tensor.Shape(shape).TotalSize())
-	}
-	var backing any = append([]float64(nil), v...)
-	if dt == tensor.Float32 {
-		single := make([]float32, len(v))
-		for i := range v {
-			single[i] = float32(v[i])
-		}
-		backing = single
-	}
-	t := tensor.New(tensor.WithShape(shape...), tensor.WithBacking(backing))
-	return nn.Param{Name: name, Node: G.NewTensor(g, dt, len(shape), G.WithShape(shape...), G.WithName(name), G.WithValue(t))}
-}
-
-func widen(v []float32) []float64 {
-	out := make([]float64, len(v))
-	for i, x := range v {
-		out[i] = float64(x)
-	}
-	return out
-}
-
 // wideOf is the float64 of a value's data: []T or T.
 func wideOf(data any) []float64 {
 	switch d := data.(type) {
 	case []float32:
-		return widen(d)
+		return step.Widen(d)
 	case []float64:
 		return append([]float64(nil), d...)
 	case float32:
@@ -384,5 +273,3 @@ func wideOf(data any) []float64 {
 	}
 	panic(fmt.Sprintf("suite: a value of type %T", data))
 }
-
-func (c stepCase) String() string { return fmt.Sprintf("regression B=%d %v", c.batch, c.dtype) }

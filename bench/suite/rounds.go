@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/godcem/godcem/bench/record"
+	"github.com/godcem/godcem/bench/step"
 	"github.com/godcem/godcem/kernels"
 	"gorgonia.org/tensor"
 )
@@ -54,7 +55,7 @@ func (b *bench) measure(kind string) error {
 	case "regression":
 		for _, dtype := range b.dtypes {
 			for _, batch := range b.batch {
-				c := stepCase{batch, map[string]tensor.Dtype{"float32": tensor.Float32, "float64": tensor.Float64}[dtype]}
+				c := stepCase{step.Case{Batch: batch, Dtype: map[string]tensor.Dtype{"float32": tensor.Float32, "float64": tensor.Float64}[dtype]}}
 				if err := b.step(c); err != nil {
 					return fmt.Errorf("%v: %w", c, err)
 				}
@@ -128,7 +129,7 @@ func (b *bench) step(c stepCase) error {
 		return c.judge(x)
 	}
 	if contains(b.only, "godcem") {
-		s, err := c.build(nil)
+		s, err := c.Build(nil)
 		if err != nil {
 			return err
 		}
@@ -142,7 +143,7 @@ func (b *bench) step(c stepCase) error {
 	}
 	for _, p := range b.peers {
 		began := time.Now()
-		if err := p.setup("regression", c.dtype.String(), file, samples, elites, iterations); err != nil {
+		if err := p.setup("regression", c.Dtype.String(), file, step.Samples, step.Elites, step.Iterations); err != nil {
 			return err
 		}
 		x := &contestant{name: p.name, run: p.run, rounds: b.rounds}
@@ -152,13 +153,13 @@ func (b *bench) step(c stepCase) error {
 		fmt.Fprintf(os.Stderr, "%v: %s is ready after %.1f s, errors %.1e\n", c, p.name, time.Since(began).Seconds(), x.errors)
 	}
 	if contains(b.only, "tape") {
-		s, err := c.build(nil)
+		s, err := c.Build(nil)
 		if err != nil {
 			return err
 		}
 		x := &contestant{name: "tape", rounds: min(b.rounds, 2)}
 		var first func() (*outcome, error)
-		if c.dtype == tensor.Float32 {
+		if c.Dtype == tensor.Float32 {
 			first, err = tapeOf[float32](s, x)
 		} else {
 			first, err = tapeOf[float64](s, x)
@@ -173,11 +174,11 @@ func (b *bench) step(c stepCase) error {
 	if err := b.race(all); err != nil {
 		return err
 	}
-	b.note(result{Case: "regression", Batch: c.batch, Dtype: c.dtype.String()}, all)
+	b.note(result{Case: "regression", Batch: c.Batch, Dtype: c.Dtype.String()}, all)
 	return nil
 }
 
-func tapeOf[T kernels.Float](s *graph, x *contestant) (func() (*outcome, error), error) {
+func tapeOf[T kernels.Float](s *step.Graph, x *contestant) (func() (*outcome, error), error) {
 	t, err := newTape[T](s)
 	if err != nil {
 		return nil, err
@@ -192,7 +193,7 @@ func (c stepCase) judge(x *contestant) error {
 	// the next samples. Seen were 1e-5 and 2e-3 of loss and gradient in float32, 1e-14 and 2e-13 in float64. Adam's
 	// first step is the gradient's sign: elements that are nearly 0 differ more.
 	loss, grad, move := 1e-11, 1e-10, 1e-6
-	if c.dtype == tensor.Float32 {
+	if c.Dtype == tensor.Float32 {
 		loss, grad, move = 3e-5, 1e-2, 1e-1
 	}
 	if e := x.errors; !(e.Loss <= loss && e.Grad <= grad && e.Move <= move) {

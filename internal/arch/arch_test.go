@@ -17,7 +17,7 @@ const module = "github.com/godcem/godcem"
 var levels = [][]string{
 	{"cmd"},
 	{"bench"},
-	{"bench/record"},
+	{"bench/record", "bench/step"},
 	{"models/rl"},
 	{"models/control"},
 	{"models/energy/regression", "models/energy/bumps"},

@@ -1,0 +1,169 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/godcem/godcem/bench/step"
+	"github.com/godcem/godcem/engine"
+	"github.com/godcem/godcem/engine/backend"
+	"github.com/godcem/godcem/engine/backend/backendtest"
+	"github.com/godcem/godcem/engine/emit"
+	"github.com/godcem/godcem/engine/ir"
+	"github.com/godcem/godcem/engine/pass"
+	"github.com/godcem/godcem/engine/plan"
+	"github.com/godcem/godcem/kernels"
+	"github.com/godcem/godcem/models/control/embed"
+	"github.com/godcem/godcem/models/energy/bumps"
+	"github.com/godcem/godcem/models/energy/regression"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// slack is what the CUDA backend asks of plans; see plan.Options.
+const slack = 16
+
+// sms is how many multiprocessors a common device of a compute capability has: emitted kernels depend on it.
+var sms = map[int]int{75: 40 /* T4 */, 80: 108 /* A100 */, 86: 82 /* RTX 3090 */, 89: 128 /* RTX 4090 */, 90: 132 /* H200 */}
+
+// A program is something that is emitted.
+type program struct {
+	name string
+	// plans gives its plans.
+	plans func() ([]*plan.Program, error)
+	// all: for every device; else for the last one of the list alone.
+	all bool
+}
+
+// programs are the training steps of the repository's programs, in both types and with what their flags change, and
+// the backends' cases.
+func programs() []program {
+	var all []program
+	graph := func(name string, build func() (*G.Node, G.Nodes, kernels.Optimizer, error)) {
+		all = append(all, program{name, func() ([]*plan.Program, error) { return planned(build()) }, true})
+	}
+	for _, wide := range []bool{false, true} {
+		for _, v := range []struct {
+			name   string
+			change func(*regression.Config)
+		}{
+			{"", func(c *regression.Config) {}},
+			{" csoftmax", func(c *regression.Config) { c.Relaxation = kernels.ConstrainedSoftmax.String() }},
+			{" csparsemax", func(c *regression.Config) { c.Relaxation = kernels.ConstrainedSparsemax.String() }},
+			{" gd", func(c *regression.Config) { c.Method = regression.GD }},
+			{" cem-forward", func(c *regression.Config) { c.Method = regression.CEMForward }},
+			{" icnn", func(c *regression.Config) { c.Model = regression.ModelICNN }},
+			{" feedforward", func(c *regression.Config) { c.Model = regression.ModelFeedForward }},
+			{" bounded, k = N", func(c *regression.Config) { c.Lower, c.Upper, c.Elites = []float64{-7}, []float64{7}, c.Samples }},
+			{" of 10,000 samples", func(c *regression.Config) { c.Samples, c.Iterations = 10_000, 2 }},
+		} {
+			c := regression.Default()
+			c.Float64 = wide
+			v.change(&c)
+			graph("regression"+v.name+width(wide), func() (*G.Node, G.Nodes, kernels.Optimizer, error) { return regression.StepGraph(c) })
+		}
+		t := tensor.Float32
+		if wide {
+			t = tensor.Float64
+		}
+		graph("regression B=100"+width(wide), func() (*G.Node, G.Nodes, kernels.Optimizer, error) {
+			s, err := step.Case{Batch: 100, Dtype: t}.Build(nil)
+			if err != nil {
+				return nil, nil, kernels.Optimizer{}, err
+			}
+			return s.Loss, s.Params.Nodes(), step.Adam, nil
+		})
+		for _, method := range []string{embed.DCEM, embed.GD} {
+			c := embed.Default()
+			c.Float64, c.Method = wide, method
+			graph("cartpole "+method+width(wide), func() (*G.Node, G.Nodes, kernels.Optimizer, error) { return embed.StepGraph(c) })
+		}
+	}
+	c := bumps.Default()
+	graph("bumps", func() (*G.Node, G.Nodes, kernels.Optimizer, error) { return bumps.StepGraph(c) })
+	return append(all, program{"the backends' cases", cases, false})
+}
+
+func width(wide bool) string {
+	if wide {
+		return " float64"
+	}
+	return ""
+}
+
+// A listener is a device that keeps the plans it is given.
+type listener struct {
+	plans []*plan.Program
+}
+
+func (l *listener) Info() backend.Info   { return backend.Info{Name: "listener"} }
+func (l *listener) Close() error         { return nil }
+func (l *listener) Tune(o *plan.Options) { o.Slack = slack }
+
+var errHeard = errors.New("heard")
+
+func (l *listener) Compile(p *plan.Program) (backend.Executable, error) {
+	l.plans = append(l.plans, p)
+	return nil, errHeard
+}
+
+// planned is what a training step compiles to.
+func planned(loss *G.Node, params G.Nodes, o kernels.Optimizer, err error) ([]*plan.Program, error) {
+	if err != nil {
+		return nil, err
+	}
+	l := &listener{}
+	vm, err := engine.NewVM(loss.Graph(), engine.On(l), engine.WithUpdate(o, loss, params...))
+	if err == nil {
+		vm.Close()
+	}
+	if !errors.Is(err, errHeard) {
+		return nil, fmt.Errorf("compiled for a device that refuses all programs: %w", err)
+	}
+	return l.plans, nil
+}
+
+// cases are the plans of the backends' table.
+func cases() (all []*plan.Program, err error) {
+	for _, c := range backendtest.Cases() {
+		types := c.Types
+		if types == nil {
+			types = []ir.DType{ir.F32, ir.F64}
+		}
+		for _, t := range types {
+			b := ir.NewBuilder()
+			c.Build(b, t)
+			if err := b.Err(); err != nil {
+				return nil, fmt.Errorf("%s/%v: %w", c.Name, t, err)
+			}
+			g, _, err := pass.Run(b.G, pass.Options{})
+			if err != nil {
+				return nil, fmt.Errorf("%s/%v: %w", c.Name, t, err)
+			}
+			p, err := plan.New(g, plan.Options{Slack: slack})
+			if err != nil {
+				return nil, fmt.Errorf("%s/%v: %w", c.Name, t, err)
+			}
+			all = append(all, p)
+		}
+	}
+	return all, nil
+}
+
+// generic are the files of package kernels that are no ops of DCEM.
+var generic = []string{"common.cu", "math.cu", "philox.cu", "gemm.cu", "update.cu", "prims.cu", "reduce.cu", "loop.cu"}
+
+// isDCEM reports whether a kernel has one of DCEM's ops in it.
+func isDCEM(k *emit.Kernel) bool {
+	for _, f := range k.Files {
+		known := false
+		for _, g := range generic {
+			known = known || f == g
+		}
+		if !known && strings.HasSuffix(f, ".cu") {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,260 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"regexp"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/godcem/godcem/engine/emit"
+	"github.com/godcem/godcem/internal/nvrtc"
+)
+
+// options are those of the CUDA backend.
+var options = []string{"--fmad=false", "--std=c++14", "-default-device"}
+
+// A usage is what a kernel needs on a device.
+type usage struct {
+	Registers   int `json:"registers"`    // per thread
+	SpillStores int `json:"spill_stores"` // bytes per thread
+	SpillLoads  int `json:"spill_loads"`  // bytes per thread
+	Stack       int `json:"stack"`        // bytes per thread
+	Shared      int `json:"shared"`       // bytes per block
+}
+
+// A kernelReport is a row of the report.
+type kernelReport struct {
+	Name    string         `json:"name"`
+	Program string         `json:"program"` // the first that has it
+	DCEM    bool           `json:"dcem"`    // it has an op of DCEM in it
+	Threads int            `json:"threads"` // per block
+	Archs   map[int]*usage `json:"archs"`   // by compute capability
+}
+
+// A report is what the compiler said.
+type report struct {
+	NVRTC    string          `json:"nvrtc"`
+	Archs    []int           `json:"archs"`
+	Programs []programReport `json:"programs"`
+	Kernels  []*kernelReport `json:"kernels"`
+	Failed   []string        `json:"failed,omitempty"` // what could not be emitted or compiled
+}
+
+// A programReport counts what one program was emitted as, for the last device.
+type programReport struct {
+	Name     string `json:"name"`
+	Kernels  int    `json:"kernels"`
+	Launches int    `json:"launches"`
+	Host     int    `json:"host"` // launches that are the host's
+}
+
+// compileAll emits the programs for devices of those compute capabilities and compiles every distinct kernel.
+func compileAll(lib *nvrtc.Library, programs []program, archs []int) *report {
+	major, minor := lib.Version()
+	r := &report{NVRTC: fmt.Sprintf("%d.%d", major, minor), Archs: archs}
+	rows := map[string]*kernelReport{}
+	todo := map[int][]emit.Kernel{}
+	for _, p := range programs {
+		plans, err := p.plans()
+		if err != nil {
+			r.Failed = append(r.Failed, fmt.Sprintf("%s: %v", p.name, err))
+		}
+		for i, arch := range archs {
+			last := i == len(archs)-1
+			if !p.all && !last {
+				continue
+			}
+			count := programReport{Name: p.name}
+			for _, plan := range plans {
+				e, err := emit.New(plan, emit.Options{SMs: sms[arch]})
+				if err != nil {
+					r.Failed = append(r.Failed, fmt.Sprintf("%s: %v", p.name, err))
+					continue
+				}
+				count.Kernels += len(e.Kernels)
+				count.Launches += len(e.Launches)
+				for _, l := range e.Launches {
+					if l.Kernel < 0 {
+						count.Host++
+					}
+				}
+				for j := range e.Kernels {
+					k := &e.Kernels[j]
+					row := rows[k.Name]
+					if row == nil {
+						row = &kernelReport{Name: k.Name, Program: p.name, DCEM: isDCEM(k), Threads: k.Threads, Archs: map[int]*usage{}}
+						rows[k.Name] = row
+						r.Kernels = append(r.Kernels, row)
+					}
+					if row.Archs[arch] == nil {
+						row.Archs[arch] = &usage{}
+						todo[arch] = append(todo[arch], *k)
+					}
+				}
+			}
+			if last {
+				r.Programs = append(r.Programs, count)
+			}
+		}
+	}
+	slices.SortFunc(r.Kernels, func(a, b *kernelReport) int { return cmp.Compare(a.Name, b.Name) })
+	r.Failed = append(r.Failed, compileKernels(lib, rows, todo)...)
+	return r
+}
+
+// batch is how many kernels are compiled as one text, as in the CUDA backend.
+const batch = 16
+
+// compileKernels fills the rows, and says what could not be compiled.
+func compileKernels(lib *nvrtc.Library, rows map[string]*kernelReport, todo map[int][]emit.Kernel) (failed []string) {
+	room := make(chan struct{}, runtime.GOMAXPROCS(0))
+	var wait sync.WaitGroup
+	var mu sync.Mutex
+	for arch, kernels := range todo {
+		for part := range slices.Chunk(kernels, batch) {
+			wait.Go(func() {
+				room <- struct{}{}
+				defer func() { <-room }()
+				err := compileBatch(lib, rows, arch, part)
+				if err == nil {
+					return
+				}
+				for i := range part { // one by one, to name those at fault
+					if err := compileBatch(lib, rows, arch, part[i:i+1]); err != nil {
+						mu.Lock()
+						failed = append(failed, fmt.Sprintf("sm_%d: %s: %v", arch, part[i].Name, err))
+						mu.Unlock()
+					}
+				}
+			})
+		}
+	}
+	wait.Wait()
+	slices.Sort(failed)
+	return failed
+}
+
+func compileBatch(lib *nvrtc.Library, rows map[string]*kernelReport, arch int, part []emit.Kernel) error {
+	text, err := emit.Text(part)
+	if err != nil {
+		return err
+	}
+	_, log, err := lib.Compile(fmt.Sprintf("%s.cu", part[0].Name), text, append(slices.Clone(options), "--ptxas-options=-v", fmt.Sprintf("-arch=sm_%d", arch))...)
+	if err != nil {
+		return err
+	}
+	used, err := parseLog(log)
+	if err != nil {
+		return err
+	}
+	for i := range part {
+		u, ok := used[part[i].Name]
+		if !ok {
+			return fmt.Errorf("%s: the compiler's log for sm_%d says nothing of it:\n%s", part[i].Name, arch, log)
+		}
+		*rows[part[i].Name].Archs[arch] = u
+	}
+	return nil
+}
+
+var (
+	entryLine    = regexp.MustCompile(`Compiling entry function '(\w+)' for`)
+	spillLine    = regexp.MustCompile(`(\d+) bytes stack frame, (\d+) bytes spill stores, (\d+) bytes spill loads`)
+	registerLine = regexp.MustCompile(`Used (\d+) registers`)
+	sharedPart   = regexp.MustCompile(`(\d+) bytes smem`)
+)
+
+// parseLog reads what ptxas -v says, by kernel.
+func parseLog(log string) (map[string]usage, error) {
+	all := map[string]usage{}
+	name, spills := "", false
+	var u usage
+	for line := range strings.Lines(log) {
+		if m := entryLine.FindStringSubmatch(line); m != nil {
+			name, u, spills = m[1], usage{}, false
+		} else if m := spillLine.FindStringSubmatch(line); m != nil && name != "" && !spills {
+			u.Stack, u.SpillStores, u.SpillLoads, spills = number(m[1]), number(m[2]), number(m[3]), true
+		} else if m := registerLine.FindStringSubmatch(line); m != nil && name != "" {
+			if !spills {
+				return nil, fmt.Errorf("%s: the compiler's log does not speak of spills:\n%s", name, log)
+			}
+			u.Registers = number(m[1])
+			if m := sharedPart.FindStringSubmatch(line); m != nil {
+				u.Shared = number(m[1])
+			}
+			all[name], name = u, ""
+		}
+	}
+	return all, nil
+}
+
+func number(s string) int {
+	n, _ := strconv.Atoi(s) // digits, by the patterns
+	return n
+}
+
+// What the report is held to.
+const (
+	maxShared    = 48 << 10 // bytes of a block: what any device gives without asking
+	registerFile = 64 << 10 // registers of a multiprocessor, a block's at most: all of these devices have as many
+	minBlocks    = 2        // of 256 threads, on a multiprocessor at least, so that one works while another waits
+)
+
+// broken are the limits that kernels do not keep, in words.
+func (r *report) broken() (all []string) {
+	all = append(all, r.Failed...)
+	for _, k := range r.Kernels {
+		for _, arch := range r.Archs {
+			u := k.Archs[arch]
+			if u == nil {
+				continue
+			}
+			at := fmt.Sprintf("%s (%s) on sm_%d: ", k.Name, k.Program, arch)
+			if u.Registers < 1 {
+				all = append(all, at+"no registers: the log was misread")
+			}
+			if u.SpillStores+u.SpillLoads+u.Stack > 0 {
+				all = append(all, at+fmt.Sprintf("%d and %d bytes spilled, a stack of %d, want none", u.SpillStores, u.SpillLoads, u.Stack))
+			}
+			// Registers are given to warps in eights.
+			if need := (u.Registers + 7) / 8 * 8 * max(k.Threads, 256) * minBlocks; need > registerFile && k.Threads <= 256 {
+				all = append(all, at+fmt.Sprintf("%d registers: fewer than %d blocks of 256 threads at a time", u.Registers, minBlocks))
+			}
+			if u.Shared > maxShared {
+				all = append(all, at+fmt.Sprintf("%d bytes of shared memory, want at most %d", u.Shared, maxShared))
+			}
+		}
+	}
+	return all
+}
+
+// print writes a summary.
+func (r *report) print(w io.Writer) {
+	fmt.Fprintf(w, "NVRTC %s, %d kernels\n%-36s%9s%10s%6s\n", r.NVRTC, len(r.Kernels), "program", "launches", "kernels", "host")
+	for _, p := range r.Programs {
+		fmt.Fprintf(w, "%-36s%9d%10d%6d\n", p.Name, p.Launches, p.Kernels, p.Host)
+	}
+	for _, dcem := range []bool{true, false} {
+		var regs, spills, shared, n int
+		for _, k := range r.Kernels {
+			if k.DCEM != dcem {
+				continue
+			}
+			n++
+			for _, u := range k.Archs {
+				regs, shared = max(regs, u.Registers), max(shared, u.Shared)
+				spills = max(spills, u.SpillStores+u.SpillLoads+u.Stack)
+			}
+		}
+		kind := "others"
+		if dcem {
+			kind = "with DCEM's ops"
+		}
+		fmt.Fprintf(w, "%-16s %4d kernels, at most %d registers, %d bytes spilled or on the stack, %d bytes shared\n", kind, n, regs, spills, shared)
+	}
+}

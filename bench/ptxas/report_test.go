@@ -1,0 +1,97 @@
+package main
+
+import (
+	"errors"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/godcem/godcem/bench/record"
+	"github.com/godcem/godcem/internal/nvrtc"
+)
+
+// TestLimits compiles everything for real and holds it to the limits; with -short for one device.
+func TestLimits(t *testing.T) {
+	lib, err := nvrtc.Open()
+	if errors.Is(err, nvrtc.ErrMissing) {
+		t.Skipf("not run: %v", err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	archs := []int{75, 80, 86, 89, 90}
+	if testing.Short() {
+		archs = []int{90}
+	}
+	r := compileAll(lib, programs(), archs)
+	var out strings.Builder
+	r.print(&out)
+	t.Log(out.String())
+	if path := filepath.Join("..", "..", "out", "ptxas.json"); !testing.Short() {
+		if err := record.Write(path, r); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, b := range r.broken() {
+		t.Error(b)
+	}
+	// What was looked at is there.
+	dcem := 0
+	for _, k := range r.Kernels {
+		if k.DCEM {
+			dcem++
+		}
+		if len(k.Archs) == 0 {
+			t.Errorf("%s: compiled for no device", k.Name)
+		}
+	}
+	if dcem < 10 || len(r.Kernels) < 100 {
+		t.Errorf("%d kernels, %d of them with DCEM's ops: that is not all of them", len(r.Kernels), dcem)
+	}
+	for _, p := range r.Programs {
+		if p.Kernels == 0 || p.Host > 0 && p.Name != "the backends' cases" {
+			t.Errorf("%s: %d kernels, %d launches of the host", p.Name, p.Kernels, p.Host)
+		}
+	}
+}
+
+const log = `ptxas info    : 0 bytes gmem
+ptxas info    : Compiling entry function 'k_b' for 'sm_90'
+ptxas info    : Function properties for k_b
+ptxas         .     800 bytes stack frame, 4 bytes spill stores, 8 bytes spill loads
+ptxas info    : Used 32 registers, used 0 barriers, 800 bytes cumulative stack size
+ptxas info    : Compile time = 14.972 ms
+ptxas info    : Compiling entry function 'k_a' for 'sm_90'
+ptxas info    : Function properties for k_a
+    0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
+ptxas info    : Used 12 registers, used 1 barriers, 400 bytes smem, 360 bytes cmem[0]
+`
+
+func TestParseLog(t *testing.T) {
+	got, err := parseLog(log)
+	if err != nil || len(got) != 2 || got["k_a"] != (usage{Registers: 12, Shared: 400}) ||
+		got["k_b"] != (usage{Registers: 32, SpillStores: 4, SpillLoads: 8, Stack: 800}) {
+		t.Errorf("%+v, %v", got, err)
+	}
+	if _, err := parseLog(strings.Replace(log, "spill", "spell", 4)); err == nil {
+		t.Error("a log that does not speak of spills passes")
+	}
+}
+
+func TestTheLimitsCanFail(t *testing.T) {
+	for want, u := range map[string]usage{
+		"":                      {Registers: 128, Shared: 48 << 10},
+		"no registers":          {},
+		"129 registers: fewer":  {Registers: 129},
+		"4 and 0 bytes spilled": {Registers: 1, SpillStores: 4},
+		"a stack of 16":         {Registers: 1, Stack: 16},
+		"49153 bytes of shared": {Registers: 1, Shared: 48<<10 + 1},
+	} {
+		r := &report{Archs: []int{80}, Kernels: []*kernelReport{{Name: "k", Threads: 256, Archs: map[int]*usage{80: &u}}}}
+		got := r.broken()
+		if want == "" && len(got) > 0 || want != "" && !slices.ContainsFunc(got, func(s string) bool { return strings.Contains(s, want) }) {
+			t.Errorf("%+v: %q, want %q", u, got, want)
+		}
+	}
+}
