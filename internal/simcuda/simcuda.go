@@ -125,7 +125,7 @@ func build(libs []library, sanitize bool) (dir string, err error) {
 	}
 	// The C++ runtime is linked in, and hidden: the libraries go to machines without a compiler.
 	flags := []string{"-std=c++17", "-O2", "-g1", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall", "-Wextra",
-		"-static-libstdc++", "-static-libgcc", "-Wl,--exclude-libs,ALL"}
+		"-static-libstdc++", "-static-libgcc", "-Wl,--version-script=exports.map"}
 	if sanitize {
 		flags = append(flags, "-fsanitize=address", "-fno-omit-frame-pointer")
 	} else {
@@ -133,7 +133,7 @@ func build(libs []library, sanitize bool) (dir string, err error) {
 	}
 	h := sha256.New()
 	fmt.Fprintf(h, "%q", flags)
-	fmt.Fprint(h, sourceSum(), runtime.GOARCH, c.version)
+	fmt.Fprint(h, sourceSum("*"), runtime.GOARCH, c.version)
 	for _, l := range libs {
 		fmt.Fprintf(h, "%q", l)
 	}
@@ -175,18 +175,23 @@ func build(libs []library, sanitize bool) (dir string, err error) {
 	return dir, nil
 }
 
-// sourceSum tells versions of the sources apart.
-var sourceSum = sync.OnceValue(func() string {
+// sourceSum tells versions of the sources that match a pattern apart.
+func sourceSum(patterns ...string) string {
 	h := sha256.New()
-	for _, name := range files("*") {
-		data, err := sources.ReadFile("src/" + name)
-		if err != nil {
-			continue // a folder
+	for _, p := range patterns {
+		for _, name := range files(p) {
+			data, err := sources.ReadFile("src/" + name)
+			if err != nil {
+				continue // a folder
+			}
+			fmt.Fprintf(h, "%s %d\n%s", name, len(data), data)
 		}
-		fmt.Fprintf(h, "%s %d\n%s", name, len(data), data)
 	}
 	return hex.EncodeToString(h.Sum(nil))
-})
+}
+
+// kernelSum tells versions of what kernels are compiled with apart.
+var kernelSum = sync.OnceValue(func() string { return sourceSum("shim.h", "image.h", "compile.cc") })
 
 func writeSources(dir string) error {
 	if err := os.Mkdir(dir, 0o755); err != nil {

@@ -315,7 +315,7 @@ bool sim_compile(const std::string& source, const std::string& name, const sim_c
   if (!cxx || !*cxx) cxx = "g++";
   std::vector<std::string> args = {cxx, "-x", "c++", "-std=" + o.standard, "-c", "-O1", "-fPIC",
       "-fvisibility=hidden", "-nostdinc", "-nostdinc++", "-fno-exceptions", "-fno-rtti", "-fno-math-errno", "-fno-strict-aliasing",
-      "-fno-stack-protector", "-fstack-clash-protection", "-fno-asynchronous-unwind-tables", "-fno-threadsafe-statics", "-fdiagnostics-color=never", "-w",
+      "-fno-stack-protector", "-fstack-clash-protection", "-fno-asynchronous-unwind-tables", "-fno-threadsafe-statics", "-fdiagnostics-color=never", "-w", "-ffile-prefix-map=" + d + "/=",
       "-fsanitize=alignment", "-fno-sanitize-recover=alignment", o.contract ? "-ffp-contract=fast" : "-ffp-contract=off",
       "-DSIM_ARCH=" + std::to_string(o.arch * 10), std::string("-DSIM_CHECKED=") + (o.checked ? "1" : "0")};
   if (o.checked) {
