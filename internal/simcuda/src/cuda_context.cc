@@ -59,11 +59,12 @@ void live(Context *ctx, std::string &list, size_t &n) {
   for (auto &c : counts) list += text("%zu of kind %s\n", c.second, name(c.first));
 }
 
-// destroy ends a context, and says what was left in it. A device frees that in silence.
+// destroy ends a context, and says what was left in it, unless the context has failed: then nothing could be freed.
+// A device frees what is left in silence.
 void destroy(Context *ctx) {
   std::string list;
   size_t n = 0;
-  live(ctx, list, n);
+  if (!ctx->error) live(ctx, list, n);
   if (n) {
     complain("leak: a context is destroyed with\n%s", list.c_str());
     state().leaked += n;

@@ -1,4 +1,6 @@
 // Initialisation and devices.
+#include <dlfcn.h>
+
 #include <cstdio>
 #include <cstring>
 
@@ -197,4 +199,22 @@ SIM_EXPORT CUresult cuDeviceGetP2PAttribute(int *out, int attribute, CUdevice a,
   REQUIRE(out && a != b && attribute >= 1 && attribute <= 4, CUDA_ERROR_INVALID_VALUE, "attribute %d", attribute);
   *out = attribute == 2;  // access, without atomics and arrays
   return CUDA_SUCCESS;
+}
+
+SIM_EXPORT CUresult cuProfilerStart(void) { return CUDA_SUCCESS; }
+SIM_EXPORT CUresult cuProfilerStop(void) { return CUDA_SUCCESS; }
+
+// cuGetProcAddress gives the second variant of a function, where it has one: those of cuda.h 11.8 to 12.
+SIM_EXPORT CUresult cuGetProcAddress_v2(const char *name, void **out, int, uint64_t, int *status) {
+  if (!name || !out) return CUDA_ERROR_INVALID_VALUE;
+  static void *const own = [] {
+    Dl_info info{};
+    dladdr(reinterpret_cast<void *>(&cuInit), &info);
+    return dlopen(info.dli_fname, RTLD_LAZY | RTLD_NOLOAD);
+  }();
+  *out = nullptr;
+  for (const char *suffix : {"_v2", ""})
+    if (own && !*out) *out = dlsym(own, (std::string(name) + suffix).c_str());
+  if (status) *status = *out ? 0 : 1;
+  return *out ? CUDA_SUCCESS : CUDA_ERROR_NOT_FOUND;
 }

@@ -304,3 +304,15 @@ SIM_EXPORT CUresult cuPointerGetAttribute(void *data, int attribute, CUdeviceptr
   }
   return CUDA_SUCCESS;
 }
+
+// Advice changes nothing here.
+static CUresult advice(const char *function, CUdeviceptr p, size_t n) {
+  BEGIN(function);
+  Allocation *a = sim::allocation(reinterpret_cast<void *>(p), n);
+  REQUIRE(a && a->kind == Allocation::managed, CUDA_ERROR_INVALID_VALUE, "the %zu bytes at %#llx are not managed memory", n, p);
+  return CUDA_SUCCESS;
+}
+SIM_EXPORT CUresult cuMemAdvise(CUdeviceptr p, size_t n, int, CUdevice) { return advice("cuMemAdvise", p, n); }
+SIM_EXPORT CUresult cuMemPrefetchAsync(CUdeviceptr p, size_t n, CUdevice, CUstream) {
+  return advice("cuMemPrefetchAsync", p, n);
+}

@@ -26,7 +26,9 @@ static uint64_t number(const char *name, uint64_t otherwise) {
   return n;
 }
 
-// GODCEM_SIM_FAIL is a list "what@n,what": see doc/gpu.md. "init=803" gives cuInit's code.
+// GODCEM_SIM_FAIL is a list "what@n,what": the n-th kernel to run loses the device (lost) or fails
+// (fault, ecc), the n-th allocation (oom), load of a module (module), instantiation (graph) or copy (copy) fails; each
+// one without n. "init=803" gives cuInit's code; without it that is CUDA_ERROR_UNKNOWN.
 static std::map<std::string, long> failures() {
   static const std::set<std::string> known = {"lost", "fault", "ecc", "oom", "init", "module", "graph", "copy"};
   std::map<std::string, long> out;

@@ -78,11 +78,20 @@ static CUresult run_copy(Task &t, std::string &err) {
     return CUDA_ERROR_ILLEGAL_ADDRESS;
   }
   if (!reach(t, t.dst, err) || (!t.staged && !reach(t, t.src, err))) return CUDA_ERROR_ILLEGAL_ADDRESS;
+  const Allocation *to = allocation(t.dst.at);
+  bool to_host = !to || to->kind == Allocation::pinned || to->kind == Allocation::registered;
   size_t row = 0;
   for (size_t z = 0; z < t.depth; z++) {
     for (size_t y = 0; y < t.height; y++, row++) {
       char *dst = t.dst.at + z * t.dst.plane + y * t.dst.pitch;
       const char *src = t.staged ? t.staged->data() + row * t.width : t.src.at + z * t.src.plane + y * t.src.pitch;
+      if (sim_checking() && to_host && !t.staged) {
+        if (const void *at = sim_memory_unwritten(src, t.width)) {
+          err = text("the host would get the byte at %p (%zu of %zu), which nobody has written", at,
+                     size_t(static_cast<const char *>(at) - t.src.at), t.width);
+          return CUDA_ERROR_ILLEGAL_ADDRESS;
+        }
+      }
       memmove(dst, src, t.width);
       if (t.staged)
         sim_memory_written(dst, t.width);
