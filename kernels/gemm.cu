@@ -24,22 +24,26 @@ template <class T> constexpr unsigned wide(unsigned n) { return least(n, 16 / si
 // apart. V elements are moved at once: it divides BK and the matrix's extent side by side, and addresses are multiples
 // of it. What is outside of the matrix is 0.
 template <class T, unsigned THREADS, unsigned X, unsigned BK, bool ALONG, size_t PITCH, unsigned V> struct Operand {
-  static constexpr unsigned ROOM = ALONG ? X : BK; // of the dimension side by side
   static constexpr unsigned COUNT = X * BK / V, EACH = (COUNT + THREADS - 1) / THREADS;
   static constexpr unsigned ALIGNED = wide<T>(X);
   static constexpr unsigned LD = ALONG || X == 1 ? X : X + ALIGNED;
   static constexpr unsigned SIZE = LD * BK;
   Pack<T, V> held[EACH];
 
-  static __device__ inline unsigned along(unsigned e) { return e % (ROOM / V) * V; }
-  static __device__ inline unsigned across(unsigned e) { return e / (ROOM / V); }
+  // The place in the tile of the e-th V elements: neighbouring threads read side by side. If that is along k they go on
+  // with the next row after 32 bytes, what memory gives at least, since so they write to different banks.
+  static constexpr unsigned SECTOR = least(BK / V, most(1, 32 / (V * sizeof(T))));
+  static __device__ inline unsigned x_of(unsigned e) { return ALONG ? e % (X / V) * V : e / SECTOR % X; }
+  static __device__ inline unsigned k_of(unsigned e) {
+    return ALONG ? e / (X / V) : (e / (SECTOR * X) * SECTOR + e % SECTOR) * V;
+  }
 
   // fetch takes the tile at (x, k) of a matrix of xs by ks into registers.
   __device__ inline void fetch(const T* p, unsigned x, unsigned xs, unsigned k, unsigned ks) {
 #pragma unroll
     for (unsigned i = 0; i < EACH; i++) {
       unsigned e = threadIdx.x + i * THREADS;
-      unsigned ex = x + (ALONG ? along(e) : across(e)), ek = k + (ALONG ? across(e) : along(e));
+      unsigned ex = x + x_of(e), ek = k + k_of(e);
       if ((COUNT % THREADS == 0 || e < COUNT) && ex < xs && ek < ks) {
         held[i] = *(const Pack<T, V>*)(p + (ALONG ? ek * PITCH + ex : ex * PITCH + ek));
       } else {
@@ -56,10 +60,10 @@ template <class T, unsigned THREADS, unsigned X, unsigned BK, bool ALONG, size_t
       unsigned e = threadIdx.x + i * THREADS;
       if (COUNT % THREADS != 0 && e >= COUNT) continue;
       if (ALONG) {
-        *(Pack<T, V>*)(tile + across(e) * LD + along(e)) = held[i];
+        *(Pack<T, V>*)(tile + k_of(e) * LD + x_of(e)) = held[i];
       } else {
 #pragma unroll
-        for (unsigned v = 0; v < V; v++) tile[(along(e) + v) * LD + across(e)] = held[i].v[v];
+        for (unsigned v = 0; v < V; v++) tile[(k_of(e) + v) * LD + x_of(e)] = held[i].v[v];
       }
     }
   }
@@ -230,7 +234,8 @@ struct Gemm {
     unsigned group = threadIdx.x / GROUP, tr = threadIdx.x % GROUP / ACROSS, tc = threadIdx.x % ACROSS;
     const T* a = tile + group * A::LD + tr * VM;
     const T* b = tile + A::SIZE + group * B::LD + tc * VN;
-#pragma unroll
+    constexpr unsigned FLAT = most(1, least(BK / SK, 512 / (TM * TN))); // more would not stay in the instruction cache
+#pragma unroll FLAT
     for (unsigned k = 0; k < BK; k += SK) {
       Pack<T, VM> x[TM / VM];
       Pack<T, VN> y[TN / VN];

@@ -171,12 +171,7 @@ func (e *emitter) cycles(d *plan.Dot, t *tiling) int {
 	issue := terms * warps * (t.tm*t.tn*size/4 + loads(t.tm) + loads(t.tn))
 	moved := ceilDiv((t.bm+t.bn)*t.bk, pack)
 	issue = ceilDiv(issue+ceilDiv(moved, 32)*12+warps*10, 4)
-	across := t.bn / t.tn
-	waves := func(n, lanes int) int { // of shared memory, for n elements of a thread
-		v := min(n, pack)
-		return n / v * max(ceilDiv(v*size, 8), ceilDiv(lanes*v*size, 128))
-	}
-	reading := terms * warps * (waves(t.tm, max(1, 32/across)) + waves(t.tn, min(32, across)))
+	reading := terms * warps * (t.tm + t.tn) * size / 4
 	step := max(issue, reading, moved*16/share)
 	registers := 40 + (t.tm*t.tn+t.tm+t.tn)*size/4
 	if t.long {
