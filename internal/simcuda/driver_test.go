@@ -145,7 +145,7 @@ func TestDriverASan(t *testing.T) {
 	if os.Getenv("GODCEM_SIM_ASAN") != "1" {
 		t.Skip("builds everything a second time: set GODCEM_SIM_ASAN=1")
 	}
-	testDriver(t, true, 2)
+	testDriver(t, true, 6)
 }
 
 func testDriver(t *testing.T, sanitize bool, seeds int) {
