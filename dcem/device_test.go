@@ -60,6 +60,22 @@ func deviceCases[T kernels.Float]() []deviceCase {
 		add(true, stopOp[T]{s, bounds[T]{}, v[0], v[1], v[2]}, b, b, bd, bd, bd, bd, bn)
 		add(true, stopOp[T]{s, limits, v[0], v[1], v[2]}, b, b, bd, bd, bd, bd, bn)
 	}
+	g := &gateState{count: &gradientCount{}}
+	add(false, gateGradOp[T]{s, g}, bnd, bn, bnd)
+	add(false, costGateGradOp[T]{g}, bn, bn, bn)
+	for _, m := range []int{1, 4, devN} {
+		bmd := []int{devB, m, devD}
+		add(false, gatherOp[T]{s, m}, bmd, bn, bnd)
+		add(false, scatterOp[T]{s, m}, bnd, bn, bmd)
+	}
+	for _, w := range [][]float64{riskWeights(RiskMean, 0, devN), riskWeights(RiskWorst, 0, devN),
+		riskWeights(RiskCVaR, 0.4, devN), riskWeights(RiskCVaR, 0.95, devN)} {
+		add(false, riskOp[T]{devN, w}, b, bn)
+		add(false, riskGradOp[T]{devN, w}, bn, bn, b)
+		add(false, riskTangentOp[T]{devN, w}, b, bn, bn)
+		// Sums of some terms in another order.
+		cases[len(cases)-1].ulp, cases[len(cases)-3].ulp = 64, 64
+	}
 	return cases
 }
 
