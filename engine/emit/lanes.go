@@ -2,6 +2,7 @@ package emit
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/godcem/godcem/engine/ir"
 	"github.com/godcem/godcem/engine/plan"
@@ -22,6 +23,9 @@ func (g *generator) chooseLanes(threads int) {
 	v := 16 / g.l.Type.Size()
 	if last < 0 || g.l.Dims[last]%v != 0 || len(g.l.Body) > maxPacked {
 		return
+	}
+	if len(g.p.stores) > 0 && !slices.Contains(g.reduced, last) {
+		return // neighbours belong to different results
 	}
 	var p packs
 	single := 0
