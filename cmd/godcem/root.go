@@ -32,7 +32,7 @@ which --resume continues bit for bit. Ctrl-C saves and leaves.`,
 	}
 	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newBumps(), newRegression(), newCartpole(), newSPEN(), newDump(), newExplain(), newDevices(), newDoctor(), newVersion())
+	root.AddCommand(newBumps(), newRegression(), newCartpole(), newPendulum(), newMPC(), newSPEN(), newDump(), newExplain(), newDevices(), newDoctor(), newVersion())
 	root.SetHelpCommand(&cobra.Command{
 		Use:     "help [command]",
 		Short:   "Show the help of a command",

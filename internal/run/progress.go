@@ -17,6 +17,7 @@ type ProgressOptions struct {
 	Label    string        // stands before the numbers
 	Writer   io.Writer     // nil: stderr
 	Interval time.Duration // between lines where Writer is no terminal; 0: 10 s
+	Steps    bool          // the loop is of steps, not updates: there is no loss
 }
 
 // Progress shows how far a loop is, the loss (smoothed over some 20 steps for the eye, plain at the end and in
@@ -96,6 +97,9 @@ func (p *Progress) text() string {
 		return s
 	}
 	rate := float64(p.step-p.from) / took
+	if p.o.Steps {
+		return fmt.Sprintf("%s  %.3g steps/s", s, rate)
+	}
 	loss := p.loss
 	if p.step == p.total {
 		loss = p.last

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"io"
+
+	"github.com/godcem/godcem/internal/run"
+	"github.com/godcem/godcem/models/control/mpc"
+	"github.com/spf13/cobra"
+)
+
+func newMPC() *cobra.Command {
+	c := mpc.Default()
+	cmd := &cobra.Command{
+		Use:   "mpc",
+		Short: "Control a system in closed loop: a plan by the cross-entropy method at every step",
+		Long: `mpc controls one of the environments in closed loop. At every step it plans some steps
+ahead by the cross-entropy method (or, with a temperature, by DCEM), carries the first
+control out, and starts the next plan from what is left of this one.
+
+It writes trajectory.csv (time, state, control), the time that each plan took as a
+histogram, and the closed loop as an animation. What is controlled may differ from what
+the planner believes in: --plant mass=1.3.`,
+		Example: `  godcem mpc
+  godcem mpc --env cartpole --samples 1000 --elites 100 --iterations 10
+  godcem mpc --env doubleintegrator --horizon 30 --colour 2 --keep-elites 5
+  godcem mpc --env pendulum --plant mass=1.3,length=0.9`,
+		Args: noArguments,
+	}
+	cmd.Flags().SortFlags = false
+	common := run.BindCommon(cmd.Flags(), "out/mpc")
+	run.BindFlags(cmd.Flags(), &c)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := common.Resolve(cmd.Flags(), &c, mpc.Kind); err != nil {
+			return err
+		}
+		ctx, stop := run.Interruptible(cmd.Context())
+		defer stop()
+		summary := cmd.OutOrStdout()
+		if common.Quiet {
+			summary = io.Discard
+		}
+		return mpc.Run(ctx, c, common.Options("mpc", &c), summary)
+	}
+	return cmd
+}
+
+func newPendulum() *cobra.Command {
+	c := mpc.DefaultSwingUp()
+	cmd := &cobra.Command{
+		Use:   "pendulum",
+		Short: "Swing pendulums up from hanging, by plans of a second",
+		Long: `pendulum swings pendulums up whose torque is too weak to lift them, by model predictive
+control with vanilla CEM; and shows a cost with which the same planner leaves them
+hanging. Some seconds on two cores.`,
+		Example: `  godcem pendulum
+  godcem pendulum --episodes 100 --samples 100`,
+		Args: noArguments,
+	}
+	cmd.Flags().SortFlags = false
+	common := run.BindCommon(cmd.Flags(), "out/pendulum")
+	run.BindFlags(cmd.Flags(), &c)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := common.Resolve(cmd.Flags(), &c, mpc.SwingUpKind); err != nil {
+			return err
+		}
+		ctx, stop := run.Interruptible(cmd.Context())
+		defer stop()
+		summary := cmd.OutOrStdout()
+		if common.Quiet {
+			summary = io.Discard
+		}
+		return mpc.RunSwingUp(ctx, c, common.Options("pendulum", &c), summary)
+	}
+	return cmd
+}

@@ -1,0 +1,187 @@
+// Package mpc is closed-loop control of the environments by model predictive control: a plan by the cross-entropy
+// method at every step, of which the first control is carried out.
+package mpc
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/godcem/godcem/dcem"
+	"github.com/godcem/godcem/models/env"
+)
+
+// Kind is the program's name.
+const Kind = "mpc"
+
+// Config is the configuration of the program.
+type Config struct {
+	Seed    uint64    `json:"seed" help:"seed of all that is random: the same seed gives the same controls, bit for bit"`
+	Env     string    `json:"env" help:"what is controlled: cartpole, pendulum or doubleintegrator"`
+	Model   string    `json:"model" help:"parameters of what the planner believes in, as in mass=1.2,weight_dth=1; empty: the defaults"`
+	Plant   string    `json:"plant" help:"parameters of what is controlled, where they differ from the model's"`
+	Start   []float64 `json:"start" help:"initial state; empty: at rest (the pendulum and the pole hanging), or random where there is no such state"`
+	Steps   int       `json:"steps" help:"steps of the episode"`
+	Float64 bool      `json:"float64" help:"plan in float64, not float32"`
+
+	Horizon     int     `json:"horizon" help:"steps that a plan looks ahead"`
+	Samples     int     `json:"samples" help:"samples per iteration"`
+	Elites      int     `json:"elites" help:"elite samples"`
+	Iterations  int     `json:"iterations" help:"iterations of a plan"`
+	Sigma       float64 `json:"sigma" help:"standard deviation with which each plan starts, over the greatest control"`
+	SigmaMin    float64 `json:"sigma_min" help:"least standard deviation, over the greatest control"`
+	Temperature float64 `json:"temperature" help:"tau of a soft choice of elites; 0: hard, vanilla CEM"`
+
+	Repeat       int     `json:"repeat" help:"steps that each control is held for"`
+	Knots        int     `json:"knots" help:"knots of a cubic spline that is searched in place of the controls; 0: none"`
+	Colour       float64 `json:"colour" help:"exponent of the noise's spectrum over time; 0: white"`
+	KeepElites   int     `json:"keep_elites" help:"elites that are candidates again in the next iteration"`
+	Smoothing    float64 `json:"smoothing" help:"share of the old mean and sigma that is kept in each iteration"`
+	SampleMean   bool    `json:"sample_mean" help:"make the mean a candidate"`
+	RatePenalty  float64 `json:"rate_penalty" help:"weight of the squared change of the control from step to step"`
+	Milliseconds float64 `json:"milliseconds" help:"time that a plan may take; 0: all iterations are done. With a limit, runs differ from machine to machine"`
+
+	Figures bool `json:"figures" help:"draw the figures and the report at the end"`
+}
+
+// Default returns the configuration that the program has without flags: the pendulum's swing-up.
+func Default() Config {
+	return Config{
+		Env: "pendulum", Steps: 200, Horizon: 20, Samples: 200, Elites: 20, Iterations: 5, Sigma: 1, Repeat: 1, Figures: true,
+	}
+}
+
+// Validate returns an error that names the first field that is out of its range.
+func (c Config) Validate() error {
+	e, err := env.ByName(c.Env)
+	if err != nil {
+		return fmt.Errorf("env is %q, want one of %s", c.Env, strings.Join(env.Names(), ", "))
+	}
+	for _, p := range []struct{ name, text string }{{"model", c.Model}, {"plant", c.Plant}} {
+		if _, err := changed(e, p.name, p.text); err != nil {
+			return err
+		}
+	}
+	if n := len(c.Start); n != 0 && n != e.StateDim() {
+		return fmt.Errorf("start has %d numbers, want the %d of %s: %s", n, e.StateDim(), c.Env, strings.Join(e.States(), ", "))
+	}
+	for i, v := range c.Start {
+		if !(math.Abs(v) <= 1e6) {
+			return fmt.Errorf("start[%d] is %v, want a number from -1e6 to 1e6", i, v)
+		}
+	}
+	for _, v := range []struct {
+		name      string
+		value     int
+		low, high int
+	}{
+		{"steps", c.Steps, 1, 100_000},
+		{"horizon", c.Horizon, 1, 500},
+		{"samples", c.Samples, 2, 1_000_000},
+		{"elites", c.Elites, 1, c.Samples},
+		{"iterations", c.Iterations, 1, 100},
+		{"repeat", c.Repeat, 1, c.Horizon},
+		{"keep_elites", c.KeepElites, 0, c.Elites},
+	} {
+		if v.value < v.low || v.value > v.high {
+			return fmt.Errorf("%s is %d, want %d to %d", v.name, v.value, v.low, v.high)
+		}
+	}
+	if c.Knots != 0 && (c.Knots < 2 || c.Knots > c.Horizon || c.Repeat > 1) {
+		return fmt.Errorf("knots is %d, want 0, or 2 to horizon = %d with repeat 1", c.Knots, c.Horizon)
+	}
+	for _, v := range []struct {
+		name      string
+		value     float64
+		low, high float64
+	}{
+		{"sigma", c.Sigma, 1e-6, 1e3},
+		{"sigma_min", c.SigmaMin, 0, 1e3},
+		{"temperature", c.Temperature, 0, 1e6},
+		{"colour", c.Colour, 0, 10},
+		{"smoothing", c.Smoothing, 0, 0.999},
+		{"rate_penalty", c.RatePenalty, 0, 1e9},
+		{"milliseconds", c.Milliseconds, 0, 1e6},
+	} {
+		if !(v.value >= v.low && v.value <= v.high) {
+			return fmt.Errorf("%s is %v, want %g to %g", v.name, v.value, v.low, v.high)
+		}
+	}
+	if t := c.Temperature; t > 0 && t < 1e-6 {
+		return fmt.Errorf("temperature is %v, want 0 or at least 1e-6", t)
+	}
+	return nil
+}
+
+// changed is e with the parameters in text, name=value,...
+func changed(e env.Env, field, text string) (env.Env, error) {
+	if text == "" {
+		return e, nil
+	}
+	values := map[string]float64{}
+	for _, part := range strings.Split(text, ",") {
+		name, number, ok := strings.Cut(part, "=")
+		name = strings.TrimSpace(name)
+		v, err := strconv.ParseFloat(strings.TrimSpace(number), 64)
+		if !ok || err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
+			return nil, fmt.Errorf("%s has %q, want name=number", field, part)
+		}
+		if _, twice := values[name]; twice {
+			return nil, fmt.Errorf("%s has %s twice", field, name)
+		}
+		known := slices.IndexFunc(e.Params(), func(p env.Param) bool { return p.Name == name })
+		if known < 0 {
+			var names []string
+			for _, p := range e.Params() {
+				names = append(names, p.Name)
+			}
+			return nil, fmt.Errorf("%s names %q, want one of %s's %s", field, name, e.Name(), strings.Join(names, ", "))
+		}
+		values[name] = v
+	}
+	return env.With(e, values)
+}
+
+// systems are what the planner believes in and what is controlled.
+func (c Config) systems() (model, plant env.Env, err error) {
+	e, err := env.ByName(c.Env)
+	if err != nil {
+		return nil, nil, err
+	}
+	if model, err = changed(e, "model", c.Model); err != nil {
+		return nil, nil, err
+	}
+	plant, err = changed(model, "plant", c.Plant)
+	return model, plant, err
+}
+
+// plan is the search of batch problems, each with start values of its own.
+func (c Config) plan(e env.Env, batch int) dcem.PlanConfig {
+	lower, upper := e.Bounds()
+	sigma, floor := make([]float64, len(lower)), 0.0
+	for i := range sigma {
+		greatest := max(math.Abs(lower[i]), math.Abs(upper[i]))
+		sigma[i] = c.Sigma * greatest
+		floor = max(floor, c.SigmaMin*greatest)
+	}
+	p := dcem.PlanConfig{
+		Config: dcem.Config{
+			Batch: batch, Samples: c.Samples, Elites: c.Elites, Iterations: c.Iterations, Sigma: sigma, SigmaMin: floor,
+			Hard: c.Temperature == 0, Temperature: c.Temperature, Lower: lower, Upper: upper, Seed: c.Seed,
+		},
+		Horizon: c.Horizon, Repeat: c.Repeat, KeepElites: c.KeepElites, SampleMean: c.SampleMean,
+		MuSmoothing: c.Smoothing, SigmaSmoothing: c.Smoothing,
+	}
+	if c.Knots > 0 {
+		p.Repeat, p.Knots, p.Spline = 0, c.Knots, dcem.SplineCubic
+	}
+	if c.Colour > 0 {
+		p.Colour = []float64{c.Colour}
+	}
+	if c.RatePenalty > 0 {
+		p.RatePenalty = []float64{c.RatePenalty}
+	}
+	return p
+}

@@ -1,0 +1,255 @@
+package mpc
+
+import (
+	"bytes"
+	"context"
+	"encoding/csv"
+	"errors"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/godcem/godcem/internal/run"
+	"github.com/godcem/godcem/models/env"
+)
+
+func noError(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+var silent = run.ProgressOptions{Silent: true}
+
+// tiny is a configuration of a few milliseconds.
+func tiny(name string) Config {
+	c := Default()
+	c.Env, c.Steps, c.Horizon, c.Samples, c.Elites, c.Iterations = name, 6, 5, 30, 6, 2
+	return c
+}
+
+// Ten of ten pendulums swing up, within their bounds at every step; where velocity is dear none does.
+func TestSwingUp(t *testing.T) {
+	c := DefaultSwingUp()
+	s, err := c.Swing(context.Background(), nil)
+	noError(t, err)
+	if n := Count(s.Up); n != 10 {
+		t.Errorf("%d of 10 are upright throughout the last 50 steps", n)
+	}
+	for i, e := range s.Up {
+		if len(e.U) != 200 || len(e.X) != 201 || !e.Finite() {
+			t.Fatalf("episode %d: %d controls, %d states, finite: %v", i, len(e.U), len(e.X), e.Finite())
+		}
+		for step, u := range e.U {
+			if !(math.Abs(u[0]) <= 2) {
+				t.Errorf("episode %d: control %v at step %d", i, u[0], step)
+			}
+		}
+		if at := e.Arrival(); at < 10 || at > 150 {
+			t.Errorf("episode %d: upright from step %d on", i, at)
+		}
+	}
+	if slices.Equal(s.Up[0].U[0], s.Up[1].U[0]) {
+		t.Error("two pendulums have the same noise")
+	}
+	for _, x := range s.Down[0].X {
+		if x[0] > 0 {
+			t.Errorf("with velocity weighed fully the pendulum rises to cos theta = %v", x[0])
+			break
+		}
+	}
+}
+
+// An episode is the same alone and beside others.
+func TestEpisodesAreTheirOwn(t *testing.T) {
+	for _, name := range env.Names() {
+		c := tiny(name)
+		c.KeepElites, c.Colour, c.SampleMean, c.Smoothing, c.RatePenalty, c.Repeat = 2, 1, true, 0.1, 0.01, 2
+		_, plant, err := c.systems()
+		noError(t, err)
+		start := c.start(plant)
+		other := slices.Clone(start)
+		other[len(other)-1] += 0.1
+		alone, err := Simulate(context.Background(), c, [][]float64{start}, nil)
+		noError(t, err)
+		beside, err := Simulate(context.Background(), c, [][]float64{start, other}, nil)
+		noError(t, err)
+		for i := range alone[0].X {
+			if !slices.Equal(alone[0].X[i], beside[0].X[i]) {
+				t.Fatalf("%s: state %d is %v alone and %v beside another", name, i, alone[0].X[i], beside[0].X[i])
+			}
+		}
+		if len(alone[0].Plan) != 3 {
+			t.Errorf("%s: %d plans for 6 steps of controls held for 2", name, len(alone[0].Plan))
+		}
+	}
+}
+
+// What is controlled may differ from what the planner believes in.
+func TestPlantDiffersFromModel(t *testing.T) {
+	c := tiny("pendulum")
+	same, err := Simulate(context.Background(), c, [][]float64{{-1, 0, 0}}, nil)
+	noError(t, err)
+	c.Plant = "mass=2"
+	heavy, err := Simulate(context.Background(), c, [][]float64{{-1, 0, 0}}, nil)
+	noError(t, err)
+	if !slices.Equal(same[0].U[0], heavy[0].U[0]) {
+		t.Errorf("the first plans differ: %v and %v", same[0].U[0], heavy[0].U[0])
+	}
+	if a, b := same[0].X[1][2], heavy[0].X[1][2]; !(math.Abs(a/b-2) < 1e-12) {
+		t.Errorf("velocities %v and %v after a step, want twice as much for half the mass", a, b)
+	}
+}
+
+// Where the plant blows up the controls stay numbers within the bounds, and the program says so.
+func TestBlowUp(t *testing.T) {
+	c := tiny("cartpole")
+	c.Plant, c.Start, c.Steps, c.Figures = "length=1e-9", []float64{0, 0, 1, 1e-3, 5}, 30, true
+	dir := t.TempDir()
+	var out bytes.Buffer
+	noError(t, Run(context.Background(), c, run.Options{Out: dir, Progress: silent}, &out))
+	if !strings.Contains(out.String(), "blown up") {
+		t.Errorf("the summary says\n%s", &out)
+	}
+	for _, row := range rows(t, dir)[1:] {
+		u, err := strconv.ParseFloat(row[len(row)-1], 64)
+		if err != nil || !(math.Abs(u) <= 100) {
+			t.Errorf("control %q", row[len(row)-1])
+		}
+	}
+}
+
+func rows(t *testing.T, dir string) [][]string {
+	t.Helper()
+	f, err := os.Open(filepath.Join(dir, TrajectoryFile))
+	noError(t, err)
+	defer f.Close()
+	all, err := csv.NewReader(f).ReadAll()
+	noError(t, err)
+	return all
+}
+
+func TestRun(t *testing.T) {
+	for _, name := range env.Names() {
+		dir := t.TempDir()
+		c := tiny(name)
+		if name == "cartpole" {
+			c.Float64, c.Temperature, c.Knots = true, 0.5, 3
+		}
+		var out bytes.Buffer
+		noError(t, Run(context.Background(), c, run.Options{Out: dir, Progress: silent}, &out))
+		for _, file := range allFigures {
+			info, err := os.Stat(filepath.Join(dir, file))
+			noError(t, err)
+			if info.Size() < 1000 {
+				t.Errorf("%s: %s has %d bytes", name, file, info.Size())
+			}
+		}
+		e, err := env.ByName(name)
+		noError(t, err)
+		all := rows(t, dir)
+		if want := slices.Concat([]string{"t"}, e.States(), e.Controls()); !slices.Equal(all[0], want) || len(all) != c.Steps+1 {
+			t.Errorf("%s: %d rows under %v, want %d under %v", name, len(all)-1, all[0], c.Steps, want)
+		}
+		first, err := os.ReadFile(filepath.Join(dir, TrajectoryFile))
+		noError(t, err)
+		noError(t, Run(context.Background(), c, run.Options{Out: dir, Progress: silent}, &out))
+		second, err := os.ReadFile(filepath.Join(dir, TrajectoryFile))
+		noError(t, err)
+		if !bytes.Equal(first, second) {
+			t.Errorf("%s: the same configuration gave another trajectory", name)
+		}
+		r, err := run.ReadResult(dir)
+		noError(t, err)
+		for _, metric := range []string{"cost", "plan_ms_median", "plan_ms_p95", "period_share"} {
+			if v, ok := r.Metrics[metric]; !ok || v == 0 {
+				t.Errorf("%s: %s is %v", name, metric, v)
+			}
+		}
+	}
+}
+
+func TestRunInterrupted(t *testing.T) {
+	ctx, stop := context.WithCancelCause(context.Background())
+	stop(run.ErrInterrupted)
+	dir := t.TempDir()
+	err := Run(ctx, tiny("pendulum"), run.Options{Out: dir, Progress: silent}, &bytes.Buffer{})
+	if !errors.Is(err, run.ErrInterrupted) {
+		t.Errorf("error %v, want that it was interrupted", err)
+	}
+	r, err := run.ReadResult(dir)
+	noError(t, err)
+	if r.Status != run.StatusInterrupted || len(rows(t, dir)) != 1 {
+		t.Errorf("status %q, %d rows", r.Status, len(rows(t, dir)))
+	}
+}
+
+func TestSwingUpRun(t *testing.T) {
+	c := DefaultSwingUp()
+	c.Episodes, c.Steps, c.Horizon, c.Samples, c.Elites = 2, 60, 5, 30, 6
+	dir := t.TempDir()
+	var out bytes.Buffer
+	noError(t, RunSwingUp(context.Background(), c, run.Options{Out: dir, Progress: silent}, &out))
+	for _, file := range swingFigures {
+		if _, err := os.Stat(filepath.Join(dir, file)); err != nil {
+			t.Error(err)
+		}
+	}
+	if got := rows(t, dir); len(got) != 61 || strings.Join(got[0], ",") != "t,cos,sin,dth,u" {
+		t.Errorf("%d rows under %v", len(got)-1, got[0])
+	}
+	for want, change := range map[string]func(*SwingUpConfig){
+		"episodes is 0": func(c *SwingUpConfig) { c.Episodes = 0 },
+		"velocity is":   func(c *SwingUpConfig) { c.Velocity = math.NaN() },
+		"horizon is 0":  func(c *SwingUpConfig) { c.Horizon = 0 },
+	} {
+		c := DefaultSwingUp()
+		change(&c)
+		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want one with %q", err, want)
+		}
+	}
+}
+
+func TestValidate(t *testing.T) {
+	noError(t, Default().Validate())
+	for want, change := range map[string]func(*Config){
+		`env is "acrobot"`:                    func(c *Config) { c.Env = "acrobot" },
+		`model has "mass"`:                    func(c *Config) { c.Model = "mass" },
+		`model names "mas"`:                   func(c *Config) { c.Model = "mas=2" },
+		`plant has "mass=x"`:                  func(c *Config) { c.Plant = "mass=x" },
+		"plant has mass twice":                func(c *Config) { c.Plant = "mass=1,mass=2" },
+		"start has 2 numbers":                 func(c *Config) { c.Start = []float64{1, 2} },
+		"start[1] is NaN":                     func(c *Config) { c.Start = []float64{1, math.NaN(), 0} },
+		"steps is 0":                          func(c *Config) { c.Steps = 0 },
+		"horizon is 0":                        func(c *Config) { c.Horizon = 0 },
+		"samples is 1":                        func(c *Config) { c.Samples = 1 },
+		"elites is 201":                       func(c *Config) { c.Elites = 201 },
+		"iterations is 0":                     func(c *Config) { c.Iterations = 0 },
+		"repeat is 21":                        func(c *Config) { c.Repeat = 21 },
+		"keep_elites is 21":                   func(c *Config) { c.KeepElites = 21 },
+		"knots is 1":                          func(c *Config) { c.Knots = 1 },
+		"sigma is 0":                          func(c *Config) { c.Sigma = 0 },
+		"sigma_min is -1":                     func(c *Config) { c.SigmaMin = -1 },
+		"temperature is 1e-07":                func(c *Config) { c.Temperature = 1e-7 },
+		"colour is NaN":                       func(c *Config) { c.Colour = math.NaN() },
+		"smoothing is 1":                      func(c *Config) { c.Smoothing = 1 },
+		"rate_penalty is -1":                  func(c *Config) { c.RatePenalty = -1 },
+		"milliseconds is -1, want 0 to 1e+06": func(c *Config) { c.Milliseconds = -1 },
+	} {
+		c := Default()
+		change(&c)
+		if err := c.Validate(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want one with %q", err, want)
+		}
+	}
+	if err := Run(context.Background(), Default(), run.Options{Out: t.TempDir(), Resume: true}, &bytes.Buffer{}); err == nil ||
+		!strings.Contains(err.Error(), "nothing to resume") {
+		t.Errorf("error %v of a resumed episode", err)
+	}
+}
