@@ -38,6 +38,7 @@ namespace {
 constexpr int max_threads = SIM_MAX_THREADS;
 constexpr size_t stack_size = 128 << 10;
 constexpr size_t page = 4096;
+constexpr size_t shared_room = (SIM_MAX_SHARED + page - 1) / page * page;
 constexpr size_t shared_guard = 1 << 20;  // on both sides of the shared memory
 
 void say(char* err, size_t n, const char* format, ...) {
@@ -202,7 +203,7 @@ void push_in_order(unsigned first, unsigned n) {
 }
 
 void set_current(unsigned id) {
-  X.current = id;
+  X.current = sim_now.thread = id;
   unsigned x = X.block_dim.x, y = X.block_dim.y;
   X.state->thread = id < x ? uint3{id, 0, 0} : uint3{id % x, id / x % y, id / x / y};
 }
@@ -295,6 +296,8 @@ void dispatch(void** save) {
   t.state = ready;
   set_current(id);
   fiber* to = t.on;
+  sim_now.stack = (uintptr_t)to->stack;
+  sim_now.stack_end = sim_now.stack + stack_size;
   if (to == X.on) return;  // the only one to go on is the one that asks
   X.on = to;
   void* sp = to->sp;
@@ -395,7 +398,7 @@ unsigned long long do_warp(int op, unsigned mask, unsigned long long value, int 
     u.state = ready;
     push(first + i);
   }
-  check_warp(first / 32);
+  if (op == SIM_WARP_SYNC && mask == (lanes < 32 ? (1u << lanes) - 1 : ~0u)) check_warp(first / 32);
   wait();
   return t.value;
 }
@@ -464,13 +467,13 @@ bool prepare(char* err, size_t n) {
   size_t guard = page, each = stack_size + guard;
   X.stacks_size = each * (max_threads + 1) + guard;
   X.stacks = (unsigned char*)mmap(nullptr, X.stacks_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  unsigned char* s = (unsigned char*)mmap(nullptr, SIM_MAX_SHARED + 2 * shared_guard, PROT_NONE,
+  unsigned char* s = (unsigned char*)mmap(nullptr, shared_room + 2 * shared_guard, PROT_NONE,
                                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (X.stacks == MAP_FAILED || s == MAP_FAILED || mprotect(s + shared_guard, SIM_MAX_SHARED, PROT_READ | PROT_WRITE)) {
+  if (X.stacks == MAP_FAILED || s == MAP_FAILED || mprotect(s + shared_guard, shared_room, PROT_READ | PROT_WRITE)) {
     say(err, n, "no memory for the threads of a block: %s", strerror(errno));
     return false;
   }
-  X.shared = s + shared_guard;
+  X.shared = s + shared_guard + shared_room - SIM_MAX_SHARED;
   for (int i = 0; i <= max_threads; i++) {
     unsigned char* stack = X.stacks + guard + i * each;
     if (mprotect(stack, stack_size, PROT_READ | PROT_WRITE)) {
@@ -508,6 +511,18 @@ void run_block() {
 }
 
 }  // namespace
+
+void sim_stop(int code, const char* format, ...) {
+  char b[512];
+  va_list args;
+  va_start(args, format);
+  vsnprintf(b, sizeof b, format, args);
+  va_end(args);
+  stop(code, "%s", b);
+  abort();
+}
+void sim_hold() { X.lock.lock(); }
+void sim_let_go() { X.lock.unlock(); }
 
 // ---- The interface.
 
@@ -547,6 +562,10 @@ SIM_API int sim_module_load(const void* image, size_t size, sim_module** out, ch
   if (!im || im->abi != SIM_ABI) {
     dlclose(h);
     return say(err, n, "the image is of another version of the simulator"), SIM_INVALID;
+  }
+  if (sim_checking() && !im->checked) {
+    dlclose(h);
+    return say(err, n, "GODCEM_SIM_CHECK is set, but the image was compiled without it"), SIM_INVALID;
   }
   sim_module* m = new sim_module{h, im, {}};
   for (int i = 0; i < im->count; i++) m->kernels.push_back({m, &im->entries[i], im->state});
@@ -632,14 +651,20 @@ SIM_API int sim_launch(const sim_kernel* k, const unsigned grid[3], const unsign
   }
   X.owner = pthread_self();
   X.running = true;
-  check_launch(k->module->image->checked, k->state);
+  sim_now.active = k->module->image->checked != 0;
+  sim_now.threads = X.threads;
+  sim_now.stacks = (uintptr_t)X.stacks, sim_now.stacks_end = sim_now.stacks + X.stacks_size;
+  sim_now.shared = (uintptr_t)X.state->shared;
+  sim_now.shared_region = (uintptr_t)X.shared, sim_now.shared_end = sim_now.shared_region + SIM_MAX_SHARED;
+  sim_now.state = (uintptr_t)k->state;
+  check_launch();
   uint64_t blocks = (uint64_t)grid[0] * grid[1] * grid[2];
   order rows(grid[0], &X.random);
   for (uint64_t i = 0; i < blocks && !X.error; i++) {
     X.state->block = {rows.at(i % grid[0]), (unsigned)(i / grid[0] % grid[1]), (unsigned)(i / grid[0] / grid[1])};
     run_block();
   }
-  X.running = false;
+  X.running = sim_now.active = false;
   if (lent) sigaltstack(&before, nullptr);
   if (X.error) {
     say(err, n, "%s", X.text);

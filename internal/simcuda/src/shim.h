@@ -7,7 +7,7 @@ extern "C" __attribute__((visibility("hidden"))) sim_state __sim;
 typedef unsigned long size_t;
 typedef unsigned char uchar;
 
-#define __global__
+#define __global__ __attribute__((noinline))
 #define __device__
 #define __host__
 #define __constant__
@@ -302,6 +302,13 @@ static inline double min(double a, float b) { return __builtin_fmin(a, b); }
 static inline double max(float a, double b) { return __builtin_fmax(a, b); }
 static inline double max(double a, float b) { return __builtin_fmax(a, b); }
 
+// Functions that are not instrumented.
+#ifdef SIM_CHECK
+#define SIM_QUIET __attribute__((no_sanitize("thread")))
+#else
+#define SIM_QUIET
+#endif
+
 // The table of kernels: a launcher takes its arguments where the parameters of the launch point.
 template <int... I> struct sim_indices {};
 template <int N, int... I> struct sim_count : sim_count<N - 1, N - 1, I...> {};
@@ -312,8 +319,8 @@ template <typename F, F* f> struct sim_launcher;
 template <typename... A, void (*f)(A...)> struct sim_launcher<void(A...), f> {
   static constexpr int params = sizeof...(A);
   static constexpr unsigned sizes[sizeof...(A) + 1] = {sizeof(A)..., 0};
-  template <int... I> static void call(void* const* p, sim_indices<I...>) { f(*(typename sim_plain<A>::type*)p[I]...); }
-  static void run(void* const* p) { call(p, typename sim_count<sizeof...(A)>::type()); }
+  template <int... I> SIM_QUIET static void call(void* const* p, sim_indices<I...>) { f(*(typename sim_plain<A>::type*)p[I]...); }
+  SIM_QUIET static void run(void* const* p) { call(p, typename sim_count<sizeof...(A)>::type()); }
 };
 template <typename... A, void (*f)(A...)> constexpr unsigned sim_launcher<void(A...), f>::sizes[sizeof...(A) + 1];
 #define SIM_KERNEL(f, shared, threads) \
@@ -324,11 +331,6 @@ template <typename... A, void (*f)(A...)> constexpr unsigned sim_launcher<void(A
 struct sim_location { const char* file; unsigned line, column; };
 struct sim_mismatch { sim_location at; const void* type; unsigned char log_align, kind; };
 #define SIM_HOOK extern "C" __attribute__((visibility("hidden"), used))
-#ifdef SIM_CHECK
-#define SIM_QUIET __attribute__((no_sanitize("thread")))
-#else
-#define SIM_QUIET
-#endif
 SIM_HOOK SIM_QUIET void __ubsan_handle_type_mismatch_v1_abort(sim_mismatch* m, const void* p) {
   __sim.misaligned(p, 1u << m->log_align, m->at.file, m->at.line);
 }
