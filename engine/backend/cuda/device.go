@@ -140,7 +140,7 @@ func (d *device) enter() error {
 
 // leave gives the thread back as it was. What was done is done or has its error: this one says nothing new.
 func (d *device) leave() {
-	_, _ = cu.PopCurrentCtx()
+	popContext()
 	runtime.UnlockOSThread()
 }
 

@@ -22,6 +22,12 @@ static CUresult instantiate(CUstream s, CUgraphExec *exec) {
 	return r != CUDA_SUCCESS ? r : d;
 }
 
+// cu's own gives the context back, by way of the heap.
+static void pop(void) {
+	CUcontext c;
+	cuCtxPopCurrent(&c);
+}
+
 static void discard(CUstream s) {
 	CUgraph graph = 0;
 	if (cuStreamEndCapture(s, &graph) == CUDA_SUCCESS && graph)
@@ -127,6 +133,9 @@ func pinnedMemory(n int) (unsafe.Pointer, error) {
 	err := answer(C.pinned(&p, C.size_t(n)))
 	return p, err
 }
+
+// popContext undoes cu.PushCurrentCtx. It does not allocate.
+func popContext() { C.pop() }
 
 // A graph is a captured sequence of launches. The zero value is none.
 type graph struct{ exec C.CUgraphExec }
