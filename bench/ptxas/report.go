@@ -66,7 +66,7 @@ func compileAll(lib *nvrtc.Library, programs []program, archs []int) *report {
 		}
 		for i, arch := range archs {
 			last := i == len(archs)-1
-			if !p.all && !last {
+			if !p.main && !last {
 				continue
 			}
 			count := programReport{Name: p.name}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -11,7 +12,8 @@ import (
 	"github.com/godcem/godcem/internal/nvrtc"
 )
 
-// TestLimits compiles everything for real and holds it to the limits; with -short for one device.
+// TestLimits compiles everything for real and holds it to the limits. It takes minutes, so by itself it compiles the main
+// programs for one device; `make ptxas` asks for all.
 func TestLimits(t *testing.T) {
 	lib, err := nvrtc.Open()
 	if errors.Is(err, nvrtc.ErrMissing) {
@@ -20,15 +22,16 @@ func TestLimits(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	archs := []int{75, 80, 86, 89, 90}
-	if testing.Short() {
-		archs = []int{90}
+	list, archs, all := programs(), []int{75, 80, 86, 89, 90}, os.Getenv("GODCEM_PTXAS") == "all"
+	if !all {
+		archs = archs[len(archs)-1:]
+		list = slices.DeleteFunc(list, func(p program) bool { return !p.main })
 	}
-	r := compileAll(lib, programs(), archs)
+	r := compileAll(lib, list, archs)
 	var out strings.Builder
 	r.print(&out)
 	t.Log(out.String())
-	if path := filepath.Join("..", "..", "out", "ptxas.json"); !testing.Short() {
+	if path := filepath.Join("..", "..", "out", "ptxas.json"); all {
 		if err := record.Write(path, r); err != nil {
 			t.Error(err)
 		}

@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# The tests that run on a GPU: the backend's own, and those of the library and the models with the engine on cuda:0. Where there is no
+# GPU they run on the driver and the compiler that internal/simcuda simulates with g++. It says which.
+#
+#   cuda/test.sh [--simulated] [--asan] [--quick] [flags of go test]
+#
+# --simulated: even where there is a GPU. --asan: under AddressSanitizer, simulated, the backend's tests alone.
+# --quick: fewer variants, and of the library and the models a choice.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+simulated= asan= quick=
+while [ $# -gt 0 ]; do
+  case $1 in
+  --simulated) simulated=1 ;;
+  --asan) asan=-asan simulated=1 ;;
+  --quick) quick=-short ;;
+  *) break ;;
+  esac
+  shift
+done
+go=${GO:-go}
+
+why=
+if [ -z "$simulated" ]; then
+  # Without this library path, so that a simulated driver there is not taken for a real one.
+  if why=$(env -u LD_LIBRARY_PATH "$go" run ./cmd/godcem doctor 2>&1 | grep -E '^(--  (driver|GPU|compiler)|ok  cuda:0)'); then :; fi
+  case $why in
+  *"--  "*) simulated=1 ;;
+  esac
+fi
+if [ -n "$simulated" ]; then
+  if ! command -v g++ >/dev/null; then
+    echo "SKIPPED: the CUDA backend's tests. There is no GPU (${why:-not asked for}) and no g++, which the simulated driver needs: install g++"
+    exit 0
+  fi
+  dir=$("$go" run ./internal/simcuda/cmd/simcuda $asan)
+  export LD_LIBRARY_PATH=$dir${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH} GODCEM_NVRTC=$dir GODCEM_SIM_QUIET=${GODCEM_SIM_QUIET-1}
+  echo "CUDA backend: on the SIMULATED driver of internal/simcuda${asan:+ under AddressSanitizer}. ${why:+Not on a GPU: $why}"
+else
+  echo "CUDA backend: on the GPU. $why"
+fi
+
+run() { # a line per package at most, with its time; what fails says why
+  echo "go test -tags gpu $*"
+  cuda/go.sh test -tags gpu -timeout 30m "$@"
+}
+if [ -n "$asan" ]; then
+  # Go's runtime keeps what it allocated to the end.
+  ASAN_OPTIONS=detect_leaks=0 run -asan -short "$@" ./engine/backend/cuda/...
+  exit
+fi
+run $quick "$@" ./engine/backend/cuda/...
+export GODCEM_DEVICE=cuda:0
+if [ -n "$quick" ]; then
+  run $quick "$@" -run 'Golden|Train|Step|Resume' ./dcem/... ./models/...
+else
+  run "$@" ./engine ./dcem/... ./models/...
+fi
