@@ -13,8 +13,8 @@ import (
 // headers finds the folder of cuda.h: a toolkit's, or that of the wheels.
 func headers(t *testing.T) string {
 	t.Helper()
-	places := []string{os.Getenv("CUDA_HOME") + "/include", os.Getenv("CUDA_PATH") + "/include", "/usr/local/cuda/include",
-		"../../.cuda/nvidia/cuda_runtime/include"}
+	places := []string{os.Getenv("CUDA_HOME") + "/include", os.Getenv("CUDA_PATH") + "/include",
+		"/usr/local/cuda/include", "../../.cuda/nvidia/cuda_runtime/include"}
 	for _, p := range places {
 		if _, err := os.Stat(filepath.Join(p, "cuda.h")); err == nil {
 			return p
@@ -32,7 +32,8 @@ func TestDriverABI(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command(c.path, "-std=c++17", "-fsyntax-only", "-I"+include, "testdata/abi/abi.cc").CombinedOutput(); err != nil {
+	cmd := exec.Command(c.path, "-std=c++17", "-fsyntax-only", "-I"+include, "testdata/abi/abi.cc")
+	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
 }
@@ -42,8 +43,9 @@ var (
 	prototypes = regexp.MustCompile(`(?s)\bCUresult\s+CUDAAPI\s+(\w+)\s*\(([^;]*)\)\s*;`)
 	exports    = regexp.MustCompile(`(?s)SIM_EXPORT\s+CUresult\s+(\w+)\(([^{]*)\)\s*\{`)
 	renames    = regexp.MustCompile(`(?m)^#define\s+(cu\w+)\s+(?:__CUDA_API_PT\w+\()?(cu\w+)`)
-	pointers   = regexp.MustCompile(`\*|\bCU(context|module|function|stream|event|graph|graphNode|graphExec|array|hostFn|streamCallback|occupancyB2DSize)\b`)
-	longs      = regexp.MustCompile(`\b(CUdeviceptr|size_t|long|uint64_t|cuuint64_t)\b`)
+	pointers   = regexp.MustCompile(`\*|\bCU(context|module|function|stream|event|graph|graphNode|graphExec|array)\b|` +
+		`\bCU(hostFn|streamCallback|occupancyB2DSize)\b`)
+	longs = regexp.MustCompile(`\b(CUdeviceptr|size_t|long|uint64_t|cuuint64_t)\b`)
 )
 
 // classes says how a function takes its parameters: P for an address, L for 64 bits, I for what is passed as an int.
@@ -72,7 +74,8 @@ func TestDriverPrototypes(t *testing.T) {
 	text := comments.ReplaceAllString(string(header), "")
 	base := map[string]string{} // cuMemAlloc_v2 -> cuMemAlloc
 	for _, m := range renames.FindAllStringSubmatch(text, -1) {
-		if _, known := base[m[2]]; !known && m[1] != m[2] && !strings.HasSuffix(m[2], "_ptsz") && !strings.HasSuffix(m[2], "_ptds") {
+		perThread := strings.HasSuffix(m[2], "_ptsz") || strings.HasSuffix(m[2], "_ptds")
+		if _, known := base[m[2]]; !known && !perThread && m[1] != m[2] {
 			base[m[2]] = m[1]
 		}
 	}
@@ -134,7 +137,8 @@ func TestDriverSymbols(t *testing.T) {
 	for _, s := range symbols {
 		if s.Section != elf.SHN_UNDEF {
 			have[s.Name] = true
-			if !strings.HasPrefix(s.Name, "cu") && !strings.HasPrefix(s.Name, "sim") && elf.ST_BIND(s.Info) == elf.STB_GLOBAL {
+			ours := strings.HasPrefix(s.Name, "cu") || strings.HasPrefix(s.Name, "sim")
+			if !ours && elf.ST_BIND(s.Info) == elf.STB_GLOBAL {
 				t.Errorf("%s is exported", s.Name)
 			}
 		}

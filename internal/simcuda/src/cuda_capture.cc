@@ -137,8 +137,8 @@ SIM_EXPORT CUresult cuStreamEndCapture(CUstream h, CUgraph *out) {
   Capture *c = s->capture;
   REQUIRE(c, CUDA_ERROR_ILLEGAL_STATE, "the stream is not captured");
   REQUIRE(c->origin == s, CUDA_ERROR_STREAM_CAPTURE_UNMATCHED, "the capture began in another stream");
-  REQUIRE(c->mode == CU_CAPTURE_RELAXED || c->thread == std::this_thread::get_id(), CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD,
-          "the capture began in another thread");
+  REQUIRE(c->mode == CU_CAPTURE_RELAXED || c->thread == std::this_thread::get_id(),
+          CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD, "the capture began in another thread");
   CUresult r = c->invalid ? CUDA_ERROR_STREAM_CAPTURE_INVALIDATED : CUDA_SUCCESS;
   if (!r) {
     // All nodes must lead to the origin's last ones.

@@ -88,7 +88,8 @@ void destroy(Context *ctx) {
 static CUresult context_of(Call &call, CUcontext h, Context **out) {
   Context *c = find<Context>(h);
   if (!c) {
-    complain("%s: %p is %s", call.function, static_cast<void *>(h), destroyed(h) ? "a context that was destroyed" : "no context");
+    complain("%s: %p is %s", call.function, static_cast<void *>(h),
+             destroyed(h) ? "a context that was destroyed" : "no context");
     return destroyed(h) ? CUDA_ERROR_CONTEXT_IS_DESTROYED : CUDA_ERROR_INVALID_CONTEXT;
   }
   *out = c;
@@ -96,7 +97,8 @@ static CUresult context_of(Call &call, CUcontext h, Context **out) {
 }
 
 static CUresult device_of(Call &call, int d, Device **out) {
-  REQUIRE(d >= 0 && size_t(d) < state().devices.size(), CUDA_ERROR_INVALID_DEVICE, "device %d of %zu", d, state().devices.size());
+  REQUIRE(d >= 0 && size_t(d) < state().devices.size(), CUDA_ERROR_INVALID_DEVICE, "device %d of %zu", d,
+          state().devices.size());
   *out = &state().devices[size_t(d)];
   return CUDA_SUCCESS;
 }
@@ -174,7 +176,8 @@ SIM_EXPORT CUresult cuCtxGetCurrent(CUcontext *out) {
 
 SIM_EXPORT CUresult cuCtxGetDevice(CUdevice *out) {
   BEGIN_ANY("cuCtxGetDevice");
-  REQUIRE(!self().stack.empty() && !self().stack.back()->dead, CUDA_ERROR_INVALID_CONTEXT, "no context is current on this thread");
+  REQUIRE(!self().stack.empty() && !self().stack.back()->dead, CUDA_ERROR_INVALID_CONTEXT,
+          "no context is current on this thread");
   REQUIRE(out, CUDA_ERROR_INVALID_VALUE, "nowhere to put the device");
   *out = self().stack.back()->device;
   return CUDA_SUCCESS;
@@ -217,7 +220,8 @@ SIM_EXPORT CUresult cuCtxGetStreamPriorityRange(int *least, int *greatest) {
 SIM_EXPORT CUresult cuCtxGetLimit(size_t *out, int limit) {
   BEGIN("cuCtxGetLimit");
   REQUIRE(out, CUDA_ERROR_INVALID_VALUE, "nowhere to put the limit");
-  static const std::map<int, size_t> defaults = {{0, 1024}, {1, 1 << 20}, {2, 8 << 20}, {3, 2}, {4, 2048}, {5, 128}, {6, 0}};
+  static const std::map<int, size_t> defaults = {{0, 1024}, {1, 1 << 20}, {2, 8 << 20}, {3, 2},
+                                                 {4, 2048}, {5, 128},     {6, 0}};
   auto it = defaults.find(limit);
   REQUIRE(it != defaults.end(), CUDA_ERROR_UNSUPPORTED_LIMIT, "limit %d", limit);
   auto set = ctx->limits.find(limit);

@@ -13,17 +13,20 @@ struct Side {
   Allocation *in;  // nullptr: pageable memory of the host
   bool host() const { return !in || in->kind == Allocation::pinned || in->kind == Allocation::registered; }
   // span is the bytes from its first to its last.
-  size_t span(const CUDA_MEMCPY3D &p) const { return (p.Depth - 1) * plane + (p.Height - 1) * pitch + p.WidthInBytes; }
+  size_t span(const CUDA_MEMCPY3D &p) const {
+    return (p.Depth - 1) * plane + (p.Height - 1) * pitch + p.WidthInBytes;
+  }
 };
 
 static CUresult side(Call &call, Side &s, const CUDA_MEMCPY3D &p, const char *which, int type, void *host,
                      CUdeviceptr device, size_t pitch, size_t height, size_t x, size_t y, size_t z) {
   REQUIRE(type == CU_MEMORYTYPE_HOST || type == CU_MEMORYTYPE_DEVICE || type == CU_MEMORYTYPE_UNIFIED,
-          type == CU_MEMORYTYPE_ARRAY ? CUDA_ERROR_NOT_SUPPORTED : CUDA_ERROR_INVALID_VALUE, "%s has memory type %d", which, type);
+          type == CU_MEMORYTYPE_ARRAY ? CUDA_ERROR_NOT_SUPPORTED : CUDA_ERROR_INVALID_VALUE, "%s has memory type %d",
+          which, type);
   if (pitch == 0) pitch = p.WidthInBytes + x;
   if (height == 0) height = p.Height + y;
-  REQUIRE(p.Height == 1 || pitch >= p.WidthInBytes + x, CUDA_ERROR_INVALID_VALUE, "%s has pitch %zu for rows of %zu bytes",
-          which, pitch, p.WidthInBytes + x);
+  REQUIRE(p.Height == 1 || pitch >= p.WidthInBytes + x, CUDA_ERROR_INVALID_VALUE,
+          "%s has pitch %zu for rows of %zu bytes", which, pitch, p.WidthInBytes + x);
   s.type = type;
   s.pitch = pitch;
   s.plane = pitch * height;
@@ -34,21 +37,23 @@ static CUresult side(Call &call, Side &s, const CUDA_MEMCPY3D &p, const char *wh
   s.in = allocation(s.at, span);
   bool part = !s.in && (allocation(s.at) || allocation(s.at + span - 1));
   if (part || (type == CU_MEMORYTYPE_DEVICE && !s.in)) {
-    complain("%s: the %zu bytes of the %s at %p are not in one allocation", call.function, span, which, static_cast<void *>(s.at));
+    complain("%s: the %zu bytes of the %s at %p are not in one allocation", call.function, span, which,
+             static_cast<void *>(s.at));
     return CUDA_ERROR_INVALID_VALUE;
   }
   if (type == CU_MEMORYTYPE_HOST && s.in && s.in->kind == Allocation::device) {
-    complain("%s: the %s at %p is device memory, where memory of the host is wanted", call.function, which, static_cast<void *>(s.at));
+    complain("%s: the %s at %p is device memory, where memory of the host is wanted", call.function, which,
+             static_cast<void *>(s.at));
     return CUDA_ERROR_INVALID_VALUE;
   }
   return CUDA_SUCCESS;
 }
 
 static CUresult sides(Call &call, const CUDA_MEMCPY3D &p, Side &dst, Side &src) {
-  TRY(side(call, dst, p, "destination", p.dstMemoryType, p.dstHost, p.dstDevice, p.dstPitch, p.dstHeight, p.dstXInBytes,
-           p.dstY, p.dstZ));
-  return side(call, src, p, "source", p.srcMemoryType, const_cast<void *>(p.srcHost), p.srcDevice, p.srcPitch, p.srcHeight,
-              p.srcXInBytes, p.srcY, p.srcZ);
+  TRY(side(call, dst, p, "destination", p.dstMemoryType, p.dstHost, p.dstDevice, p.dstPitch, p.dstHeight,
+           p.dstXInBytes, p.dstY, p.dstZ));
+  return side(call, src, p, "source", p.srcMemoryType, const_cast<void *>(p.srcHost), p.srcDevice, p.srcPitch,
+              p.srcHeight, p.srcXInBytes, p.srcY, p.srcZ);
 }
 
 static void shape(Task &t, const CUDA_MEMCPY3D &p, const Side &dst, const Side &src) {
@@ -78,13 +83,15 @@ static void stage(Task &t) {
   auto bytes = std::make_shared<std::vector<char>>(t.width * t.height * t.depth);
   char *to = bytes->data();
   for (size_t z = 0; z < t.depth; z++)
-    for (size_t y = 0; y < t.height; y++, to += t.width) memcpy(to, t.src.at + z * t.src.plane + y * t.src.pitch, t.width);
+    for (size_t y = 0; y < t.height; y++, to += t.width)
+      memcpy(to, t.src.at + z * t.src.plane + y * t.src.pitch, t.width);
   t.staged = bytes;
 }
 
 // copy does a copy as the driver does it. Without a stream (wait) it is in the legacy one and the host waits, except
 // for a copy within a device, and for the last part of one from pageable memory. With a stream nothing waits but a
-// copy to pageable memory; the bytes of pageable memory are read at once, those of pinned memory when the copy is done.
+// copy to pageable memory; the bytes of pageable memory are read at once, those of pinned memory when the copy is
+// done.
 static CUresult copy(Call &call, const CUDA_MEMCPY3D &p, bool wait, CUstream h) {
   if (p.WidthInBytes == 0 || p.Height == 0 || p.Depth == 0) return CUDA_SUCCESS;
   Stream *s = call.ctx->legacy;
@@ -156,8 +163,8 @@ static CUDA_MEMCPY3D plane(const CUDA_MEMCPY2D &q) {
 }
 
 // fill does a memset: the host does not wait, with or without a stream.
-static CUresult fill(const char *function, CUdeviceptr dst, size_t pitch, unsigned value, unsigned element, size_t width,
-                     size_t height, bool legacy, CUstream h) {
+static CUresult fill(const char *function, CUdeviceptr dst, size_t pitch, unsigned value, unsigned element,
+                     size_t width, size_t height, bool legacy, CUstream h) {
   BEGIN(function);
   Stream *s = ctx->legacy;
   if (!legacy) TRY(stream_of(call, h, &s));
@@ -239,7 +246,8 @@ SIM_EXPORT CUresult cuMemcpyPeer(CUdeviceptr dst, CUcontext to, CUdeviceptr src,
   TRY(peers(call, to, from));
   return copy(call, line(D, dst, D, src, n), true, nullptr);
 }
-SIM_EXPORT CUresult cuMemcpyPeerAsync(CUdeviceptr dst, CUcontext to, CUdeviceptr src, CUcontext from, size_t n, CUstream h) {
+SIM_EXPORT CUresult cuMemcpyPeerAsync(CUdeviceptr dst, CUcontext to, CUdeviceptr src, CUcontext from, size_t n,
+                                      CUstream h) {
   BEGIN("cuMemcpyPeerAsync");
   REQUIRE(find<Context>(to) && find<Context>(from), CUDA_ERROR_INVALID_CONTEXT, "no context");
   return copy(call, line(D, dst, D, src, n), false, h);
@@ -263,7 +271,9 @@ SIM_EXPORT CUresult cuMemcpy2DAsync_v2(const CUDA_MEMCPY2D *p, CUstream h) {
   return rectangle("cuMemcpy2DAsync", p, false, h);
 }
 SIM_EXPORT CUresult cuMemcpy3D_v2(const CUDA_MEMCPY3D *p) { return box("cuMemcpy3D", p, true, nullptr); }
-SIM_EXPORT CUresult cuMemcpy3DAsync_v2(const CUDA_MEMCPY3D *p, CUstream h) { return box("cuMemcpy3DAsync", p, false, h); }
+SIM_EXPORT CUresult cuMemcpy3DAsync_v2(const CUDA_MEMCPY3D *p, CUstream h) {
+  return box("cuMemcpy3DAsync", p, false, h);
+}
 // The descriptions of copies between contexts have these where the others have nothing.
 SIM_EXPORT CUresult cuMemcpy3DPeer(const CUDA_MEMCPY3D *p) { return box("cuMemcpy3DPeer", p, true, nullptr); }
 SIM_EXPORT CUresult cuMemcpy3DPeerAsync(const CUDA_MEMCPY3D *p, CUstream h) {
@@ -297,10 +307,12 @@ SIM_EXPORT CUresult cuMemsetD2D16_v2(CUdeviceptr dst, size_t pitch, unsigned sho
 SIM_EXPORT CUresult cuMemsetD2D32_v2(CUdeviceptr dst, size_t pitch, unsigned v, size_t w, size_t h) {
   return fill("cuMemsetD2D32", dst, pitch, v, 4, w, h, true, nullptr);
 }
-SIM_EXPORT CUresult cuMemsetD2D8Async(CUdeviceptr dst, size_t pitch, unsigned char v, size_t w, size_t h, CUstream s) {
+SIM_EXPORT CUresult cuMemsetD2D8Async(CUdeviceptr dst, size_t pitch, unsigned char v, size_t w, size_t h,
+                                      CUstream s) {
   return fill("cuMemsetD2D8Async", dst, pitch, v, 1, w, h, false, s);
 }
-SIM_EXPORT CUresult cuMemsetD2D16Async(CUdeviceptr dst, size_t pitch, unsigned short v, size_t w, size_t h, CUstream s) {
+SIM_EXPORT CUresult cuMemsetD2D16Async(CUdeviceptr dst, size_t pitch, unsigned short v, size_t w, size_t h,
+                                       CUstream s) {
   return fill("cuMemsetD2D16Async", dst, pitch, v, 2, w, h, false, s);
 }
 SIM_EXPORT CUresult cuMemsetD2D32Async(CUdeviceptr dst, size_t pitch, unsigned v, size_t w, size_t h, CUstream s) {

@@ -9,6 +9,7 @@
 using namespace sim;
 
 SIM_EXPORT CUresult cuInit(unsigned flags) {
+  if (self().inside) return CUDA_ERROR_NOT_PERMITTED;
   std::lock_guard<std::recursive_mutex> hold(state().lock);
   State &s = state();
   if (flags) return CUDA_ERROR_INVALID_VALUE;
@@ -30,8 +31,9 @@ SIM_EXPORT CUresult cuDriverGetVersion(int *out) {
   return CUDA_SUCCESS;
 }
 
-#define DEVICE(d) \
-  REQUIRE(d >= 0 && size_t(d) < state().devices.size(), CUDA_ERROR_INVALID_DEVICE, "device %d of %zu", d, state().devices.size())
+#define DEVICE(d)                                                                                         \
+  REQUIRE(d >= 0 && size_t(d) < state().devices.size(), CUDA_ERROR_INVALID_DEVICE, "device %d of %zu", d, \
+          state().devices.size())
 
 SIM_EXPORT CUresult cuDeviceGet(CUdevice *out, int ordinal) {
   BEGIN_ANY("cuDeviceGet");
@@ -97,7 +99,7 @@ SIM_EXPORT CUresult cuDeviceGetAttribute(int *out, int attribute, CUdevice d) {
     case 4:  // MAX_BLOCK_DIM_Z
       *out = 64;
       break;
-    case 5:  // MAX_GRID_DIM_X
+    case 5:   // MAX_GRID_DIM_X
     case 11:  // MAX_PITCH
       *out = 0x7fffffff;
       break;

@@ -6,7 +6,8 @@
 
 namespace sim {
 
-CUresult kernel_task(Call &call, Task &t, CUfunction h, Dim grid, Dim block, unsigned shared, void **params, void **extra);
+CUresult kernel_task(Call &call, Task &t, CUfunction h, Dim grid, Dim block, unsigned shared, void **params,
+                     void **extra);
 
 template <class T>
 static CUresult object_of(Call &call, const void *h, const char *what, T **out) {
@@ -111,7 +112,8 @@ static CUresult instantiate(const char *function, CUgraphExec *out, CUgraph h, u
   Graph *g;
   TRY(object_of(call, h, "graph", &g));
   REQUIRE(out, CUDA_ERROR_INVALID_VALUE, "nowhere to put the executable graph");
-  REQUIRE(flags == 0 || flags == 1 || flags == 8, CUDA_ERROR_INVALID_VALUE, "flags %#llx", static_cast<unsigned long long>(flags));
+  REQUIRE(flags == 0 || flags == 1 || flags == 8, CUDA_ERROR_INVALID_VALUE, "flags %#llx",
+          static_cast<unsigned long long>(flags));
   TRY(call.unsafe());
   REQUIRE(!injected("graph"), CUDA_ERROR_OUT_OF_MEMORY, "as GODCEM_SIM_FAIL has it");
   std::shared_ptr<Plan> p = plan(g);
@@ -125,8 +127,8 @@ static CUresult instantiate(const char *function, CUgraphExec *out, CUgraph h, u
 
 static CUresult kernel_params(Call &call, Task &t, const CUDA_KERNEL_NODE_PARAMS *p) {
   REQUIRE(p, CUDA_ERROR_INVALID_VALUE, "no parameters");
-  return kernel_task(call, t, p->func, {p->gridDimX, p->gridDimY, p->gridDimZ}, {p->blockDimX, p->blockDimY, p->blockDimZ},
-                     p->sharedMemBytes, p->kernelParams, p->extra);
+  return kernel_task(call, t, p->func, {p->gridDimX, p->gridDimY, p->gridDimZ},
+                     {p->blockDimX, p->blockDimY, p->blockDimZ}, p->sharedMemBytes, p->kernelParams, p->extra);
 }
 
 // list gives handles as the API does: how many there are where there is no place for them; else as many as fit.
@@ -200,7 +202,8 @@ SIM_EXPORT CUresult cuGraphAddMemsetNode(CUgraphNode *out, CUgraph h, const CUgr
   t.element = p->elementSize;
   t.width = p->width * p->elementSize;
   t.height = p->height;
-  REQUIRE(allocation(t.dst.at, (t.height - 1) * p->pitch + t.width), CUDA_ERROR_INVALID_VALUE, "%#llx is not in one allocation", p->dst);
+  REQUIRE(allocation(t.dst.at, (t.height - 1) * p->pitch + t.width), CUDA_ERROR_INVALID_VALUE,
+          "%#llx is not in one allocation", p->dst);
   return add(call, out, h, deps, n, std::move(t), CU_NODE_MEMSET);
 }
 
@@ -215,7 +218,8 @@ SIM_EXPORT CUresult cuGraphAddHostNode(CUgraphNode *out, CUgraph h, const CUgrap
   return add(call, out, h, deps, n, std::move(t), CU_NODE_HOST);
 }
 
-SIM_EXPORT CUresult cuGraphAddChildGraphNode(CUgraphNode *out, CUgraph h, const CUgraphNode *deps, size_t n, CUgraph child) {
+SIM_EXPORT CUresult cuGraphAddChildGraphNode(CUgraphNode *out, CUgraph h, const CUgraphNode *deps, size_t n,
+                                             CUgraph child) {
   BEGIN("cuGraphAddChildGraphNode");
   Graph *c;
   TRY(object_of(call, child, "graph", &c));
@@ -233,7 +237,8 @@ SIM_EXPORT CUresult cuGraphAddDependencies(CUgraph h, const CUgraphNode *from, c
   TRY(nodes_of(call, g, to, n, b));
   for (size_t i = 0; i < n; i++) {
     auto &after = b[i]->after;
-    REQUIRE(std::find(after.begin(), after.end(), a[i]) == after.end(), CUDA_ERROR_INVALID_VALUE, "dependency %zu is there already", i);
+    REQUIRE(std::find(after.begin(), after.end(), a[i]) == after.end(), CUDA_ERROR_INVALID_VALUE,
+            "dependency %zu is there already", i);
     after.push_back(a[i]);
   }
   return CUDA_SUCCESS;
@@ -367,7 +372,8 @@ SIM_EXPORT CUresult cuGraphLaunch(CUgraphExec h, CUstream stream) {
   return CUDA_SUCCESS;
 }
 
-SIM_EXPORT CUresult cuGraphExecKernelNodeSetParams_v2(CUgraphExec h, CUgraphNode node, const CUDA_KERNEL_NODE_PARAMS *p) {
+SIM_EXPORT CUresult cuGraphExecKernelNodeSetParams_v2(CUgraphExec h, CUgraphNode node,
+                                                      const CUDA_KERNEL_NODE_PARAMS *p) {
   BEGIN("cuGraphExecKernelNodeSetParams");
   Exec *e;
   TRY(object_of(call, h, "executable graph", &e));

@@ -9,7 +9,7 @@
 namespace sim {
 
 static const size_t kPage = size_t(sysconf(_SC_PAGESIZE));
-static const size_t kAlign = 256;  // of what cuMemAlloc returns
+static const size_t kAlign = 256;           // of what cuMemAlloc returns
 static const unsigned char kPoison = 0xff;  // NaN as float and as double, -1 as an integer
 
 static size_t up(size_t n, size_t to) { return (n + to - 1) / to * to; }
@@ -114,8 +114,10 @@ bool slack_intact(std::string &err) {
       if (p >= last) break;
       if (static_cast<unsigned char>(*p) == kPoison) continue;
       if (ok)
-        err = p < a.base ? text("write %zu bytes below the %zu bytes at %p", size_t(a.base - p), a.size, static_cast<void *>(a.base))
-                         : text("write %zu bytes beyond the %zu bytes at %p", size_t(p - end), a.size, static_cast<void *>(a.base));
+        err = p < a.base ? text("write %zu bytes below the %zu bytes at %p", size_t(a.base - p), a.size,
+                                static_cast<void *>(a.base))
+                         : text("write %zu bytes beyond the %zu bytes at %p", size_t(p - end), a.size,
+                                static_cast<void *>(a.base));
       ok = false;
       *p = char(kPoison);
     }
@@ -172,7 +174,8 @@ SIM_EXPORT CUresult cuMemAlloc_v2(CUdeviceptr *out, size_t size) {
   return allocate("cuMemAlloc", Allocation::device, size, 0, out);
 }
 
-SIM_EXPORT CUresult cuMemAllocPitch_v2(CUdeviceptr *out, size_t *pitch, size_t width, size_t height, unsigned element) {
+SIM_EXPORT CUresult cuMemAllocPitch_v2(CUdeviceptr *out, size_t *pitch, size_t width, size_t height,
+                                       unsigned element) {
   BEGIN("cuMemAllocPitch");
   REQUIRE(pitch && out && width && height, CUDA_ERROR_INVALID_VALUE, "%zu by %zu", width, height);
   REQUIRE(element == 4 || element == 8 || element == 16, CUDA_ERROR_INVALID_VALUE, "elements of %u bytes", element);
@@ -309,7 +312,8 @@ SIM_EXPORT CUresult cuPointerGetAttribute(void *data, int attribute, CUdeviceptr
 static CUresult advice(const char *function, CUdeviceptr p, size_t n) {
   BEGIN(function);
   Allocation *a = sim::allocation(reinterpret_cast<void *>(p), n);
-  REQUIRE(a && a->kind == Allocation::managed, CUDA_ERROR_INVALID_VALUE, "the %zu bytes at %#llx are not managed memory", n, p);
+  REQUIRE(a && a->kind == Allocation::managed, CUDA_ERROR_INVALID_VALUE,
+          "the %zu bytes at %#llx are not managed memory", n, p);
   return CUDA_SUCCESS;
 }
 SIM_EXPORT CUresult cuMemAdvise(CUdeviceptr p, size_t n, int, CUdevice) { return advice("cuMemAdvise", p, n); }

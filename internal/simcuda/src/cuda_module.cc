@@ -10,7 +10,8 @@ namespace sim {
 static CUresult module_of(Call &call, CUmodule h, Module **out) {
   Module *m = find<Module>(h);
   if (!m) {
-    complain("%s: %p is %s", call.function, static_cast<void *>(h), destroyed(h) ? "a module that was unloaded" : "no module");
+    complain("%s: %p is %s", call.function, static_cast<void *>(h),
+             destroyed(h) ? "a module that was unloaded" : "no module");
     return CUDA_ERROR_INVALID_HANDLE;
   }
   *out = m;
@@ -82,28 +83,34 @@ static CUresult check(Call &call, const Function *f, Dim g, Dim b, unsigned shar
   bool grid = g.x >= 1 && g.y >= 1 && g.z >= 1 && g.x <= 0x7fffffffu && g.y <= 65535 && g.z <= 65535;
   bool block = threads >= 1 && b.x <= 1024 && b.y <= 1024 && b.z <= 64 && threads <= SIM_MAX_THREADS;
   if (!grid || !block) {
-    complain("%s: kernel %s: grid (%u, %u, %u) of blocks of (%u, %u, %u) threads: want 1 to 1024 threads, and 1 to "
-             "2147483647, 65535, 65535 blocks", call.function, k, g.x, g.y, g.z, b.x, b.y, b.z);
+    complain(
+        "%s: kernel %s: grid (%u, %u, %u) of blocks of (%u, %u, %u) threads: want 1 to 1024 threads, and 1 to "
+        "2147483647, 65535, 65535 blocks",
+        call.function, k, g.x, g.y, g.z, b.x, b.y, b.z);
     return CUDA_ERROR_INVALID_VALUE;
   }
   if (threads > unsigned(f->info.max_threads)) {
-    complain("%s: kernel %s: %llu threads, where its launch bounds allow %d", call.function, k, threads, f->info.max_threads);
+    complain("%s: kernel %s: %llu threads, where its launch bounds allow %d", call.function, k, threads,
+             f->info.max_threads);
     return CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES;
   }
-  size_t dynamic = f->dynamic >= 0 ? size_t(f->dynamic) : SIM_MAX_STATIC_SHARED - std::min<size_t>(f->info.shared, SIM_MAX_STATIC_SHARED);
+  size_t dynamic = SIM_MAX_STATIC_SHARED - std::min<size_t>(f->info.shared, SIM_MAX_STATIC_SHARED);
+  if (f->dynamic >= 0) dynamic = size_t(f->dynamic);
   if (shared > dynamic) {
-    complain("%s: kernel %s: %u bytes of dynamic shared memory beside %zu static ones, where %zu are allowed", call.function, k,
-             shared, f->info.shared, dynamic);
+    complain("%s: kernel %s: %u bytes of dynamic shared memory beside %zu static ones, where %zu are allowed",
+             call.function, k, shared, f->info.shared, dynamic);
     return CUDA_ERROR_INVALID_VALUE;
   }
   return CUDA_SUCCESS;
 }
 
 // kernel_task makes a launch a task, with its arguments copied.
-CUresult kernel_task(Call &call, Task &t, CUfunction h, Dim grid, Dim block, unsigned shared, void **params, void **extra) {
+CUresult kernel_task(Call &call, Task &t, CUfunction h, Dim grid, Dim block, unsigned shared, void **params,
+                     void **extra) {
   Function *f;
   TRY(function_of(call, h, &f));
-  REQUIRE(f->ctx == call.ctx, CUDA_ERROR_INVALID_HANDLE, "kernel %s belongs to another context than the current one", f->info.name);
+  REQUIRE(f->ctx == call.ctx, CUDA_ERROR_INVALID_HANDLE, "kernel %s belongs to another context than the current one",
+          f->info.name);
   TRY(check(call, f, grid, block, shared));
   t.kind = Task::kernel;
   t.fn = f;
@@ -118,7 +125,8 @@ CUresult kernel_task(Call &call, Task &t, CUfunction h, Dim grid, Dim block, uns
     size += n;
   }
   if (size > SIM_MAX_PARAMS) {
-    complain("%s: kernel %s: %zu bytes of arguments, where %d are allowed", call.function, f->info.name, size, SIM_MAX_PARAMS);
+    complain("%s: kernel %s: %zu bytes of arguments, where %d are allowed", call.function, f->info.name, size,
+             SIM_MAX_PARAMS);
     return CUDA_ERROR_INVALID_VALUE;
   }
   t.args.resize(size);
@@ -147,8 +155,8 @@ CUresult kernel_task(Call &call, Task &t, CUfunction h, Dim grid, Dim block, uns
   return CUDA_SUCCESS;
 }
 
-static CUresult launch(const char *function, CUfunction f, Dim grid, Dim block, unsigned shared, CUstream h, void **params,
-                       void **extra) {
+static CUresult launch(const char *function, CUfunction f, Dim grid, Dim block, unsigned shared, CUstream h,
+                       void **params, void **extra) {
   BEGIN(function);
   Stream *s;
   TRY(stream_of(call, h, &s));
@@ -161,17 +169,20 @@ static CUresult launch(const char *function, CUfunction f, Dim grid, Dim block, 
 // resident is the number of blocks of a kernel that fit on a multiprocessor.
 static int resident(const Function *f, int threads, size_t dynamic) {
   if (threads > f->info.max_threads) return 0;
-  int warps = (threads + 31) / 32, per = state().set.arch == 75 ? 32 : state().set.arch == 86 || state().set.arch == 89 ? 48 : 64;
+  int arch = state().set.arch, warps = (threads + 31) / 32;
+  int most = arch == 75 ? 32 : arch == 86 || arch == 89 ? 48 : 64;
   size_t shared = f->info.shared + dynamic + 1024;
   if (shared > SIM_MAX_SHARED + 1024) return 0;
-  return std::min({32, per / warps, int((SIM_MAX_SHARED + 1024) / shared)});
+  return std::min({32, most / warps, int((SIM_MAX_SHARED + 1024) / shared)});
 }
 
 }  // namespace sim
 
 using namespace sim;
 
-SIM_EXPORT CUresult cuModuleLoadData(CUmodule *out, const void *image) { return load("cuModuleLoadData", out, image, 0); }
+SIM_EXPORT CUresult cuModuleLoadData(CUmodule *out, const void *image) {
+  return load("cuModuleLoadData", out, image, 0);
+}
 
 SIM_EXPORT CUresult cuModuleLoadDataEx(CUmodule *out, const void *image, unsigned n, int *options, void **values) {
   return load("cuModuleLoadDataEx", out, image, 0, n, options, values);
@@ -301,7 +312,8 @@ SIM_EXPORT CUresult cuFuncSetAttribute(CUfunction h, int attribute, int value) {
   if (attribute == 9) return CUDA_SUCCESS;
   REQUIRE(attribute == 8, CUDA_ERROR_INVALID_VALUE, "attribute %d", attribute);
   REQUIRE(value >= 0 && size_t(value) + f->info.shared <= SIM_MAX_SHARED, CUDA_ERROR_INVALID_VALUE,
-          "%d bytes of dynamic shared memory beside %zu static ones, where a block has %d", value, f->info.shared, SIM_MAX_SHARED);
+          "%d bytes of dynamic shared memory beside %zu static ones, where a block has %d", value, f->info.shared,
+          SIM_MAX_SHARED);
   f->dynamic = value;
   return CUDA_SUCCESS;
 }
@@ -318,16 +330,16 @@ SIM_EXPORT CUresult cuFuncSetSharedMemConfig(CUfunction h, int) {
   return function_of(call, h, &f);
 }
 
-SIM_EXPORT CUresult cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
-                                   unsigned shared, CUstream h, void **params, void **extra) {
+SIM_EXPORT CUresult cuLaunchKernel(CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by,
+                                   unsigned bz, unsigned shared, CUstream h, void **params, void **extra) {
   return launch("cuLaunchKernel", f, {gx, gy, gz}, {bx, by, bz}, shared, h, params, extra);
 }
 
 SIM_EXPORT CUresult cuLaunchKernelEx(const CUlaunchConfig *c, CUfunction f, void **params, void **extra) {
   if (!c) return CUDA_ERROR_INVALID_VALUE;
   if (c->numAttrs) return CUDA_ERROR_NOT_SUPPORTED;
-  return launch("cuLaunchKernelEx", f, {c->gridDimX, c->gridDimY, c->gridDimZ}, {c->blockDimX, c->blockDimY, c->blockDimZ},
-                c->sharedMemBytes, c->hStream, params, extra);
+  return launch("cuLaunchKernelEx", f, {c->gridDimX, c->gridDimY, c->gridDimZ},
+                {c->blockDimX, c->blockDimY, c->blockDimZ}, c->sharedMemBytes, c->hStream, params, extra);
 }
 
 SIM_EXPORT CUresult cuOccupancyMaxActiveBlocksPerMultiprocessor(int *out, CUfunction h, int threads, size_t dynamic) {

@@ -43,7 +43,8 @@ CUresult stream_of(Call &call, CUstream h, Stream **out) {
   }
   Stream *s = find<Stream>(h);
   if (!s) {
-    complain("%s: %p is %s", call.function, static_cast<void *>(h), destroyed(h) ? "a stream that was destroyed" : "no stream");
+    complain("%s: %p is %s", call.function, static_cast<void *>(h),
+             destroyed(h) ? "a stream that was destroyed" : "no stream");
     return CUDA_ERROR_INVALID_HANDLE;
   }
   REQUIRE(s->ctx == ctx, CUDA_ERROR_INVALID_HANDLE, "the stream belongs to another context than the current one");
@@ -207,7 +208,8 @@ static CUresult make_stream(const char *function, CUstream *out, unsigned flags,
 static CUresult event_of(Call &call, CUevent h, Event **out) {
   Event *e = find<Event>(h);
   if (!e) {
-    complain("%s: %p is %s", call.function, static_cast<void *>(h), destroyed(h) ? "an event that was destroyed" : "no event");
+    complain("%s: %p is %s", call.function, static_cast<void *>(h),
+             destroyed(h) ? "an event that was destroyed" : "no event");
     return CUDA_ERROR_INVALID_HANDLE;
   }
   *out = e;
@@ -218,7 +220,9 @@ static CUresult event_of(Call &call, CUevent h, Event **out) {
 
 using namespace sim;
 
-SIM_EXPORT CUresult cuStreamCreate(CUstream *out, unsigned flags) { return make_stream("cuStreamCreate", out, flags, 0); }
+SIM_EXPORT CUresult cuStreamCreate(CUstream *out, unsigned flags) {
+  return make_stream("cuStreamCreate", out, flags, 0);
+}
 
 SIM_EXPORT CUresult cuStreamCreateWithPriority(CUstream *out, unsigned flags, int priority) {
   return make_stream("cuStreamCreateWithPriority", out, flags, std::max(-5, std::min(0, priority)));
@@ -317,7 +321,8 @@ SIM_EXPORT CUresult cuStreamWaitEvent(CUstream h, CUevent event, unsigned flags)
   if (e->capture) {
     // Joins the stream to the capture that the event was recorded in.
     REQUIRE(!s->legacy, CUDA_ERROR_STREAM_CAPTURE_IMPLICIT, "the legacy stream cannot be captured");
-    REQUIRE(!s->capture || s->capture == e->capture, CUDA_ERROR_STREAM_CAPTURE_MERGE, "two captures would become one");
+    REQUIRE(!s->capture || s->capture == e->capture, CUDA_ERROR_STREAM_CAPTURE_MERGE,
+            "two captures would become one");
     s->capture = e->capture;
     auto &tips = s->capture->tips[s];
     for (Node *n : e->captured)

@@ -27,8 +27,8 @@ static uint64_t number(const char *name, uint64_t otherwise) {
 }
 
 // GODCEM_SIM_FAIL is a list "what@n,what": the n-th kernel to run loses the device (lost) or fails
-// (fault, ecc), the n-th allocation (oom), load of a module (module), instantiation (graph) or copy (copy) fails; each
-// one without n. "init=803" gives cuInit's code; without it that is CUDA_ERROR_UNKNOWN.
+// (fault, ecc), the n-th allocation (oom), load of a module (module), instantiation (graph) or copy (copy) fails;
+// each one without n. "init=803" gives cuInit's code; without it that is CUDA_ERROR_UNKNOWN.
 static std::map<std::string, long> failures() {
   static const std::set<std::string> known = {"lost", "fault", "ecc", "oom", "init", "module", "graph", "copy"};
   std::map<std::string, long> out;
@@ -41,7 +41,8 @@ static std::map<std::string, long> failures() {
     size_t at = item.find_first_of("@=");
     std::string what = item.substr(0, at);
     if (!known.count(what)) {
-      fprintf(stderr, "simcuda: GODCEM_SIM_FAIL: %s: want lost, fault, ecc, oom, init, module, graph or copy\n", item.c_str());
+      fprintf(stderr, "simcuda: GODCEM_SIM_FAIL: %s: want lost, fault, ecc, oom, init, module, graph or copy\n",
+              item.c_str());
       exit(2);
     }
     out[what] = at == std::string::npos ? 0 : atol(item.c_str() + at + 1);
@@ -151,7 +152,8 @@ double now() {
 }
 
 const char *name(Kind k) {
-  static const char *const names[] = {"context", "module", "function", "stream", "event", "graph", "graph node", "executable graph"};
+  static const char *const names[] = {"context", "module", "function",   "stream",
+                                      "event",   "graph",  "graph node", "executable graph"};
   return names[int(k)];
 }
 
@@ -195,8 +197,8 @@ CUresult Call::fail(CUresult code, const char *format, ...) {
   return code;
 }
 
-// The thread that does the work. It takes no signals but those that its own code raises, and has a stack for handlers,
-// so that handlers of a host such as the Go runtime find it fit.
+// The thread that does the work. It takes no signals but those that its own code raises, and has a stack for
+// handlers, so that handlers of a host such as the Go runtime find it fit.
 namespace {
 struct Worker {
   std::mutex m;
@@ -260,8 +262,8 @@ static size_t give(const std::string &s, char *out, size_t n) {
   return s.size();
 }
 
-// simcudaLive writes what objects and memory are alive, a line each, and returns how many: contexts, modules, streams,
-// events, graphs, executable graphs, device and pinned memory.
+// simcudaLive writes what objects and memory are alive, a line each, and returns how many: contexts, modules,
+// streams, events, graphs, executable graphs, device and pinned memory.
 SIM_EXPORT size_t simcudaLive(char *out, size_t n) {
   std::lock_guard<std::recursive_mutex> hold(sim::state().lock);
   std::string s;

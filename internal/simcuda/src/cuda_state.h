@@ -1,8 +1,32 @@
 // What the parts of the simulated driver share: the objects behind its handles, the queues of work, the lock.
 //
-// Work that a program enqueues (copies, memsets, kernels, graphs) is only noted. It is done when the program waits for
-// something, on a thread of the simulator's own, in an order among the streams that a seed chooses; work that nobody
-// waits for may stay undone. Device memory can be accessed by nobody except while work is done.
+// Work that a program enqueues (copies, memsets, kernels, graphs) is only noted. It is done when the program waits
+// for something, on a thread of the simulator's own, in an order among the streams that a seed chooses; work that
+// nobody waits for may stay undone. Device memory can be accessed by nobody except while work is done.
+//
+// Where a device is lenient, or its manual leaves something open, this takes the way that shows errors:
+//   - copies from pinned memory read it when they are done; those from pageable memory at once; those to pageable
+//   memory
+//     wait. A synchronous copy from pageable memory returns before its end, for streams that do not wait for it.
+//   - copies within a device, and memsets, do not make the host wait.
+//   - a capture refuses copies of pageable memory, which it could only do when the graph runs.
+//   - nodes of a graph run in any order that its edges allow, streams in any that events allow.
+//   - a fault is reported when the host next waits, and by every call in its context from then on; the context can
+//   only
+//     be destroyed. What remains in a context when it is destroyed is a leak, unless it has failed.
+//
+// The environment:
+//   GODCEM_SIM_SEED     chooses the orders; 1
+//   GODCEM_SIM_DEVICES  how many there are; 1
+//   GODCEM_SIM_MEMORY   bytes of each; 4 GiB
+//   GODCEM_SIM_ARCH     compute capability times 10; 90
+//   GODCEM_SIM_SMS      multiprocessors; 132
+//   GODCEM_SIM_DRIVER   version of the driver, 1000 major + 10 minor; 12040
+//   GODCEM_SIM_FAIL     what fails, "lost@12,oom": see cuda_state.cc
+//   GODCEM_SIM_LOG      a file, or - for stderr: every refusal, and all work as it is enqueued and done
+//   GODCEM_SIM_QUIET    1: faults, misuse and leaks are not written to stderr
+//   GODCEM_SIM_LEAKS    fatal: a process that leaves anything ends with status 99 (not one that ends without running
+//                       its destructors, as Go programs do: they ask simcudaLive)
 #pragma once
 #include <cstdarg>
 #include <cstdint>
@@ -53,9 +77,9 @@ bool destroyed(const void *handle);  // it was an object once
 struct Allocation {
   enum Kind { device, managed, pinned, registered } kind;
   Context *ctx;
-  char *base;      // what the program got
-  size_t size;     // what it asked for
-  char *pages;     // the accessible pages: base is in them
+  char *base;   // what the program got
+  size_t size;  // what it asked for
+  char *pages;  // the accessible pages: base is in them
   size_t paged;
   unsigned flags = 0;
   bool open = false;  // device memory: accessible now
@@ -227,8 +251,8 @@ struct State {
   std::vector<Capture *> captures;         // going on
   std::vector<OpRef> pending;
   std::map<std::string, uint64_t> counts;
-  std::string fault;    // the last one
-  size_t leaked = 0;    // objects that were alive when their context was destroyed
+  std::string fault;  // the last one
+  size_t leaked = 0;  // objects that were alive when their context was destroyed
   std::string leaks;
   uint64_t ops = 0;
 };
@@ -262,22 +286,22 @@ class Call {
 };
 
 // BEGIN opens each function of the driver; NEEDS_CONTEXT and BEGIN_ANY differ in what must be there.
-#define BEGIN(what)                                   \
-  sim::Call call(what);                               \
-  if (call.error != CUDA_SUCCESS) return call.error;  \
-  sim::Context *ctx = call.ctx;                       \
+#define BEGIN(what)                                  \
+  sim::Call call(what);                              \
+  if (call.error != CUDA_SUCCESS) return call.error; \
+  sim::Context *ctx = call.ctx;                      \
   (void)ctx
-#define BEGIN_ANY(what)                                  \
-  sim::Call call(what, sim::Call::initialized);          \
+#define BEGIN_ANY(what)                         \
+  sim::Call call(what, sim::Call::initialized); \
   if (call.error != CUDA_SUCCESS) return call.error
-#define REQUIRE(condition, code, ...) \
-  do {                                \
+#define REQUIRE(condition, code, ...)                      \
+  do {                                                     \
     if (!(condition)) return call.fail(code, __VA_ARGS__); \
   } while (0)
-#define TRY(expression)                            \
-  do {                                             \
-    CUresult try_ = (expression);                  \
-    if (try_ != CUDA_SUCCESS) return try_;         \
+#define TRY(expression)                    \
+  do {                                     \
+    CUresult try_ = (expression);          \
+    if (try_ != CUDA_SUCCESS) return try_; \
   } while (0)
 
 // cuda_state.cc
@@ -285,8 +309,8 @@ void log(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void complain(const char *format, ...) __attribute__((format(printf, 1, 2)));  // to stderr too
 std::string text(const char *format, ...) __attribute__((format(printf, 1, 2)));
 std::string vtext(const char *format, va_list args);
-uint64_t draw();                    // the next number of the seed's sequence
-bool injected(const char *what);    // GODCEM_SIM_FAIL says that this one fails
+uint64_t draw();                  // the next number of the seed's sequence
+bool injected(const char *what);  // GODCEM_SIM_FAIL says that this one fails
 void count(const char *what);
 double now();
 const char *error_name(CUresult code);
@@ -297,7 +321,7 @@ void on_worker(const std::function<void()> &f);
 Allocation *allocation(const void *p, size_t size = 0);  // the one that holds p (and size bytes from there)
 CUresult allocate(Call &call, Allocation::Kind kind, size_t size, unsigned flags, char **out);
 void release(Allocation *a);
-void open(Context *ctx);     // makes the memory accessible that a context's kernels may access
+void open(Context *ctx);  // makes the memory accessible that a context's kernels may access
 void open(Allocation *a);
 void close_all();
 bool slack_intact(std::string &err);

@@ -1,10 +1,11 @@
-// What the simulator does not have: arrays, textures, surfaces, the linker, and a few more. Programs link against them.
+// What the simulator does not have: arrays, textures, surfaces, the linker, and a few more. Programs link against
+// them.
 #include "cuda_state.h"
 
-#define UNSUPPORTED(name)                                              \
-  SIM_EXPORT CUresult name() {                                         \
+#define UNSUPPORTED(name)                                                 \
+  SIM_EXPORT CUresult name() {                                            \
     sim::log("%s: %s: not simulated", #name, "CUDA_ERROR_NOT_SUPPORTED"); \
-    return CUDA_ERROR_NOT_SUPPORTED;                                   \
+    return CUDA_ERROR_NOT_SUPPORTED;                                      \
   }
 
 UNSUPPORTED(cuArray3DCreate_v2)

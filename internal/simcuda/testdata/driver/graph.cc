@@ -97,7 +97,8 @@ static void forbidden(bool bug, int mode, CUresult code, F call, unsigned flags 
 }
 
 CASE(capture_synchronises) {
-  forbidden(bug, 1, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, [](World &, CUstream s) { return cuStreamSynchronize(s); });
+  forbidden(bug, 1, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED,
+            [](World &, CUstream s) { return cuStreamSynchronize(s); });
 }
 CASE(capture_queries) {
   forbidden(bug, 2, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, [](World &, CUstream s) { return cuStreamQuery(s); });
@@ -114,11 +115,13 @@ CASE(capture_frees) {
 }
 CASE(capture_loads_a_module) {
   CUmodule m;
-  forbidden(bug, 0, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, [&](World &, CUstream) { return cuModuleLoadData(&m, image()); });
+  forbidden(bug, 0, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED,
+            [&](World &, CUstream) { return cuModuleLoadData(&m, image()); });
 }
 CASE(capture_copies_and_waits) {
   unsigned v;
-  forbidden(bug, 1, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED, [&](World &w, CUstream) { return cuMemcpyDtoH_v2(&v, w.p, 4); });
+  forbidden(bug, 1, CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED,
+            [&](World &w, CUstream) { return cuMemcpyDtoH_v2(&v, w.p, 4); });
 }
 CASE(capture_of_pageable_memory) {
   unsigned v;
@@ -126,7 +129,8 @@ CASE(capture_of_pageable_memory) {
             [&](World &w, CUstream s) { return cuMemcpyDtoHAsync_v2(&v, w.p, 4, s); });
 }
 CASE(capture_beside_the_legacy_stream) {
-  forbidden(bug, 2, CUDA_ERROR_STREAM_CAPTURE_IMPLICIT, [](World &w, CUstream) { return cuMemsetD32_v2(w.q, 1, N); }, 0);
+  forbidden(
+      bug, 2, CUDA_ERROR_STREAM_CAPTURE_IMPLICIT, [](World &w, CUstream) { return cuMemsetD32_v2(w.q, 1, N); }, 0);
 }
 CASE(capture_waits_for_work_outside) {
   forbidden(bug, 1, CUDA_ERROR_STREAM_CAPTURE_ISOLATION, [](World &w, CUstream s) {

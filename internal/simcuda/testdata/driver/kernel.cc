@@ -61,7 +61,8 @@ CASE(limits) {
   CUdeviceptr p = alloc(4096);
   uint64_t v = 1, n = 1;
   void *params[] = {&p, &v, &n};
-  auto launch = [&](CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz, unsigned shared) {
+  auto launch = [&](CUfunction f, unsigned gx, unsigned gy, unsigned gz, unsigned bx, unsigned by, unsigned bz,
+                    unsigned shared) {
     return cuLaunchKernel(f, gx, gy, gz, bx, by, bz, shared, nullptr, params, nullptr);
   };
   OK(launch(set, 1, 1, 1, 1024, 1, 1, 0));
@@ -81,7 +82,8 @@ CASE(limits) {
   WANT(CUDA_ERROR_INVALID_VALUE, cuFuncSetAttribute(set, 8, 300 << 10));
   WANT(CUDA_ERROR_INVALID_VALUE, cuLaunchKernel(set, 1, 1, 1, 32, 1, 1, 0, nullptr, nullptr, nullptr));
   WANT(CUDA_ERROR_INVALID_HANDLE, cuLaunchKernel(nullptr, 1, 1, 1, 32, 1, 1, 0, nullptr, params, nullptr));
-  WANT(CUDA_ERROR_INVALID_HANDLE, cuLaunchKernel(set, 1, 1, 1, 32, 1, 1, 0, reinterpret_cast<CUstream>(params), params, nullptr));
+  WANT(CUDA_ERROR_INVALID_HANDLE,
+       cuLaunchKernel(set, 1, 1, 1, 32, 1, 1, 0, reinterpret_cast<CUstream>(params), params, nullptr));
   OK(cuCtxSynchronize());
 }
 
@@ -121,7 +123,8 @@ CASE(kernel_writes_beyond) {
 CASE(kernel_writes_just_beyond) {
   context();
   CUdeviceptr p = alloc(1000);
-  FAILS(launch1(kernel("poke"), 1, 32, nullptr, p, 999 + bug, 1), CUDA_ERROR_ILLEGAL_ADDRESS, "0 bytes beyond the 1000 bytes");
+  FAILS(launch1(kernel("poke"), 1, 32, nullptr, p, 999 + bug, 1), CUDA_ERROR_ILLEGAL_ADDRESS,
+        "0 bytes beyond the 1000 bytes");
 }
 
 CASE(kernel_writes_just_below) {

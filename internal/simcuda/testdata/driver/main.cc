@@ -11,7 +11,8 @@ void want(CUresult got, CUresult code, const char *what, const char *file, int l
   cuGetErrorName(code, &w);
   char fault[1024] = "";
   simcudaFault(fault, sizeof fault);
-  fprintf(stderr, "%s:%d: %s gives %d (%s), want %d (%s); last fault: %s\n", file, line, what, got, g, code, w, fault);
+  fprintf(stderr, "%s:%d: %s gives %d (%s), want %d (%s); last fault: %s\n", file, line, what, got, g, code, w,
+          fault);
   _Exit(1);
 }
 

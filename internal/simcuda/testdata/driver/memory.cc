@@ -27,10 +27,12 @@ CASE(copies) {
   r.dstMemoryType = CU_MEMORYTYPE_DEVICE, r.dstDevice = q, r.dstPitch = 32, r.WidthInBytes = 12, r.Height = 2;
   OK(cuMemcpy2D_v2(&r));
   OK(cuMemcpyDtoH_v2(back, q, sizeof back));
-  CHECK(back[0] == 1010 && back[2] == 1012 && back[8] == 1018 && back[10] == 1020 && back[3] == 1003 && back[16] == 1016);
+  CHECK(back[0] == 1010 && back[2] == 1012 && back[8] == 1018 && back[10] == 1020 && back[3] == 1003 &&
+        back[16] == 1016);
   // A box of 2 by 2 by 2 elements out of 4 by 4 by 4.
   CUDA_MEMCPY3D b{};
-  b.srcMemoryType = CU_MEMORYTYPE_DEVICE, b.srcDevice = q, b.srcPitch = 16, b.srcHeight = 4, b.srcXInBytes = 4, b.srcY = 1, b.srcZ = 2;
+  b.srcMemoryType = CU_MEMORYTYPE_DEVICE, b.srcDevice = q, b.srcPitch = 16, b.srcHeight = 4, b.srcXInBytes = 4,
+  b.srcY = 1, b.srcZ = 2;
   b.dstMemoryType = CU_MEMORYTYPE_HOST, b.dstHost = back, b.dstPitch = 8, b.dstHeight = 2;
   b.WidthInBytes = 8, b.Height = b.Depth = 2;
   OK(cuMemcpy3D_v2(&b));
@@ -146,8 +148,10 @@ CASE(device_memory_as_host_memory) {
   context();
   CUdeviceptr p = alloc(64), q = alloc(64);
   char host[64] = {};
-  WANT(bug ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS, cuMemcpyHtoD_v2(q, bug ? reinterpret_cast<void *>(p) : host, 64));
-  WANT(bug ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS, cuMemcpyDtoH_v2(bug ? reinterpret_cast<void *>(q) : host, p, 64));
+  WANT(bug ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS,
+       cuMemcpyHtoD_v2(q, bug ? reinterpret_cast<void *>(p) : host, 64));
+  WANT(bug ? CUDA_ERROR_INVALID_VALUE : CUDA_SUCCESS,
+       cuMemcpyDtoH_v2(bug ? reinterpret_cast<void *>(q) : host, p, 64));
 }
 
 CASE(host_memory_as_device_memory) {
@@ -180,7 +184,8 @@ CASE(leak_at_the_context_end) {
   CUstream s;
   OK(cuStreamCreate(&s, 0));
   char list[1000];
-  CHECK(simcudaLive(list, sizeof list) == 3 && strstr(list, "64 bytes of device memory") && strstr(list, "1 of kind stream"));
+  CHECK(simcudaLive(list, sizeof list) == 3 && strstr(list, "64 bytes of device memory") &&
+        strstr(list, "1 of kind stream"));
   if (!bug) {
     OK(cuMemFree_v2(p));
     OK(cuStreamDestroy_v2(s));

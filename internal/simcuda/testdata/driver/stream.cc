@@ -73,7 +73,8 @@ CASE(streams_without_event) {
   if (back[0] != 8) symptom();
 }
 
-// A copy of pageable memory in the legacy stream returns before its end; streams that do not block do not wait for it.
+// A copy of pageable memory in the legacy stream returns before its end; streams that do not block do not wait for
+// it.
 CASE(legacy_copy_before_a_stream_that_does_not_block) {
   context();
   CUstream s = stream(bug ? CU_STREAM_NON_BLOCKING : 0);
@@ -121,7 +122,7 @@ CASE(events) {
   OK(cuEventCreate(&a, 0));
   OK(cuEventCreate(&b, 0));
   OK(cuEventCreate(&plain, CU_EVENT_DISABLE_TIMING));
-  OK(cuEventQuery(a));        // never recorded: nothing to wait for
+  OK(cuEventQuery(a));  // never recorded: nothing to wait for
   OK(cuEventSynchronize(a));
   float ms = -1;
   WANT(CUDA_ERROR_INVALID_HANDLE, cuEventElapsedTime(&ms, a, b));
@@ -231,7 +232,8 @@ CASE(host_function_calls_the_driver) {
   CUdeviceptr p = alloc(4);
   OK(cuMemsetD32Async(p, 4, 1, s));
   calls = 0;
-  OK(cuLaunchHostFunc(s, bug ? [](void *) { calls++, inside = cuCtxSynchronize(); } : [](void *) { calls++; }, nullptr));
+  OK(cuLaunchHostFunc(
+      s, bug ? [](void *) { calls++, inside = cuCtxSynchronize(); } : [](void *) { calls++; }, nullptr));
   CHECK(calls == 0);
   OK(cuStreamSynchronize(s));
   CHECK(calls == 1 && inside == (bug ? CUDA_ERROR_NOT_PERMITTED : CUDA_SUCCESS));
