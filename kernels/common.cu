@@ -148,12 +148,14 @@ template <unsigned THREADS, class T> __device__ inline T block_min(T x, void* sh
 // shared: 4 bytes, free before and after.
 __device__ inline bool last_block(unsigned* ticket, unsigned blocks, void* shared) {
   unsigned* flag = (unsigned*)shared;
-  __threadfence();
   __syncthreads();
-  if (threadIdx.x == 0) *flag = atomicInc(ticket, blocks - 1) == blocks - 1;
+  if (threadIdx.x == 0) {
+    __threadfence(); // behind the barrier: for what all threads of the block have written
+    *flag = atomicInc(ticket, blocks - 1) == blocks - 1;
+    __threadfence();
+  }
   __syncthreads();
   bool last = *flag != 0;
-  __threadfence();
   __syncthreads();
   return last;
 }
