@@ -182,8 +182,13 @@ func (g *generator) last() int {
 func (g *generator) elementwise(first, step string) {
 	g.b.stages(1<<g.rows-1, g.outer())
 	g.rowIndices()
-	g.w.WriteString(g.b.valuesOf(0, "    ", g.at, ""))
+	common := g.b.valuesOf(0, "    ", g.at, "")
+	if g.results > 1 { // else all threads would read what one may overwrite
+		g.w.WriteString(common)
+		common = ""
+	}
 	g.printf("    for (%s n = %s; n < %s; n += %s) {\n", g.count(), first, g.number(g.results/g.lanes), step)
+	g.w.WriteString(common)
 	g.split("      ", "n", g.kept)
 	g.w.WriteString(g.b.valuesOf(1, "      ", g.at, ""))
 	g.points("      ", 2, "")
