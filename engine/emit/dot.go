@@ -17,6 +17,9 @@ func (e *emitter) dot(i int, d *plan.Dot) ([]part, error) {
 	if d.Epilogue.Points() == 0 {
 		return e.loop(i, emptyEpilogue(&d.Epilogue))
 	}
+	if q := e.libraryProduct(i, d); q != nil {
+		return []part{*q}, nil
+	}
 	return []part{e.dotPart(i, d, e.tilingFor(d, dotThreads))}, nil
 }
 

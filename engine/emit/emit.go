@@ -13,6 +13,8 @@ import (
 type Options struct {
 	SMs    int // multiprocessors; 0: 132
 	Shared int // bytes of static shared memory that a block may have; 0: 48 KiB
+	// Library: big plain products are launches of a library (Launch.Product). Only for devices that have one.
+	Library bool
 	// Disable names what to leave out: see Switches.
 	Disable []string
 }
@@ -50,12 +52,14 @@ type Kernel struct {
 // A Launch is a kernel with its arguments, or a step that the host does.
 type Launch struct {
 	Name   string // readable; unique in the program
-	Kernel int    // -1: the host runs the Custom of Steps[0]
+	Kernel int    // -1: Product, if not nil; else the host runs the Custom of Steps[0]
 	Blocks int    // of a one-dimensional grid
 	Args   []Arg
 	Steps  []int // of the plan's, that are done or begun here
 	Flops  int64
 	Bytes  int64
+	// Product is what a library does, only with Options.Library.
+	Product *Product
 }
 
 // An Arg is an argument of a kernel, 8 bytes.

@@ -13,7 +13,7 @@ import (
 type part struct {
 	name   string // of the kernel, readable: "dot+add+softplus"
 	step   int
-	host   bool // the host runs it
+	host   bool // the host runs it, or a library
 	blocks int
 	// threads is the number of threads that the code wants; 0: any, and width is the number of its items per block.
 	threads int
@@ -37,6 +37,7 @@ type part struct {
 	// reads and writes are all buffers that the part touches.
 	reads, writes []plan.BufID
 	flops, bytes  int64
+	product       *Product // of a library
 }
 
 // A param is a parameter of a kernel.
@@ -83,7 +84,11 @@ func (e *emitter) assemble() (*Program, error) {
 	known := map[string]int{}
 	for _, g := range e.group() {
 		if g.lanes[0].parts[0].host {
-			p.Launches = append(p.Launches, Launch{Name: g.name(), Kernel: -1, Steps: g.steps()})
+			l := Launch{Name: g.name(), Kernel: -1, Steps: g.steps()}
+			if q := &g.lanes[0].parts[0]; q.product != nil {
+				l.Name, l.Product, l.Flops, l.Bytes = fmt.Sprintf("#%d %s", len(p.Launches), g.name()), q.product, q.flops, q.bytes
+			}
+			p.Launches = append(p.Launches, l)
 			continue
 		}
 		k, args := g.kernel()
