@@ -52,6 +52,10 @@ func (e *emitter) group() []group {
 	for _, q := range e.stages {
 		g.place(q)
 	}
+	for i := range g.groups {
+		at := &g.groups[i]
+		at.few = !at.host() && at.blocks() <= e.o.SMs
+	}
 	return g.groups
 }
 

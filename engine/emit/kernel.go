@@ -12,6 +12,7 @@ import (
 // A group is the parts of one kernel: lanes beside each other, independent ones, each on blocks of its own.
 type group struct {
 	lanes []lane
+	few   bool // blocks than multiprocessors: registers may be had in plenty
 }
 
 // A lane is parts that follow each other on the same blocks, with a barrier in between: one part, or several over the
@@ -154,8 +155,12 @@ func (g *group) kernel() (Kernel, []Arg) {
 		head += fmt.Sprintf("  __shared__ __align__(16) unsigned char shared[%d];\n", k.Shared)
 	}
 	text := head + code.String() + "}\n"
-	sum := sha256.Sum256([]byte(strings.Join(k.Files, " ") + text))
+	sum := sha256.Sum256(fmt.Append(nil, k.Files, g.few, text))
 	k.Name = identifier(plain(g.lanes[0].parts[0].name)) + "_" + hex.EncodeToString(sum[:8])
-	k.Source = fmt.Sprintf("extern \"C\" __global__ void __launch_bounds__(%d) %s%s", k.Threads, k.Name, text)
+	bounds := fmt.Sprint(k.Threads)
+	if g.few {
+		bounds += ", 1"
+	}
+	k.Source = fmt.Sprintf("extern \"C\" __global__ void __launch_bounds__(%s) %s%s", bounds, k.Name, text)
 	return k, args
 }
