@@ -30,6 +30,7 @@ type executable struct {
 	arena    cu.DevicePtr
 	counters cu.DevicePtr
 	stage    stager
+	blas     *products // nil: no launch is a library's
 
 	form         // what Run does
 	single *form // what it does for a watch: a launch is of one step; nil: nobody has watched yet
@@ -71,6 +72,7 @@ type launch struct {
 	params  []unsafe.Pointer // to values
 	values  []uint64
 	host    *hostStep
+	product func() error // puts a library's product into the executable's stream
 }
 
 // A hostStep is a kernel of the host, with memory of its own there.
@@ -153,7 +155,7 @@ func (x *executable) check() error {
 // emit makes the form's launches, and its kernels.
 func (f *form) emit(x *executable, o emit.Options) (functions []function, err error) {
 	d := x.d
-	o.SMs, o.Shared = d.limits.sms, d.limits.shared
+	o.SMs, o.Shared, o.Library = d.limits.sms, d.limits.shared, useLibrary()
 	if f.e, err = emit.New(x.p, o); err != nil {
 		return nil, fmt.Errorf("%s: %w", d.name(), err)
 	}
@@ -188,6 +190,17 @@ func (f *form) prepare(x *executable, functions []function) (err error) {
 	for i := range f.e.Launches {
 		from, l := &f.e.Launches[i], &f.launches[i]
 		l.Launch = from
+		if from.Product != nil {
+			if x.blas == nil {
+				if x.blas, err = x.d.newProducts(x.stream); err != nil {
+					return err
+				}
+			}
+			if l.product, err = x.blas.launch(x, from.Product); err != nil {
+				return fmt.Errorf("%s: launch %s: %w", x.d.name(), from.Name, err)
+			}
+			continue
+		}
 		if from.Kernel < 0 {
 			l.host = x.onHost(from.Steps[0])
 			continue
@@ -343,6 +356,12 @@ func (x *executable) capture() error {
 
 // put puts the launch into a stream.
 func (l *launch) put(stream cu.Stream) error {
+	if l.product != nil {
+		if err := l.product(); err != nil {
+			return fmt.Errorf("launch %s: %w", l.Name, err)
+		}
+		return nil
+	}
 	if err := l.fn.fn.Launch(l.Blocks, 1, 1, l.threads, 1, 1, 0, stream, l.params); err != nil {
 		return fmt.Errorf("launch %s: %w", l.Name, known(err))
 	}
@@ -389,7 +408,7 @@ func (x *executable) free() error {
 		for i := range x.graphs {
 			errs = append(errs, x.graphs[i].graph.destroy())
 		}
-		errs = append(errs, x.stream.Destroy())
+		errs = append(errs, x.blas.free(), x.stream.Destroy())
 	}
 	errs = append(errs, x.stage.free())
 	places := []cu.DevicePtr{x.arena, x.scratch, x.counters}
@@ -401,6 +420,7 @@ func (x *executable) free() error {
 			errs = append(errs, cu.MemFree(at))
 		}
 	}
+	x.blas = nil
 	x.graphs, x.form, x.single, x.bound = nil, form{e: x.e}, nil, nil
 	return errors.Join(errs...)
 }
