@@ -40,7 +40,7 @@ type Launches struct {
 // A LaunchSummary is one launch of a kernel, or a step of the host.
 type LaunchSummary struct {
 	Name    string  `json:"name"`
-	Kernel  string  `json:"kernel,omitempty"` // "": the host
+	Kernel  string  `json:"kernel,omitempty"` // "": the host; "library": a product of one
 	Blocks  int     `json:"blocks"`
 	Threads int     `json:"threads"` // of a block
 	Shared  int     `json:"shared"`  // bytes of static shared memory
@@ -74,11 +74,16 @@ func launches(p *plan.Program, l emit.Launcher) *Launches {
 		sum := LaunchSummary{Name: x.Name, Blocks: x.Blocks, Steps: len(x.Steps), Flops: x.Flops, Bytes: x.Bytes}
 		ids[i] = x.Kernel
 		if x.Kernel < 0 {
-			s.HostSteps++
 			ids[i] = -1 - i // never alike
+		}
+		if x.Kernel < 0 && x.Product == nil {
+			s.HostSteps++
 		} else {
-			k := &prog.Kernels[x.Kernel]
-			sum.Kernel, sum.Threads, sum.Shared = k.Name, k.Threads, k.Shared
+			sum.Kernel = "library"
+			if x.Kernel >= 0 {
+				k := &prog.Kernels[x.Kernel]
+				sum.Kernel, sum.Threads, sum.Shared = k.Name, k.Threads, k.Shared
+			}
 			flops := float64(x.Flops)
 			if double(p, x.Steps) {
 				flops *= 2

@@ -20,10 +20,11 @@ const Slack = 24
 func (p *Program) Graphs() (n int) {
 	device := false
 	for i := range p.Launches {
-		if d := p.Launches[i].Kernel >= 0; d && !device {
+		d := p.Launches[i].onDevice()
+		if d && !device {
 			n++
 		}
-		device = p.Launches[i].Kernel >= 0
+		device = d
 	}
 	return n
 }
@@ -54,7 +55,7 @@ func (e *emitter) group() []group {
 	}
 	for i := range g.groups {
 		at := &g.groups[i]
-		at.few = !at.host() && at.blocks() <= e.o.SMs
+		at.few = !at.host() && (at.blocks() <= e.o.SMs || at.onRows(e))
 	}
 	return g.groups
 }
@@ -91,6 +92,16 @@ func (g *grouper) place(q part) {
 
 // host reports whether the group is the host's.
 func (g *group) host() bool { return g.lanes[0].parts[0].host }
+
+// onRows reports whether a kernel of package kernels is in the group: it is bound by latency, not by occupancy.
+func (g *group) onRows(e *emitter) bool {
+	for q := range g.all() {
+		if q.rows > 0 && e.p.Steps[q.step].Custom != nil {
+			return true
+		}
+	}
+	return false
+}
 
 // needs are the group's lanes that must be done before q, or whose memory q takes.
 func (g *grouper) needs(at *group, q *part) (lanes []int) {

@@ -165,7 +165,8 @@ func checkPair(t *testing.T, seed uint64, p *plan.Program, a, b seat) {
 				}
 				if s.Offset != d.Offset || s.Bytes() != d.Bytes() || s.Bytes()%a.q.rows != 0 ||
 					!slices.Contains(a.q.local, u) || !slices.Contains(b.q.local, v) {
-					t.Fatalf("seed %d: %s and %s follow each other, but rows of buffers %d and %d mix", seed, a.q.name, b.q.name, u, v)
+					t.Fatalf("seed %d: %s and %s follow each other, but rows of buffers %d and %d mix",
+						seed, a.q.name, b.q.name, u, v)
 				}
 			}
 		}

@@ -12,7 +12,7 @@ import (
 // A group is the parts of one kernel: lanes beside each other, independent ones, each on blocks of its own.
 type group struct {
 	lanes []lane
-	few   bool // blocks than multiprocessors: registers may be had in plenty
+	few   bool // blocks on a multiprocessor are enough: registers may be had in plenty
 }
 
 // A lane is parts that follow each other on the same blocks, with a barrier in between: one part, or several over the
