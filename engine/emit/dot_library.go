@@ -23,17 +23,14 @@ type Matrix struct {
 	Trans  bool
 }
 
-// The products that a library may do: what is shorter, or narrower, our kernels do as well, with the epilogue.
-const (
-	librarySide  = 256
-	libraryFlops = 2e9
-)
+// librarySide is how long the sides of a library's products are at least: what is narrower our kernels do as well.
+const librarySide = 64
 
 // libraryProduct is the part of a product for a library, nil if it is none: it must be plain, that is all that is done
 // with it is to store it, and big.
 func (e *emitter) libraryProduct(i int, d *plan.Dot) *part {
 	l := &d.Epilogue
-	if !e.o.Library || min(d.M, d.N, d.K) < librarySide || 2*float64(d.Batch)*float64(d.M)*float64(d.N)*float64(d.K) < libraryFlops ||
+	if e.o.Library == 0 || min(d.M, d.N, d.K) < librarySide || 2*int64(d.Batch)*int64(d.M)*int64(d.N)*int64(d.K) < e.o.Library ||
 		len(l.Stores) != 1 || l.Stores[0].Combine != plan.Set {
 		return nil
 	}

@@ -13,8 +13,9 @@ import (
 type Options struct {
 	SMs    int // multiprocessors; 0: 132
 	Shared int // bytes of static shared memory that a block may have; 0: 48 KiB
-	// Library: big plain products are launches of a library (Launch.Product). Only for devices that have one.
-	Library bool
+	// Library is from how many flops on plain products are launches of a library (Launch.Product), for devices that have
+	// one; 0: never.
+	Library int64
 	// Disable names what to leave out: see Switches.
 	Disable []string
 }

@@ -120,8 +120,16 @@ type products struct {
 	room   cu.DevicePtr
 }
 
-// useLibrary reports whether the environment asks for cuBLAS.
-func useLibrary() bool { return os.Getenv(CuBLASEnv) != "" }
+// bigProduct is how many flops a product has, some tens of microseconds, from which on cuBLAS may do it.
+var bigProduct = int64(2e9)
+
+// libraryFlops is emit.Options.Library.
+func libraryFlops() int64 {
+	if os.Getenv(CuBLASEnv) == "" {
+		return 0
+	}
+	return bigProduct
+}
 
 // newProducts opens the library for a stream. The device's context is current.
 func (d *device) newProducts(stream cu.Stream) (*products, error) {

@@ -155,7 +155,7 @@ func (x *executable) check() error {
 // emit makes the form's launches, and its kernels.
 func (f *form) emit(x *executable, o emit.Options) (functions []function, err error) {
 	d := x.d
-	o.SMs, o.Shared, o.Library = d.limits.sms, d.limits.shared, useLibrary()
+	o.SMs, o.Shared, o.Library = d.limits.sms, d.limits.shared, libraryFlops()
 	if f.e, err = emit.New(x.p, o); err != nil {
 		return nil, fmt.Errorf("%s: %w", d.name(), err)
 	}
