@@ -140,8 +140,11 @@ func elementwiseCases() []Case {
 		two(op, 0, "")
 	}
 	two(ir.Atan2, 4, libmWhy)
-	two(ir.Pow, 8, "the exponent multiplies the logarithm's error; f32 is done in f64")
-	cases[len(cases)-1].Feed = feedPowers
+	two(ir.Pow, 4, libmWhy)
+	cases[len(cases)-1].Types = []ir.DType{ir.F32}
+	two(ir.Pow, 40, "package math, the reference, is off by 20 units where powers are very large or small")
+	powers := &cases[len(cases)-1]
+	powers.Name, powers.Types, powers.Feed = powers.Name+" in f64", []ir.DType{ir.F64}, feedPowers
 	cases = append(cases, truthCases()...)
 	cases = append(cases, castCases()...)
 	return append(cases, chainCases()...)
