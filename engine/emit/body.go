@@ -53,7 +53,7 @@ func newBodyOf(e *emitter, q *part, l *plan.Loop, chosen func(s *plan.Store) boo
 	if chosen == nil {
 		b.chosen = func(*plan.Store) bool { return true }
 	}
-	if b.wide = !fits(e.p, l); b.wide {
+	if b.wide = e.wide || !fits(l); b.wide {
 		b.index = "long long"
 	}
 	n := len(l.Loads)
@@ -140,7 +140,7 @@ func dimsOf(l *plan.Load) (bits uint64) {
 }
 
 // fits reports whether all numbers of points, and of elements and guards, are well inside 32 bits.
-func fits(p *plan.Program, l *plan.Loop) bool {
+func fits(l *plan.Loop) bool {
 	small := func(offset int, strides []int) bool { // offsets of accesses are in pointers, but see findBases
 		sum := abs(offset)
 		for d, s := range strides {

@@ -109,6 +109,7 @@ type emitter struct {
 	counts  []Count
 	stages  []part
 	tilings map[string]tiling // of dots
+	wide    bool              // loops count in 64 bits whatever their size, for tests
 }
 
 // reserve returns the offset of n bytes of scratch memory of its own, aligned to plan.Align. It is zero at first.

@@ -224,7 +224,7 @@ func TestRandomLoops(t *testing.T) {
 		r := newTrial(seed)
 		var forms [][]part
 		var names []string
-		e := &emitter{p: r.p, o: Options{SMs: r.sms, Shared: 48 << 10}}
+		e := &emitter{p: r.p, o: Options{SMs: r.sms, Shared: 48 << 10}, wide: seed%5 == 4}
 		parts, err := e.loop(0, r.l)
 		if err != nil {
 			t.Fatalf("seed %d: %v", seed, err)
