@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/godcem/godcem/internal/run"
+	"github.com/godcem/godcem/models/control/learn"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -32,7 +33,8 @@ which --resume continues bit for bit. Ctrl-C saves and leaves.`,
 	}
 	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newBumps(), newRegression(), newCartpole(), newPendulum(), newMPC(), newSPEN(), newDump(), newExplain(), newDevices(), newDoctor(), newVersion())
+	root.AddCommand(newBumps(), newRegression(), newSPEN(), newCartpole(), newPendulum(), newMPC(),
+		newLearn(learn.Dynamics), newLearn(learn.Cost), newDump(), newExplain(), newDevices(), newDoctor(), newVersion())
 	root.SetHelpCommand(&cobra.Command{
 		Use:     "help [command]",
 		Short:   "Show the help of a command",

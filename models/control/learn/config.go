@@ -1,0 +1,163 @@
+// Package learn learns what a controller is made of from what an expert does, by gradients through the controller: the
+// pendulum's mass and length, or the weights of its cost.
+package learn
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"github.com/godcem/godcem/dcem"
+	"github.com/godcem/godcem/kernels"
+	"github.com/godcem/godcem/models/env"
+	"github.com/godcem/godcem/models/train"
+	"gorgonia.org/tensor"
+)
+
+// What is learnt: the programs' names, in their checkpoints too.
+const (
+	Dynamics = "learn-dynamics"
+	Cost     = "learn-cost"
+)
+
+// Where the noise of expert and learner comes from.
+const (
+	Common      = "common"      // the expert searches with the learner's noise
+	Independent = "independent" // the expert's plans were made once, with noise of their own
+)
+
+// Experts.
+const (
+	Soft = "soft" // the learner's controller with the true parameters
+	Hard = "hard" // the same with a hard choice of elites: vanilla CEM
+)
+
+// Config is the configuration of the programs.
+type Config struct {
+	Seed    uint64 `json:"seed" help:"seed of all that is random: the same seed gives the same run, bit for bit"`
+	Updates int    `json:"updates" help:"updates of the parameters"`
+	Plans   int    `json:"plans" help:"initial states from which the expert has planned"`
+	Noise   string `json:"noise" help:"common: the expert's noise is the learner's; independent: it is not"`
+	Expert  string `json:"expert" help:"soft: the learner's controller; hard: vanilla CEM"`
+
+	Start []float64 `json:"start" help:"start values of what is learnt, in the order of the table that is printed"`
+
+	Horizon     int     `json:"horizon" help:"steps of a plan"`
+	Samples     int     `json:"samples" help:"samples per iteration"`
+	Elites      int     `json:"elites" help:"elite samples"`
+	Iterations  int     `json:"iterations" help:"iterations of a plan"`
+	Temperature float64 `json:"temperature" help:"tau of the soft choice of elites; smaller: closer to CEM"`
+
+	Rate            float64 `json:"rate" help:"learning rate of Adam at the start; it falls to a hundredth over the last third, unless values are averaged"`
+	Average         float64 `json:"average" help:"share of the updates, the last ones, over whose values the answer is averaged; 0: the last value"`
+	Machine         string  `json:"vm" help:"what runs the graph: engine (compiled) or tape (Gorgonia's TapeMachine)"`
+	CheckpointEvery int     `json:"checkpoint_every" help:"updates between checkpoints" resume:"free"`
+	Figures         bool    `json:"figures" help:"draw the figures and the report at the end" resume:"free"`
+}
+
+// Default returns the configuration that a program has without flags.
+func Default(kind string) Config {
+	c := Config{
+		Updates: 400, Plans: 10, Noise: Common, Expert: Soft, Start: []float64{1.4, 0.75}, Horizon: 20, Samples: 200, Elites: 20,
+		Iterations: 5, Temperature: 0.5, Rate: 0.05, Machine: train.Engine, CheckpointEvery: 50, Figures: true,
+	}
+	if kind == Cost { // a flat valley leads to the answer; a softer choice of elites makes it less flat
+		c.Start, c.Updates, c.Temperature = []float64{1, 0.4, 0.05}, 1000, 2
+	}
+	return c
+}
+
+// Learnt are the names of what a program learns, parameters of the pendulum.
+func Learnt(kind string) []string {
+	if kind == Dynamics {
+		return []string{"mass", "length"}
+	}
+	return []string{"weight_cos", "weight_sin", "weight_dth"}
+}
+
+// system is what is controlled, Learnt's true values among its defaults.
+var system env.Env = env.Pendulum{}
+
+// Truth are the values that the expert knows.
+func Truth(kind string) (v []float64) {
+	for _, name := range Learnt(kind) {
+		at := slices.IndexFunc(system.Params(), func(p env.Param) bool { return p.Name == name })
+		v = append(v, system.Params()[at].Value)
+	}
+	return v
+}
+
+// Validate returns an error that names the first field that is out of its range.
+func (c Config) Validate(kind string) error {
+	for _, v := range []struct {
+		name      string
+		value     int
+		low, high int
+	}{
+		{"updates", c.Updates, 1, 1_000_000},
+		{"plans", c.Plans, 1, 10_000},
+		{"horizon", c.Horizon, 1, 200},
+		{"samples", c.Samples, 2, 100_000},
+		{"elites", c.Elites, 1, c.Samples},
+		{"iterations", c.Iterations, 1, 100},
+		{"checkpoint_every", c.CheckpointEvery, 1, 1_000_000},
+	} {
+		if v.value < v.low || v.value > v.high {
+			return fmt.Errorf("%s is %d, want %d to %d", v.name, v.value, v.low, v.high)
+		}
+	}
+	if n := c.Samples * c.Plans; n > 1_000_000 {
+		return fmt.Errorf("samples times plans is %d, want at most 1000000", n)
+	}
+	for _, v := range []struct {
+		name, value string
+		of          []string
+	}{{"noise", c.Noise, []string{Common, Independent}}, {"expert", c.Expert, []string{Soft, Hard}}, {"vm", c.Machine, train.Machines}} {
+		if !slices.Contains(v.of, v.value) {
+			return fmt.Errorf("%s is %q, want one of %s", v.name, v.value, strings.Join(v.of, ", "))
+		}
+	}
+	if names := Learnt(kind); len(c.Start) != len(names) {
+		return fmt.Errorf("start has %d numbers, want %s", len(c.Start), strings.Join(names, ","))
+	}
+	for i, v := range c.Start {
+		if !(v >= 1e-3 && v <= 1e3) {
+			return fmt.Errorf("start[%d] is %v, want 0.001 to 1000", i, v)
+		}
+	}
+	for _, v := range []struct {
+		name      string
+		value     float64
+		low, high float64
+	}{
+		{"temperature", c.Temperature, 1e-6, 1e6}, {"rate", c.Rate, 1e-9, 10}, {"average", c.Average, 0, 1},
+	} {
+		if !(v.value >= v.low && v.value <= v.high) {
+			return fmt.Errorf("%s is %v, want %g to %g", v.name, v.value, v.low, v.high)
+		}
+	}
+	return nil
+}
+
+// plan is the controller of learner and expert.
+func (c Config) plan() dcem.PlanConfig {
+	lower, upper := system.Bounds()
+	return dcem.PlanConfig{
+		Config: dcem.Config{Batch: c.Plans, Samples: c.Samples, Elites: c.Elites, Iterations: c.Iterations,
+			Temperature: c.Temperature, Sigma: upper, Lower: lower, Upper: upper, Seed: c.Seed, Dtype: tensor.Float64},
+		Horizon: c.Horizon,
+	}
+}
+
+func (c Config) optimizer() kernels.Optimizer { return kernels.Optimizer{Rate: c.Rate} }
+
+// rateAt is the learning rate of an update: over the last third it falls to a hundredth, geometrically. With averaging
+// it stays: the average is what settles.
+func (c Config) rateAt(step int) float64 {
+	tail := float64(step)/float64(c.Updates) - 2.0/3
+	if c.Average > 0 || tail <= 0 {
+		return c.Rate
+	}
+	return c.Rate * math.Pow(100, -3*tail)
+}
