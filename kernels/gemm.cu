@@ -186,16 +186,35 @@ struct Gemm {
     __syncthreads();
   }
 
-  // tiles combines what count tiles left: accumulator x < width of tile i at i*pitch + x. The results lie in shared
-  // as above. W: a power of 2, width or more.
+  // join combines the accumulators that count blocks have in shared, width of them each, as columns, rows and whole
+  // left them there. It returns true in one of the blocks, the last, which has the results in shared then. So many
+  // as group are combined at a time, and then those results. room: for (count + groups) * pitch accumulators, a block's
+  // from first on; tickets: groups + 1 of them. W: a power of 2, width or more.
   template <unsigned W, class S>
-  static __device__ inline void tiles(const S* from, unsigned count, size_t pitch, unsigned width, void* shared) {
+  static __device__ inline bool join(S* room, unsigned* tickets, unsigned mine, unsigned count, unsigned group, size_t pitch,
+                                     unsigned first, unsigned width, void* shared) {
+    unsigned groups = (count + group - 1) / group, own = mine / group, from = own * group, to = least(from + group, count);
+    room += first;
+    if (threadIdx.x < width) room[mine * pitch + threadIdx.x] = ((S*)shared)[threadIdx.x];
+    if (!last_block(tickets + 1 + own, to - from, shared)) return false;
+    merge<W>(room + from * pitch, to - from, pitch, width, shared);
+    if (groups == 1) return true;
+    if (threadIdx.x < width) room[(count + own) * pitch + threadIdx.x] = ((S*)shared)[threadIdx.x];
+    if (!last_block(tickets, groups, shared)) return false;
+    merge<W>(room + count * pitch, groups, pitch, width, shared);
+    return true;
+  }
+
+ private:
+  template <unsigned W, class S>
+  static __device__ inline void merge(const S* from, unsigned count, size_t pitch, unsigned width, void* shared) {
     constexpr unsigned SHARES = THREADS / W;
     S* all = (S*)shared;
     unsigned x = threadIdx.x % W, share = threadIdx.x / W;
     S s;
     s.clear();
     if (x < width) {
+#pragma unroll 8
       for (unsigned i = share; i < count; i += SHARES) s.merge(from[i * pitch + x]);
     }
     __syncthreads();
@@ -203,7 +222,6 @@ struct Gemm {
     heap<S, W, SHARES>(all);
   }
 
- private:
   template <class X, unsigned R, unsigned C> static __device__ inline void zero(X (&c)[R][C]) {
 #pragma unroll
     for (unsigned r = 0; r < R; r++) {

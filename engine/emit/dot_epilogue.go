@@ -162,7 +162,7 @@ func (w *dotWriter) combine(depth, s int) {
 	st := &l.Stores[s]
 	acc := fmt.Sprintf("%s<%s>", accumulators[st.Combine], ctype(l.Type))
 	sharers, pitch := t.sharers(d, st)
-	var own, first, ticket, width, call string
+	var own, first, set, width, call string
 	size, results := 1, 1 // of a block's results at most; sets of them
 	at := []string{"0", "0"}
 	switch reachOf(st, l.Dims) {
@@ -171,18 +171,20 @@ func (w *dotWriter) combine(depth, s int) {
 	case column:
 		call, size, at[1], results = "columns", t.bn, "x", t.tilesN
 		own, first = fmt.Sprintf("(tile / %du)", t.tilesN), "n"
-		ticket, width = fmt.Sprintf("tile %% %du", t.tilesN), fmt.Sprintf("least(%du, %du - n)", t.bn, d.N)
+		set, width = fmt.Sprintf("(tile %% %du)", t.tilesN), fmt.Sprintf("least(%du, %du - n)", t.bn, d.N)
 	case row:
 		call, size, at[0], results = "rows", t.bm, "x", d.Batch*t.tilesM
 		own, first = fmt.Sprintf("(tile %% %du)", t.tilesN), fmt.Sprintf("(batch * %du + m)", d.M)
-		ticket, width = fmt.Sprintf("tile / %du", t.tilesN), fmt.Sprintf("least(%du, %du - m)", t.bm, d.M)
+		set, width = fmt.Sprintf("(tile / %du)", t.tilesN), fmt.Sprintf("least(%du, %du - m)", t.bm, d.M)
 	case all:
 		call = "whole"
-		own, first, ticket, width = "tile", "0", "0", "1u"
+		own, first, set, width = "tile", "0", "0", "1u"
 	}
 	finish := func(depth int) {
 		w.line(depth, "if (threadIdx.x < %s) {", width)
-		w.line(depth+1, "const %s x = %s + threadIdx.x;", w.b.index, first)
+		if call != "whole" {
+			w.line(depth+1, "const %s x = %s + threadIdx.x;", w.b.index, first)
+		}
 		w.line(depth+1, "const %s r = ((%s*)shared)[threadIdx.x].value();", ctype(l.Type), acc)
 		w.WriteString(indent(depth+1) + w.b.store(st, at, "r"))
 		w.line(depth, "}")
@@ -192,12 +194,24 @@ func (w *dotWriter) combine(depth, s int) {
 		finish(depth)
 		return
 	}
-	room := w.scratch(acc, w.e.reserve(sharers*pitch*accumulatorSize(d.Type)))
-	tickets := w.scratch("unsigned", w.e.reserve(4*results))
-	w.line(depth, "if (threadIdx.x < %s) %s[%s * %dull + %s + threadIdx.x] = ((%s*)shared)[threadIdx.x];", width, room, own,
-		pitch, first, acc)
-	w.line(depth, "if (last_block(%s + %s, %du, shared)) {", tickets, ticket, sharers)
-	w.line(depth+1, "G::tiles<%d>(%s + %s, %du, %dull, %s, shared);", size, room, first, sharers, pitch, width)
+	group := joined(sharers)
+	groups := ceilDiv(sharers, group)
+	room := w.scratch(acc, w.e.reserve((sharers+groups)*pitch*accumulatorSize(d.Type)))
+	tickets := w.scratch("unsigned", w.e.reserve(4*results*(groups+1)))
+	w.line(depth, "if (G::join<%d>(%s, %s + %s * %du, %s, %du, %du, %dull, %s, %s, shared)) {", size, room, tickets, set, groups+1, own,
+		sharers, group, pitch, first, width)
 	finish(depth + 1)
 	w.line(depth, "}")
+}
+
+// joined is how many blocks' results are combined at a time.
+func joined(blocks int) int {
+	if blocks <= 8 {
+		return blocks
+	}
+	n := 1
+	for n*n < blocks {
+		n++
+	}
+	return n
 }

@@ -193,6 +193,12 @@ func (e *emitter) cycles(d *plan.Dot, t *tiling) int {
 	mine = ceilDiv(blocks, e.o.SMs)
 	ep := &d.Epilogue
 	total += mine * ceilDiv(t.bm*t.bn, t.slices*64) * (4 + len(ep.Loads) + 2*len(ep.Body) + 2*len(ep.Stores))
+	for i := range ep.Stores {
+		n, _ := t.sharers(d, &ep.Stores[i])
+		for range min(2, ceilDiv(n-1, 8)) {
+			total += ticket + ceilDiv(joined(n), 8)*latency
+		}
+	}
 	if t.sk > 1 {
 		total += 30*bits.Len(uint(t.sk)) + mine*t.sk*t.bm*t.bn*size*2/128
 	}
