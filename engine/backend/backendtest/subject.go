@@ -88,6 +88,9 @@ func (s *subject) compile(d backend.Device, v variant) (*plan.Program, backend.E
 		return nil, nil, err
 	}
 	o := plan.Options{Disable: v.plan, Budget: int64(v.budget * float64(s.used))}
+	if t, ok := d.(backend.Tuner); ok {
+		t.Tune(&o)
+	}
 	p, err := plan.New(g, o)
 	if o.Budget > 0 && err != nil {
 		// The program cannot be so small; it must be possible with what the error says.

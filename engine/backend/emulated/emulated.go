@@ -1,10 +1,12 @@
 // Package emulated is a device for tests that runs emitted CUDA C on the CPU (see internal/simcuda): it proves what
-// engine/emit writes where there is neither a GPU nor a driver. It is slow.
+// engine/emit writes where there is neither a GPU nor a driver. It is slow. With GODCEM_SIM_SOURCE=1 the error of a
+// kernel shows its source.
 package emulated
 
 import (
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 
 	"github.com/godcem/godcem/engine/backend"
@@ -40,6 +42,9 @@ type device struct{ o Options }
 func (d *device) Info() backend.Info {
 	return backend.Info{Name: "emulated", Model: "CUDA C on the CPU", Threads: 1, Detail: "fibers"}
 }
+
+// Tune implements backend.Tuner.
+func (d *device) Tune(o *plan.Options) { o.Slack = emit.Slack }
 
 // Close implements backend.Device.
 func (d *device) Close() error { return nil }
@@ -266,7 +271,14 @@ func (x *executable) do(i int, l *launch) (err error) {
 		return l.host()
 	}
 	seed := (x.seed<<20 ^ x.runs<<10 ^ uint64(i)) * 0x9e3779b97f4a7c15
-	return l.kernel.LaunchBits(l.blocks, l.threads, seed, l.args)
+	if err = l.kernel.LaunchBits(l.blocks, l.threads, seed, l.args); err != nil && os.Getenv("GODCEM_SIM_SOURCE") != "" {
+		for k := range x.e.Kernels {
+			if x.e.Kernels[k].Name == l.kernel.Name {
+				err = fmt.Errorf("%w\n%s", err, x.e.Kernels[k].Source)
+			}
+		}
+	}
+	return err
 }
 
 // label is how messages call a launch: by its steps.
