@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -44,6 +45,10 @@ var driverCases = map[string]struct {
 	"kernel_uses_freed_memory": {shows: reported}, "kernel_uses_memory_of_another_context": {shows: reported},
 	"kernel_uses_null": {shows: reported}, "barrier_not_reached_by_all": {shows: reported},
 	"function_of_an_unloaded_module": {shows: reported}, "function_of_another_context": {shows: reported},
+	"copy_of_what_nobody_wrote":      {reported, "GODCEM_SIM_CHECK=1"},
+	"kernel_reads_what_nobody_wrote": {reported, "GODCEM_SIM_CHECK=1"},
+	"kernels_race":                   {reported, "GODCEM_SIM_CHECK=1"},
+
 	"device_lost":     {env: "GODCEM_SIM_FAIL=lost@2,ecc@5"},
 	"fault_injected":  {env: "GODCEM_SIM_FAIL=fault@1"},
 	"others_injected": {env: "GODCEM_SIM_FAIL=oom@2,module@2,graph@1,copy@2"},
@@ -56,10 +61,11 @@ var driverCases = map[string]struct {
 	"thread_without_context": {shows: reported}, "context_used_after_its_end": {shows: reported}, "contexts": {},
 	"host_function_calls_the_driver": {shows: reported},
 	"two_devices":                    {reported, "GODCEM_SIM_DEVICES=2"},
-	"init_fails":                     {env: "GODCEM_SIM_FAIL=init"},
-	"init_mismatch":                  {env: "GODCEM_SIM_FAIL=init=803"},
-	"no_device":                      {env: "GODCEM_SIM_DEVICES=0"},
-	"old_driver":                     {env: "GODCEM_SIM_DRIVER=10020 GODCEM_SIM_ARCH=75"},
+	"random_programs":                {shows: symptom}, "random_graphs": {shows: symptom},
+	"init_fails":    {env: "GODCEM_SIM_FAIL=init"},
+	"init_mismatch": {env: "GODCEM_SIM_FAIL=init=803"},
+	"no_device":     {env: "GODCEM_SIM_DEVICES=0"},
+	"old_driver":    {env: "GODCEM_SIM_DRIVER=10020 GODCEM_SIM_ARCH=75"},
 
 	"capture_and_replay": {}, "capture_synchronises": {shows: reported}, "capture_queries": {shows: reported},
 	"capture_waits_for_all": {shows: reported}, "capture_allocates": {shows: reported},
@@ -105,11 +111,20 @@ func buildDriverProgram(dir string, sanitize bool) (p driverProgram, err error) 
 	if err != nil {
 		return p, err
 	}
-	data, err := n.compileSource(string(text), Checking())
-	if err != nil {
-		return p, err
+	for _, checked := range []bool{false, true} {
+		data, err := n.compileSource(string(text), checked)
+		if err != nil {
+			return p, err
+		}
+		name := p.image
+		if checked {
+			name += ".checked"
+		}
+		if err := os.WriteFile(name, data, 0o666); err != nil {
+			return p, err
+		}
 	}
-	return p, os.WriteFile(p.image, data, 0o666)
+	return p, nil
 }
 
 // run runs a case, and returns how it ended and what it printed.
@@ -119,7 +134,9 @@ func (p *driverProgram) run(name, env string, seed int, bug bool) (status int, s
 		args = append(args, "bug")
 	}
 	cmd := exec.Command(p.path, args...)
-	cmd.Env = append(os.Environ(), append(strings.Fields(env), fmt.Sprintf("GODCEM_SIM_SEED=%d", seed),
+	// The settings of whoever runs the tests are not the cases'.
+	own := slices.DeleteFunc(os.Environ(), func(s string) bool { return strings.HasPrefix(s, "GODCEM_SIM_") })
+	cmd.Env = append(own, append(strings.Fields(env), fmt.Sprintf("GODCEM_SIM_SEED=%d", seed),
 		// The simulator keeps its objects; a fault of the host must end it as one does elsewhere.
 		"ASAN_OPTIONS=detect_leaks=0:handle_segv=0:use_sigaltstack=0")...)
 	var b bytes.Buffer

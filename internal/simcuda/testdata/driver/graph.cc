@@ -278,8 +278,10 @@ CASE(graphs_by_hand) {
   };
   CHECK(run() == 7);
   v = 10;
+  OK(cuGraphLaunch(e, w.s));  // with 3: what is launched does not change
+  OK(cuMemcpyDtoHAsync_v2(w.back, w.p, 4, w.s));
   OK(cuGraphExecKernelNodeSetParams_v2(e, b, &s));
-  CHECK(run() == 21);
+  CHECK(run() == 21 && w.back[0] == 7);
   OK(cuGraphClone(&twin, outer));  // with 3 again
   CUgraphExecUpdateResultInfo info;
   OK(cuGraphExecUpdate_v2(e, twin, &info));

@@ -229,3 +229,23 @@ CASE(others_injected) {
   OK(cuCtxSynchronize());
   WANT(CUDA_ERROR_ILLEGAL_ADDRESS, cuMemcpyDtoH_v2(&v, p, 4));
 }
+
+// With GODCEM_SIM_CHECK=1, and kernels compiled so: what copies and memsets write is known, and nothing else.
+CASE(kernel_reads_what_nobody_wrote) {
+  context();
+  CUdeviceptr p = alloc(1024), q = alloc(1024), r = alloc(1024);
+  void *host;
+  OK(cuMemHostAlloc(&host, 512, 0));
+  memset(host, 0, 512);
+  OK(cuMemsetD8_v2(p, 0, bug ? 508 : 512));
+  OK(cuMemcpyHtoDAsync_v2(p + 512, host, 512, nullptr));
+  OK(cuMemcpyDtoDAsync_v2(q, p, 1024, nullptr));
+  FAILS(launch1(kernel("next"), 1, 256, nullptr, r, q, 256), CUDA_ERROR_ILLEGAL_ADDRESS, "next");
+}
+
+CASE(kernels_race) {
+  context();
+  CUdeviceptr p = alloc(256);
+  OK(cuMemsetD8_v2(p, 0, 256));
+  FAILS(launch1(kernel(bug ? "shift" : "reverse"), 1, 64, nullptr, p), CUDA_ERROR_LAUNCH_FAILED, "shift");
+}

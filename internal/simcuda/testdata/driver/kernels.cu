@@ -38,3 +38,7 @@ extern "C" __global__ void __launch_bounds__(64) stuck(unsigned* p, long long wh
   if (which == 0 || threadIdx.x < 40) __syncthreads();
   p[threadIdx.x] = 1;
 }
+// Each thread reads what its neighbour writes, without a barrier.
+extern "C" __global__ void __launch_bounds__(64) shift(unsigned* p) {
+  p[threadIdx.x] = p[(threadIdx.x + 1) % 64];
+}

@@ -54,7 +54,11 @@ int main(int argc, char **argv) {
     return 0;
   }
   if (argc < 3) return 2;
-  FILE *f = fopen(argv[1], "rb");
+  // Beside the image is one for the checking mode.
+  char path[4096];
+  const char *checking = getenv("GODCEM_SIM_CHECK");
+  snprintf(path, sizeof path, "%s%s", argv[1], checking && *checking == '1' ? ".checked" : "");
+  FILE *f = fopen(path, "rb");
   if (!f) return 2;
   fseek(f, 0, SEEK_END);
   long n = ftell(f);

@@ -203,3 +203,13 @@ CASE(leak_at_exit) {
   OK(cuMemFree_v2(p));
   OK(cuCtxDestroy_v2(c));
 }
+
+// With GODCEM_SIM_CHECK=1.
+CASE(copy_of_what_nobody_wrote) {
+  context();
+  CUdeviceptr p = alloc(64), q = alloc(64);
+  OK(cuMemsetD8_v2(p, 1, bug ? 60 : 64));
+  OK(cuMemcpyDtoD_v2(q, p, 64));
+  char host[64];
+  WANT(bug ? CUDA_ERROR_ILLEGAL_ADDRESS : CUDA_SUCCESS, cuMemcpyDtoH_v2(host, q, 64));
+}
