@@ -13,20 +13,27 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// stepOf is the training step of the paper's regression on a batch.
-func stepOf(t *testing.T, batch int, dt tensor.Dtype) (loss *G.Node, params G.Nodes) {
+// stepOf is the training step of the paper's regression on a batch. Without sizes of layers they are the paper's.
+func stepOf(t *testing.T, batch, samples, iterations int, dt tensor.Dtype, hidden ...int) (loss *G.Node, params G.Nodes) {
 	t.Helper()
 	g := G.NewGraph()
-	m, err := energy.NewMLP(g, energy.Config{InputDim: 1, OutputDim: 1, Seed: 1, Dtype: dt})
+	m, err := energy.NewMLP(g, energy.Config{InputDim: 1, OutputDim: 1, Seed: 1, Dtype: dt, Hidden: hidden})
 	if err != nil {
 		t.Fatal(err)
 	}
 	input := func(name string) *G.Node {
 		v := tensor.New(tensor.Of(dt), tensor.WithShape(batch, 1))
+		for i := range batch {
+			if x := float64(i+1) / float64(batch); dt == tensor.Float32 {
+				v.Set(i, float32(x))
+			} else {
+				v.Set(i, x)
+			}
+		}
 		return G.NewMatrix(g, dt, G.WithShape(batch, 1), G.WithName(name), G.WithValue(v))
 	}
-	c := dcem.Config{Batch: batch, Dim: 1, Samples: 100, Elites: 10, Iterations: 10, Sigma: []float64{7}, Dtype: dt,
-		Seed: 1}
+	c := dcem.Config{Batch: batch, Dim: 1, Samples: samples, Elites: samples / 10, Iterations: iterations,
+		Sigma: []float64{7}, Dtype: dt, Seed: 1}
 	u, err := dcem.Unroll(g, energy.Objective(m, input("x")), c)
 	if err != nil {
 		t.Fatal(err)
@@ -45,7 +52,7 @@ func stepOf(t *testing.T, batch int, dt tensor.Dtype) (loss *G.Node, params G.No
 func TestLaunches(t *testing.T) {
 	for _, dt := range []tensor.Dtype{tensor.Float32, tensor.Float64} {
 		for _, batch := range []int{1, 100} {
-			loss, params := stepOf(t, batch, dt)
+			loss, params := stepOf(t, batch, 100, 10, dt)
 			vm, err := engine.NewVM(loss.Graph(), engine.On(null.Emitted(emit.Options{})), engine.Outputs(loss),
 				engine.WithUpdate(kernels.Optimizer{Rate: 1e-3, ClipNorm: 1}, loss, params...))
 			if err != nil {
