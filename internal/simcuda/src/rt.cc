@@ -16,8 +16,13 @@
 #include <string>
 #include <vector>
 
-#include "image.h"
+#ifdef __SANITIZE_ADDRESS__
+#include <sanitizer/asan_interface.h>
+#include <sanitizer/common_interface_defs.h>
+#endif
+
 #include "check.h"
+#include "image.h"
 
 #define SIM_API extern "C" __attribute__((visibility("default")))
 
@@ -117,6 +122,7 @@ struct fiber {
   void* sp = nullptr;
   unsigned char* stack = nullptr;  // its lowest byte
   bool begun = false;
+  void* fake = nullptr;  // AddressSanitizer's part of its stack
 };
 
 enum status : unsigned char { fresh, ready, at_barrier, at_warp, done };
@@ -174,7 +180,9 @@ struct executor {
   std::vector<fiber*> idle;
   unsigned current = 0;
   fiber* on = nullptr;  // the fiber that runs; NULL: main
-  void* main_sp = nullptr;
+  fiber main;           // whose stack is the caller's
+  size_t main_size = 0;
+  bool from_main = false;  // the last switch was
   unsigned queue[max_threads], head = 0, queued = 0;
   unsigned waiting = 0;  // at the barrier
   int barrier_count = 0;
@@ -194,6 +202,31 @@ struct executor {
 };
 
 executor X;
+
+// AddressSanitizer learns that a switch is done, and we where the caller's stack is.
+void arrived(void* fake) {
+#ifdef __SANITIZE_ADDRESS__
+  const void* bottom;
+  size_t size;
+  __sanitizer_finish_switch_fiber(fake, &bottom, &size);
+  if (X.from_main) X.main.stack = (unsigned char*)bottom, X.main_size = size;
+#else
+  (void)fake;
+#endif
+}
+
+// Goes on with another fiber, until somebody comes back. ended: nobody will.
+void go(fiber* to, bool ended = false) {
+  fiber* from = X.on ? X.on : &X.main;
+  X.from_main = from == &X.main;
+  X.on = to == &X.main ? nullptr : to;
+#ifdef __SANITIZE_ADDRESS__
+  __sanitizer_start_switch_fiber(ended ? nullptr : &from->fake, to->stack, to == &X.main ? X.main_size : stack_size);
+#endif
+  void* forget;
+  sim_switch(ended ? &forget : &from->sp, to->sp);
+  arrived(from->fake);
+}
 
 void push(unsigned id) { X.queue[(X.head + X.queued++) % max_threads] = id; }
 
@@ -231,16 +264,13 @@ void stop(int code, const char* format, ...) {
     X.error = code;
     snprintf(X.text, sizeof X.text, "%s: %s", place().c_str(), b);
   }
-  if (X.on) {
-    void* forget;
-    X.on = nullptr;
-    sim_switch(&forget, X.main_sp);
-  }
+  if (X.on) go(&X.main, true);
 }
 
-void dispatch(void** save);
+void dispatch();
 
 extern "C" __attribute__((visibility("hidden"))) void sim_fiber_main() {
+  arrived(nullptr);
   for (;;) {
     X.kernel->entry->run(X.params);
     X.t[X.current].state = done;
@@ -254,14 +284,17 @@ extern "C" __attribute__((visibility("hidden"))) void sim_fiber_main() {
       set_current(id);
       continue;
     }
-    fiber* self = X.on;
-    X.idle.push_back(self);
-    dispatch(&self->sp);
+    X.idle.push_back(X.on);
+    dispatch();
   }
 }
 
 void begin(fiber* f) {
   f->begun = true;
+  f->fake = nullptr;
+#ifdef __SANITIZE_ADDRESS__
+  __asan_unpoison_memory_region(f->stack, stack_size);  // a fiber before it may have been left in the middle
+#endif
   void** sp = (void**)(f->stack + stack_size);
 #if defined(__x86_64__)
   *--sp = nullptr;  // where a return address would be, so that the stack is aligned as after a call
@@ -277,12 +310,11 @@ void begin(fiber* f) {
 
 void report_stuck();
 
-// Goes on with the next thread, or with main where there is none.
-void dispatch(void** save) {
+// Goes on with the next thread, or with main where there is none; it returns when the current thread may go on.
+void dispatch() {
   if (!X.queued) {
     if (X.finished < X.threads) report_stuck();
-    X.on = nullptr;
-    sim_switch(save, X.main_sp);
+    go(&X.main);
     return;
   }
   unsigned id = X.queue[X.head];
@@ -298,16 +330,7 @@ void dispatch(void** save) {
   fiber* to = t.on;
   sim_now.stack = (uintptr_t)to->stack;
   sim_now.stack_end = sim_now.stack + stack_size;
-  if (to == X.on) return;  // the only one to go on is the one that asks
-  X.on = to;
-  void* sp = to->sp;
-  sim_switch(save, sp);
-}
-
-// The current thread waits; it goes on when another, or main, dispatches it.
-void wait() {
-  fiber* self = X.on;
-  dispatch(&self->sp);
+  if (to != X.on) go(to);  // else the only one to go on is the one that asks
 }
 
 bool same(const char* a, const char* b) { return a == b || strcmp(a, b) == 0; }
@@ -341,7 +364,7 @@ int do_barrier(const char* at, int pred) {
   t.pred = pred;
   t.state = at_barrier;
   if (++X.waiting < X.threads) {
-    wait();
+    dispatch();
     return X.barrier_count;
   }
   int count = 0;
@@ -355,7 +378,7 @@ int do_barrier(const char* at, int pred) {
   X.barrier_count = count;
   check_barrier();
   push_in_order(0, X.threads);
-  wait();
+  dispatch();
   return X.barrier_count;
 }
 
@@ -374,7 +397,7 @@ unsigned long long do_warp(int op, unsigned mask, unsigned long long value, int 
     if (!(mask >> i & 1)) continue;
     const thread& u = X.t[first + i];
     if (u.state != at_warp) {
-      wait();
+      dispatch();
       return t.value;
     }
     if (u.op != op || u.mask != mask || !same(u.at, at)) {
@@ -399,7 +422,7 @@ unsigned long long do_warp(int op, unsigned mask, unsigned long long value, int 
     push(first + i);
   }
   if (op == SIM_WARP_SYNC && mask == (lanes < 32 ? (1u << lanes) - 1 : ~0u)) check_warp(first / 32);
-  wait();
+  dispatch();
   return t.value;
 }
 
@@ -442,6 +465,9 @@ void on_fault(int sig, siginfo_t* info, void* context) {
     X.fault_known = info->si_code > 0 && info->si_code != SI_KERNEL;
     ucontext_t* c = (ucontext_t*)context;
     uintptr_t sp = (uintptr_t)X.emergency + stack_size - 64;
+#ifdef __SANITIZE_ADDRESS__
+    __asan_unpoison_memory_region(X.emergency + stack_size / 2, stack_size / 2);
+#endif
 #if defined(__x86_64__)
     c->uc_mcontext.gregs[REG_RSP] = (greg_t)(sp - 8);
     c->uc_mcontext.gregs[REG_RIP] = (greg_t)(uintptr_t)sim_fault_landing;
@@ -503,8 +529,7 @@ void run_block() {
   memset(X.shared + SIM_MAX_SHARED - X.shared_size, 0xff, X.shared_size);  // NaN, if anybody reads it
   check_block(X.state->block.x + X.grid_dim.x * (X.state->block.y + X.grid_dim.y * X.state->block.z));
   push_in_order(0, X.threads);
-  dispatch(&X.main_sp);
-  X.on = nullptr;
+  dispatch();
   if (X.error) {
     for (fiber& f : X.fibers) f.begun = false;
   }
