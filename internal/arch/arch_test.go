@@ -39,6 +39,7 @@ var levels = [][]string{
 	{"engine/ir"},
 	{"kernels"},
 	{"internal/simcuda", "internal/nvrtc", "internal/cudaprobe"},
+	{"internal/live"},
 	{"internal/run", "internal/viz"},
 	{"internal/vec", "internal/atomicfile"},
 	{"internal/check"},

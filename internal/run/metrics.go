@@ -153,6 +153,11 @@ func ReadMetrics(path string) (*Table, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: cannot read: %w", path, atomicfile.Bare(err))
 	}
+	return ParseMetrics(path, raw)
+}
+
+// ParseMetrics is ReadMetrics of a file's content; errors name the path.
+func ParseMetrics(path string, raw []byte) (*Table, error) {
 	text := string(raw[:bytes.LastIndexByte(raw, '\n')+1])
 	if !strings.HasPrefix(text, "step,") && !strings.HasPrefix(text, "step\n") {
 		head, _, _ := strings.Cut(text, "\n")
