@@ -36,6 +36,9 @@ const (
 // silence is how long a run may write nothing before it counts as stopped.
 const silence = 30 * time.Second
 
+// slack is how much older than the metrics a result may be: copied folders have the times of their copying.
+const slack = 2 * time.Second
+
 // depth is how far below the served folder runs are looked for.
 const depth = 4
 
@@ -83,7 +86,7 @@ func (s *Server) summary(dir string) (Run, error) {
 	}
 	r.Changed = last.Unix()
 	switch {
-	case !result.IsZero() && !metrics.After(result) && !config.After(result):
+	case !result.IsZero() && !metrics.After(result.Add(slack)) && !config.After(result.Add(slack)):
 		var v struct{ Program, Status string }
 		if err := s.decode(path.Join(dir, run.ResultFile), &v); err == nil {
 			r.Program, r.Status = v.Program, v.Status
