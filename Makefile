@@ -6,7 +6,7 @@ FUZZTIME ?= 10m
 SOAK_ROWS ?= 1000000
 SOAK_KILLS ?= 100
 
-.PHONY: help run gpu cuda test check cross race fuzz soak accept-first-light accept-cartpole accept-engine bench bench-kernels clean \
+.PHONY: help run gpu cuda test test-go test-gpu test-gpu-asan ptxas gpu-kit check check-gpu cross race fuzz soak accept-first-light accept-cartpole accept-engine bench bench-kernels clean \
 	bench-peers bench-suite
 
 help: ## this list
@@ -25,14 +25,33 @@ gpu: bin/godcem ## godcem-gpu beside godcem, which runs it for --device cuda:0; 
 cuda: ## CUDA's headers, NVRTC and ptxas into .cuda, for machines without a toolkit (320 MB from PyPI; needs python3 with pip)
 	cuda/fetch.sh
 
-test: ## every test that a machine with Go alone can run
+test: test-go ## every test that this machine can run, and the names of those that it cannot
+	cuda/test.sh --quick
+
+test-go: ## every test that a machine with Go alone can run
 	$(GO) test ./...
+
+test-gpu: ## the CUDA backend, the library and the models on the GPU, or on a simulated driver where there is none (needs g++)
+	cuda/test.sh
+
+test-gpu-asan: ## the CUDA backend on the simulated driver under AddressSanitizer
+	cuda/test.sh --asan
+
+ptxas: cuda ## every kernel through NVIDIA's compiler for five devices: out/ptxas.json, and fails beyond the limits
+	GODCEM_PTXAS=all $(GO) test ./bench/ptxas -count 1 -timeout 60m -v
+
+gpu-kit: ## out/gpu-kit: tests, benchmark and scripts for a GPU machine that has neither Go nor a network
+	bench/gpu-kit.sh
 
 check: ## formatting, vet, staticcheck
 	@[ -n "$(GO_FILES)" ] || { echo "no Go files found" >&2; exit 1; }
 	@out=$$(gofmt -l $(GO_FILES)); [ -z "$$out" ] || { echo "gofmt would change:"; echo "$$out"; exit 1; }
 	$(GO) vet ./...
 	$(GO) run $(STATICCHECK) ./...
+
+check-gpu: ## vet and staticcheck of what has the tag gpu
+	cuda/go.sh vet -tags gpu ./engine/... ./cmd/... ./models/... ./bench/...
+	cuda/go.sh run $(STATICCHECK) -tags gpu ./engine/... ./cmd/... ./models/... ./bench/...
 
 cross: ## builds for the other platforms that import godcem
 	@for p in linux/arm64 darwin/arm64 windows/amd64; do \

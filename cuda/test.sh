@@ -5,7 +5,7 @@
 #   cuda/test.sh [--simulated] [--asan] [--quick] [flags of go test]
 #
 # --simulated: even where there is a GPU. --asan: under AddressSanitizer, simulated, the backend's tests alone.
-# --quick: fewer variants, and of the library and the models a choice.
+# --quick: fewer variants, and of the library and the models a choice; where nothing can be built for a GPU it says so and succeeds.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 simulated= asan= quick=
@@ -40,7 +40,13 @@ else
   echo "CUDA backend: on the GPU. $why"
 fi
 
-run() { # a line per package at most, with its time; what fails says why
+if ! problem=$(cuda/env.sh 2>&1 >/dev/null); then
+  echo "$problem" >&2
+  if [ -z "$quick" ]; then exit 1; fi
+  echo "SKIPPED: the CUDA backend's tests, since nothing can be built with the tag gpu here: see the line above"
+  exit 0
+fi
+run() {
   echo "go test -tags gpu $*"
   cuda/go.sh test -tags gpu -timeout 30m "$@"
 }

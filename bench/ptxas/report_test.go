@@ -83,18 +83,27 @@ func TestParseLog(t *testing.T) {
 }
 
 func TestTheLimitsCanFail(t *testing.T) {
-	for want, u := range map[string]usage{
-		"":                      {Registers: 128, Shared: 48 << 10},
-		"no registers":          {},
-		"129 registers: fewer":  {Registers: 129},
-		"4 and 0 bytes spilled": {Registers: 1, SpillStores: 4},
-		"a stack of 16":         {Registers: 1, Stack: 16},
-		"49153 bytes of shared": {Registers: 1, Shared: 48<<10 + 1},
+	for _, c := range []struct {
+		dcem bool
+		used usage
+		want string
+	}{
+		{true, usage{Registers: 128, Shared: 48 << 10}, ""},
+		{true, usage{}, "no registers"},
+		{true, usage{Registers: 129}, "129 registers: fewer than 2 blocks of 256 threads"},
+		{true, usage{Registers: 1, SpillStores: 4}, "4 and 0 bytes spilled"},
+		{true, usage{Registers: 1, Stack: 16}, "a stack of 16, want at most 0"},
+		{true, usage{Registers: 1, Shared: 48<<10 + 1}, "49153 bytes of shared"},
+		{false, usage{Registers: 255, SpillLoads: 9999, Stack: 8 << 10}, ""},
+		{false, usage{Registers: 255, Stack: 8<<10 + 8}, "a stack of 8200, want at most 8192"},
 	} {
-		r := &report{Archs: []int{80}, Kernels: []*kernelReport{{Name: "k", Threads: 256, Archs: map[int]*usage{80: &u}}}}
+		r := &report{Archs: []int{80}, Kernels: []*kernelReport{{Name: "k", DCEM: c.dcem, Threads: 256, Archs: map[int]*usage{80: &c.used}}}}
 		got := r.broken()
-		if want == "" && len(got) > 0 || want != "" && !slices.ContainsFunc(got, func(s string) bool { return strings.Contains(s, want) }) {
-			t.Errorf("%+v: %q, want %q", u, got, want)
+		if c.want == "" && len(got) > 0 || c.want != "" && !slices.ContainsFunc(got, func(s string) bool { return strings.Contains(s, c.want) }) {
+			t.Errorf("%+v: %q, want %q", c, got, c.want)
 		}
+	}
+	if got := (&report{Failed: []string{"emit"}}).broken(); len(got) != 1 {
+		t.Errorf("what failed is not reported: %q", got)
 	}
 }
