@@ -20,9 +20,9 @@ constexpr unsigned most(unsigned a, unsigned b) { return a < b ? b : a; }
 template <class T> constexpr unsigned wide(unsigned n) { return least(n, 16 / sizeof(T)); }
 
 // Operand moves tiles of X rows of A, or X columns of B, by BK terms to shared memory: element (k, x) to k*LD + x.
-// In device memory neighbours along x lie side by side if ALONG, else neighbours along k, and the others PITCH elements
-// apart. V elements are moved at once: it divides BK and the matrix's extent side by side, and addresses are multiples
-// of it. What is outside of the matrix is 0.
+// In device memory neighbours along x lie side by side if ALONG, else neighbours along k, and the others PITCH
+// elements apart. V elements are moved at once: it divides BK and the matrix's extent side by side, and addresses
+// are multiples of it. What is outside of the matrix is 0.
 template <class T, unsigned THREADS, unsigned X, unsigned BK, bool ALONG, size_t PITCH, unsigned V> struct Operand {
   static constexpr unsigned COUNT = X * BK / V, EACH = (COUNT + THREADS - 1) / THREADS;
   static constexpr unsigned ALIGNED = wide<T>(X);
@@ -30,8 +30,8 @@ template <class T, unsigned THREADS, unsigned X, unsigned BK, bool ALONG, size_t
   static constexpr unsigned SIZE = LD * BK;
   Pack<T, V> held[EACH];
 
-  // The place in the tile of the e-th V elements: neighbouring threads read side by side. If that is along k they go on
-  // with the next row after 32 bytes, what memory gives at least, since so they write to different banks.
+  // The place in the tile of the e-th V elements: neighbouring threads read side by side. If that is along k they
+  // go on with the next row after 32 bytes, what memory gives at least, since so they write to different banks.
   static constexpr unsigned SECTOR = least(BK / V, most(1, 32 / (V * sizeof(T))));
   static __device__ inline unsigned x_of(unsigned e) { return ALONG ? e % (X / V) * V : e / SECTOR % X; }
   static __device__ inline unsigned k_of(unsigned e) {
@@ -73,8 +73,8 @@ template <class T, unsigned THREADS, unsigned X, unsigned BK, bool ALONG, size_t
 // along k; BX: B's along n do, else those along k. APITCH and BPITCH are the distances of stored rows, AV and BV how
 // many elements are moved at once. DOUBLE: two steps' operands fit in shared memory, else there is one step only.
 // LONG: chains are cut.
-template <class T, unsigned THREADS, unsigned BM, unsigned BN, unsigned BK, unsigned TM, unsigned TN, unsigned SK, bool AX,
-          size_t APITCH, unsigned AV, bool BX, size_t BPITCH, unsigned BV, bool DOUBLE, bool LONG>
+template <class T, unsigned THREADS, unsigned BM, unsigned BN, unsigned BK, unsigned TM, unsigned TN, unsigned SK,
+          bool AX, size_t APITCH, unsigned AV, bool BX, size_t BPITCH, unsigned BV, bool DOUBLE, bool LONG>
 struct Gemm {
   static constexpr unsigned GROUP = THREADS / SK, ACROSS = BN / TN;
   static constexpr unsigned VM = wide<T>(TM), VN = wide<T>(TN);
@@ -100,8 +100,8 @@ struct Gemm {
   static __device__ inline bool holds() { return BM * BN >= THREADS || threadIdx.x < BM * BN; }
 
   // multiply computes the tile at (m, n) of the terms from k on, up to ks.
-  static __device__ inline void multiply(T (&c)[ROWS][COLS], const T* a, const T* b, unsigned m, unsigned ms, unsigned n,
-                                         unsigned ns, unsigned k, unsigned ks, void* shared) {
+  static __device__ inline void multiply(T (&c)[ROWS][COLS], const T* a, const T* b, unsigned m, unsigned ms,
+                                         unsigned n, unsigned ns, unsigned k, unsigned ks, void* shared) {
     T* tile = (T*)shared;
     T own[TM][TN], sum[LONG ? TM : 1][LONG ? TN : 1];
     zero(own);
@@ -139,11 +139,11 @@ struct Gemm {
     finish(c, own, tile);
   }
 
-  // gather adds up the slices of a tile's terms, each computed by a block of its own. It returns true in one of them, the
-  // last, which has the sums then. Eight slices are added at a time, and then those sums. room: for
+  // gather adds up the slices of a tile's terms, each computed by a block of its own. It returns true in one of
+  // them, the last, which has the sums then. Eight slices are added at a time, and then those sums. room: for
   // (slices + (slices+7)/8) times ROWS*COLS*THREADS elements; tickets: (slices+7)/8 + 1 of them.
-  static __device__ inline bool gather(T (&c)[ROWS][COLS], T* room, unsigned* tickets, unsigned slice, unsigned slices,
-                                       void* shared) {
+  static __device__ inline bool gather(T (&c)[ROWS][COLS], T* room, unsigned* tickets, unsigned slice,
+                                       unsigned slices, void* shared) {
     constexpr unsigned EIGHT = 8;
     unsigned sums = (slices + EIGHT - 1) / EIGHT, mine = slice / EIGHT;
     unsigned first = mine * EIGHT, end = least(first + EIGHT, slices);
@@ -188,12 +188,13 @@ struct Gemm {
 
   // join combines the accumulators that count blocks have in shared, width of them each, as columns, rows and whole
   // left them there. It returns true in one of the blocks, the last, which has the results in shared then. So many
-  // as group are combined at a time, and then those results. room: for (count + groups) * pitch accumulators, a block's
-  // from first on; tickets: groups + 1 of them. W: a power of 2, width or more.
+  // as group are combined at a time, and then those results. room: for (count + groups) * pitch accumulators, a
+  // block's from first on; tickets: groups + 1 of them. W: a power of 2, width or more.
   template <unsigned W, class S>
-  static __device__ inline bool join(S* room, unsigned* tickets, unsigned mine, unsigned count, unsigned group, size_t pitch,
-                                     unsigned first, unsigned width, void* shared) {
-    unsigned groups = (count + group - 1) / group, own = mine / group, from = own * group, to = least(from + group, count);
+  static __device__ inline bool join(S* room, unsigned* tickets, unsigned mine, unsigned count, unsigned group,
+                                     size_t pitch, unsigned first, unsigned width, void* shared) {
+    unsigned groups = (count + group - 1) / group, own = mine / group;
+    unsigned from = own * group, to = least(from + group, count);
     room += first;
     if (threadIdx.x < width) room[mine * pitch + threadIdx.x] = ((S*)shared)[threadIdx.x];
     if (!last_block(tickets + 1 + own, to - from, shared)) return false;
@@ -252,7 +253,7 @@ struct Gemm {
     unsigned group = threadIdx.x / GROUP, tr = threadIdx.x % GROUP / ACROSS, tc = threadIdx.x % ACROSS;
     const T* a = tile + group * A::LD + tr * VM;
     const T* b = tile + A::SIZE + group * B::LD + tc * VN;
-    constexpr unsigned FLAT = most(1, least(BK / SK, 512 / (TM * TN))); // more would not stay in the instruction cache
+    constexpr unsigned FLAT = most(1, least(BK / SK, 512 / (TM * TN))); // more would leave the instruction cache
 #pragma unroll FLAT
     for (unsigned k = 0; k < BK; k += SK) {
       Pack<T, VM> x[TM / VM];

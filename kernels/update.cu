@@ -44,8 +44,8 @@ __device__ inline double unit_of(double x) {
   return ldexp(1.0, min(max(e, -1000), 1000));
 }
 
-// norm_of is the norm of elements of g, the block's ones: packs of V, ROUNDS of them per thread, from the at-th element
-// on. Squares of float fit double as they are.
+// norm_of is the norm of elements of g, the block's ones: packs of V, ROUNDS of them per thread, from the at-th
+// element on. Squares of float fit double as they are.
 template <class T, unsigned THREADS, unsigned V, unsigned ROUNDS>
 __device__ inline Norm norm_of(const T* g, size_t at, size_t n, void* shared) {
   Pack<T, V> x[ROUNDS];
@@ -93,8 +93,8 @@ template <unsigned THREADS> __device__ inline Norm norm_all(const Norm* parts, u
 }
 
 // begin_step decides a step and reports it. rate 0 is the optimiser's own; clip 0: none.
-__device__ inline void begin_step(Norm all, double loss, double rate, double own, double clip, bool adam, double beta1,
-                                  double beta2, long long* steps, double* info, Coefficients* to) {
+__device__ inline void begin_step(Norm all, double loss, double rate, double own, double clip, bool adam,
+                                  double beta1, double beta2, long long* steps, double* info, Coefficients* to) {
   double norm = sqrt(all.sum) * all.unit;
   bool skip = !(norm <= LARGEST) || loss - loss != 0;
   Coefficients c = {1, rate != 0 ? rate : own, 1, skip ? 1.0 : 0.0};

@@ -73,7 +73,8 @@ func dotName(step string) string {
 }
 
 // accumulators are the types of common.cu.
-var accumulators = map[plan.Combine]string{plan.Sum: "Sum", plan.MaxOf: "MaxOf", plan.MinOf: "MinOf", plan.ProdOf: "ProdOf"}
+var accumulators = map[plan.Combine]string{plan.Sum: "Sum", plan.MaxOf: "MaxOf", plan.MinOf: "MinOf",
+	plan.ProdOf: "ProdOf"}
 
 // accumulatorSize is the size of any of them at most.
 func accumulatorSize(t ir.DType) int { return max(8, 2*t.Size()) }
@@ -176,18 +177,20 @@ func (w *dotWriter) write() {
 func (w *dotWriter) operands(c string) {
 	d, t := w.d, &w.t
 	yes := map[bool]int{true: 1}
-	w.line(0, "typedef Gemm<%s, THREADS, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d> G;", c, t.bm, t.bn, t.bk,
+	w.line(0, "typedef Gemm<%s, THREADS, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d, %d> G;", c, t.bm, t.bn,
+		t.bk,
 		t.tm, t.tn, t.sk, yes[d.A.Trans], d.A.Ld, vector(d, &d.A, d.A.Trans, d.M, t.bm, t.bk), yes[!d.B.Trans], d.B.Ld,
 		vector(d, &d.B, !d.B.Trans, d.N, t.bn, t.bk), yes[t.double], yes[t.long])
 	a := w.param(w.e.pointer(d.A.Buf, d.A.Offset, false))
 	b := w.param(w.e.pointer(d.B.Buf, d.B.Offset, false))
 	w.line(0, "const unsigned tile = block / %du, slice = block %% %du;", t.slices, t.slices)
 	w.line(0, "const unsigned batch = tile / %du;", t.tilesM*t.tilesN)
-	w.line(0, "const unsigned m = tile / %du %% %du * %du, n = tile %% %du * %du;", t.tilesN, t.tilesM, t.bm, t.tilesN, t.bn)
+	w.line(0, "const unsigned m = tile / %du %% %du * %du, n = tile %% %du * %du;", t.tilesN, t.tilesM, t.bm, t.tilesN,
+		t.bn)
 	w.line(0, "const unsigned k = slice * %du;", t.depth)
 	w.line(0, "%s c[G::ROWS][G::COLS];", c)
-	w.line(0, "G::multiply(c, %s + batch * %dull, %s + batch * %dull, m, %du, n, %du, k, least(k + %du, %du), shared);", a,
-		d.A.Batch, b, d.B.Batch, d.M, d.N, t.depth, d.K)
+	w.line(0, "G::multiply(c, %s + batch * %dull, %s + batch * %dull, m, %du, n, %du, k, least(k + %du, %du), shared);",
+		a, d.A.Batch, b, d.B.Batch, d.M, d.N, t.depth, d.K)
 }
 
 // vector is how many elements of an operand's tile are moved at once: side says whether neighbours of the matrix's

@@ -198,8 +198,8 @@ func (w *dotWriter) combine(depth, s int) {
 	groups := ceilDiv(sharers, group)
 	room := w.scratch(acc, w.e.reserve((sharers+groups)*pitch*accumulatorSize(d.Type)))
 	tickets := w.scratch("unsigned", w.e.reserve(4*results*(groups+1)))
-	w.line(depth, "if (G::join<%d>(%s, %s + %s * %du, %s, %du, %du, %dull, %s, %s, shared)) {", size, room, tickets, set, groups+1, own,
-		sharers, group, pitch, first, width)
+	w.line(depth, "if (G::join<%d>(%s, %s + %s * %du, %s, %du, %du, %dull, %s, %s, shared)) {", size, room, tickets, set,
+		groups+1, own, sharers, group, pitch, first, width)
 	finish(depth + 1)
 	w.line(depth, "}")
 }

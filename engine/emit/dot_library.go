@@ -5,16 +5,16 @@ import (
 	"github.com/godcem/godcem/engine/plan"
 )
 
-// A Product is a launch of a library for matrix products instead of a kernel: C = A B for each matrix of a batch, C of
-// M x N, the sums of K terms. See Options.Library.
+// A Product is a launch of a library for matrix products instead of a kernel: C = A B for each matrix of a batch, C
+// of M x N, the sums of K terms. See Options.Library.
 type Product struct {
 	Type           ir.DType // F32 or F64
 	Batch, M, N, K int
 	A, B, C        Matrix
 }
 
-// A Matrix is an operand or the result of a Product, row-major: M x K, K x N and M x N, or stored transposed. All numbers
-// are of elements.
+// A Matrix is an operand or the result of a Product, row-major: M x K, K x N and M x N, or stored transposed. All
+// numbers are of elements.
 type Matrix struct {
 	Buf    plan.BufID
 	Offset int
@@ -26,12 +26,13 @@ type Matrix struct {
 // librarySide is how long the sides of a library's products are at least: what is narrower our kernels do as well.
 const librarySide = 64
 
-// libraryProduct is the part of a product for a library, nil if it is none: it must be plain, that is all that is done
-// with it is to store it, and big.
+// libraryProduct is the part of a product for a library, nil if it is none: it must be plain, that is all that is
+// done with it is to store it, and big.
 func (e *emitter) libraryProduct(i int, d *plan.Dot) *part {
 	l := &d.Epilogue
-	if e.o.Library == 0 || min(d.M, d.N, d.K) < librarySide || 2*int64(d.Batch)*int64(d.M)*int64(d.N)*int64(d.K) < e.o.Library ||
-		len(l.Stores) != 1 || l.Stores[0].Combine != plan.Set {
+	flops := 2 * int64(d.Batch) * int64(d.M) * int64(d.N) * int64(d.K)
+	if e.o.Library == 0 || flops < e.o.Library || min(d.M, d.N, d.K) < librarySide || len(l.Stores) != 1 ||
+		l.Stores[0].Combine != plan.Set {
 		return nil
 	}
 	st := &l.Stores[0]

@@ -14,8 +14,8 @@ import (
 	"github.com/godcem/godcem/internal/simcuda"
 )
 
-// A dotTrial is a dot in a program of its own. All numbers are small and whole, so that every order of its sums has the
-// same bits.
+// A dotTrial is a dot in a program of its own. All numbers are small and whole, so that every order of its sums has
+// the same bits.
 type dotTrial struct {
 	p      *plan.Program
 	d      *plan.Dot
@@ -23,7 +23,8 @@ type dotTrial struct {
 }
 
 func (r *dotTrial) buffer(role plan.Role, count, over int) plan.BufID {
-	b := plan.Buffer{Role: role, Type: r.d.Type, Shape: []int{count}, Over: plan.BufID(over), Node: -1, Offset: r.p.Arena}
+	b := plan.Buffer{Role: role, Type: r.d.Type, Shape: []int{count}, Over: plan.BufID(over), Node: -1,
+		Offset: r.p.Arena}
 	if over >= 0 {
 		b.Offset = r.p.Buffers[over].Offset
 	} else {
@@ -216,8 +217,8 @@ func TestTilings(t *testing.T) {
 	}
 }
 
-// run runs each of the parts, which all do the same, and compares their results with the interpreter's. It returns the
-// number of the one that fails.
+// run runs each of the parts, which all do the same, and compares their results with the interpreter's. It returns
+// the number of the one that fails.
 func (r *dotTrial) run(e *emitter, parts []part, seed uint64) (int, error) {
 	var sources []simcuda.Source
 	var args [][]Arg

@@ -30,7 +30,8 @@ const (
 
 // tilingFor remembers what tilingOf found.
 func (e *emitter) tilingFor(d *plan.Dot, threads int) tiling {
-	key := fmt.Sprint(threads, d.Type, d.Batch, d.M, d.N, d.K, d.A.Trans, d.B.Trans, len(d.Epilogue.Loads), len(d.Epilogue.Body))
+	key := fmt.Sprint(threads, d.Type, d.Batch, d.M, d.N, d.K, d.A.Trans, d.B.Trans, len(d.Epilogue.Loads),
+		len(d.Epilogue.Body))
 	for i := range d.Epilogue.Stores {
 		key += fmt.Sprint(" ", reachOf(&d.Epilogue.Stores[i], d.Epilogue.Dims))
 	}

@@ -179,7 +179,8 @@ func (w *updateWriter) choose(q *part, tensors []int, move bool) {
 		if j < len(tensors)-1 {
 			fmt.Fprintf(&text, "if (block < %du) ", end)
 		}
-		fmt.Fprintf(&text, "{ g = %s; n = %dull; at = (block - %du) * %dull;", pointer(w.u.Grads[k], false), n, first, w.each)
+		fmt.Fprintf(&text, "{ g = %s; n = %dull; at = (block - %du) * %dull;", pointer(w.u.Grads[k], false), n, first,
+			w.each)
 		if move {
 			fmt.Fprintf(&text, " p = %s;", pointer(w.u.Params[k], true))
 			if w.mean != nil {
@@ -219,8 +220,9 @@ func (w *updateWriter) norm(q part, room, done, blocks, ticket int, step param, 
 	q.body += fmt.Sprintf("    if (last_block(%s, %du, shared)) {\n",
 		add(param{"unsigned*", Arg{Kind: Scratch, Offset: ticket}}), q.blocks)
 	q.body += fmt.Sprintf("      const Norm sum = norm_all<THREADS>(%s, %d, shared);\n", all, blocks)
-	q.body += fmt.Sprintf("      if (threadIdx.x == 0) begin_step(sum, %s, %s[0], %s, %s, %v, %s, %s, %s, %s, %s);\n    }\n",
-		loss, add(w.e.pointer(u.Rate, 0, false)), f(o.Rate), f(o.ClipNorm), o.Method == kernels.Adam, f(o.Beta1), f(o.Beta2),
+	q.body += "      if (threadIdx.x == 0)\n"
+	q.body += fmt.Sprintf("        begin_step(sum, %s, %s[0], %s, %s, %v, %s, %s, %s, %s, %s);\n    }\n", loss,
+		add(w.e.pointer(u.Rate, 0, false)), f(o.Rate), f(o.ClipNorm), o.Method == kernels.Adam, f(o.Beta1), f(o.Beta2),
 		add(w.e.pointer(u.Steps, 0, true)), add(w.e.pointer(u.Info, 0, true)), add(step))
 	return q
 }
@@ -241,8 +243,8 @@ func (w *updateWriter) move(q part, step param) part {
 	c := ctype(w.t)
 	q.params = append(q.params, step)
 	q.body += fmt.Sprintf("    const Rule<%s> rule = {%s};\n", c, strings.Join(numbers, ", "))
-	q.body += fmt.Sprintf("    update<%s, %s, THREADS, %d, %d>(p, g, m, v, at, n, rule, $%d);\n", rule, c, w.pack, w.turns,
-		len(q.params)-1)
+	q.body += fmt.Sprintf("    update<%s, %s, THREADS, %d, %d>(p, g, m, v, at, n, rule, $%d);\n", rule, c, w.pack,
+		w.turns, len(q.params)-1)
 	q.flops, q.bytes = 10*q.flops/2, q.bytes*int64(2*w.arrays()-1)
 	return q
 }

@@ -91,8 +91,8 @@ func TestUpdates(t *testing.T) {
 	}
 }
 
-// run does three steps and returns the parameters, and the first numbers of what is reported: the norm, with the digits
-// that any order of its sum gives, clipped and skipped.
+// run does three steps and returns the parameters, and the first numbers of what is reported: the norm, with the
+// digits that any order of its sum gives, clipped and skipped.
 func (c *updateCase) run(t *testing.T, d backend.Device, typ ir.DType) ([][]float64, *plan.Program) {
 	b := ir.NewBuilder()
 	u := ir.Update{Optimizer: c.o, Loss: -1}

@@ -54,15 +54,17 @@ static int prepare(blas *b, void *h, void *stream, address room, size_t n) {
 		r = b->workspace(h, (void *)room, n);
 	return r ? r : b->math(h, 2); // CUBLAS_PEDANTIC_MATH: no TF32
 }
-static int sgemm(blas *b, void *h, int ta, int tb, int m, int n, int k, address x, int ldx, long long dx, address y, int ldy,
-                 long long dy, address z, int ldz, long long dz, int batch) {
+static int sgemm(blas *b, void *h, int ta, int tb, int m, int n, int k, address x, int ldx, long long dx, address y,
+                 int ldy, long long dy, address z, int ldz, long long dz, int batch) {
 	float one = 1, zero = 0;
-	return b->sgemm(h, ta, tb, m, n, k, &one, (float *)x, ldx, dx, (float *)y, ldy, dy, &zero, (float *)z, ldz, dz, batch);
+	return b->sgemm(h, ta, tb, m, n, k, &one, (float *)x, ldx, dx, (float *)y, ldy, dy, &zero,
+	                (float *)z, ldz, dz, batch);
 }
-static int dgemm(blas *b, void *h, int ta, int tb, int m, int n, int k, address x, int ldx, long long dx, address y, int ldy,
-                 long long dy, address z, int ldz, long long dz, int batch) {
+static int dgemm(blas *b, void *h, int ta, int tb, int m, int n, int k, address x, int ldx, long long dx, address y,
+                 int ldy, long long dy, address z, int ldz, long long dz, int batch) {
 	double one = 1, zero = 0;
-	return b->dgemm(h, ta, tb, m, n, k, &one, (double *)x, ldx, dx, (double *)y, ldy, dy, &zero, (double *)z, ldz, dz, batch);
+	return b->dgemm(h, ta, tb, m, n, k, &one, (double *)x, ldx, dx, (double *)y, ldy, dy, &zero,
+	                (double *)z, ldz, dz, batch);
 }
 */
 import "C"
@@ -82,8 +84,8 @@ import (
 	"github.com/godcem/godcem/engine/ir"
 )
 
-// CuBLASEnv names the variable that gives big plain products to cuBLAS: 1, or the path of the library. Their bits then
-// depend on its version. If empty, the kernels of package emit do all products.
+// CuBLASEnv names the variable that gives big plain products to cuBLAS: 1, or the path of the library. Their bits
+// then depend on its version. If empty, the kernels of package emit do all products.
 const CuBLASEnv = "GODCEM_CUBLAS"
 
 // blasRoom is the memory that the library may use, as its documentation advises for Hopper; of its own it would take
@@ -109,8 +111,8 @@ var library = sync.OnceValues(func() (*C.blas, error) {
 		failed = append(failed, C.GoString(why))
 	}
 	C.free(unsafe.Pointer(b))
-	return nil, fmt.Errorf("%s is set and cuBLAS cannot be opened: install it, name the library in the variable, or unset it: %s",
-		CuBLASEnv, strings.Join(failed, "; "))
+	return nil, fmt.Errorf("%s is set and cuBLAS cannot be opened: install it, name the library in the variable, "+
+		"or unset it: %s", CuBLASEnv, strings.Join(failed, "; "))
 })
 
 // A products is cuBLAS for one program's stream.
@@ -189,12 +191,12 @@ func (p *products) launch(x *executable, m *emit.Product) (func() error, error) 
 		var r C.int
 		if m.Type == ir.F32 {
 			r = C.sgemm(p.b, p.handle, op(m.B), op(m.A), C.int(m.N), C.int(m.M), C.int(m.K), at(m.B), C.int(m.B.Ld),
-				C.longlong(m.B.Batch), at(m.A), C.int(m.A.Ld), C.longlong(m.A.Batch), at(m.C), C.int(m.C.Ld), C.longlong(m.C.Batch),
-				C.int(m.Batch))
+				C.longlong(m.B.Batch), at(m.A), C.int(m.A.Ld), C.longlong(m.A.Batch), at(m.C), C.int(m.C.Ld),
+				C.longlong(m.C.Batch), C.int(m.Batch))
 		} else {
 			r = C.dgemm(p.b, p.handle, op(m.B), op(m.A), C.int(m.N), C.int(m.M), C.int(m.K), at(m.B), C.int(m.B.Ld),
-				C.longlong(m.B.Batch), at(m.A), C.int(m.A.Ld), C.longlong(m.A.Batch), at(m.C), C.int(m.C.Ld), C.longlong(m.C.Batch),
-				C.int(m.Batch))
+				C.longlong(m.B.Batch), at(m.A), C.int(m.A.Ld), C.longlong(m.A.Batch), at(m.C), C.int(m.C.Ld),
+				C.longlong(m.C.Batch), C.int(m.Batch))
 		}
 		if r != 0 {
 			return fmt.Errorf("cuBLAS: status %d", int(r))

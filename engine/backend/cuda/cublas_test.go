@@ -22,8 +22,8 @@ import (
 //go:embed testdata/cublas.cc.txt
 var standIn string
 
-// TestCuBLAS gives products to a stand-in for cuBLAS on the simulated driver, which takes the library's arguments, and
-// compares them with the CPU's.
+// TestCuBLAS gives products to a stand-in for cuBLAS on the simulated driver, which takes the library's arguments,
+// and compares them with the CPU's.
 func TestCuBLAS(t *testing.T) {
 	simulated(t)
 	lib := os.Getenv(CuBLASEnv)
@@ -34,7 +34,8 @@ func TestCuBLAS(t *testing.T) {
 		if err := os.WriteFile(source, []byte(standIn), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if out, err := exec.Command("g++", "-std=c++17", "-O1", "-fPIC", "-shared", "-o", lib, source, "-ldl").CombinedOutput(); err != nil {
+		c := exec.Command("g++", "-std=c++17", "-O1", "-fPIC", "-shared", "-o", lib, source, "-ldl")
+		if out, err := c.CombinedOutput(); err != nil {
 			t.Fatalf("g++: %v\n%s", err, out)
 		}
 	}
@@ -143,7 +144,8 @@ func TestNoCuBLAS(t *testing.T) {
 		b.Output(b.Dot(x, x, ir.Trans{}))
 	})
 	_, err := d.Compile(p)
-	if err == nil || !strings.Contains(err.Error(), CuBLASEnv) || !strings.Contains(err.Error(), "/nowhere/libcublas.so") {
-		t.Errorf("error %v, want one that names %s and the file", err, CuBLASEnv)
+	const file = "/nowhere/libcublas.so"
+	if err == nil || !strings.Contains(err.Error(), CuBLASEnv) || !strings.Contains(err.Error(), file) {
+		t.Errorf("error %v, want one that names %s and %s", err, CuBLASEnv, file)
 	}
 }
