@@ -10,6 +10,7 @@ namespace sim {
 
 static const size_t kPage = size_t(sysconf(_SC_PAGESIZE));
 static const size_t kAlign = 256;           // of what cuMemAlloc returns
+static const size_t kGuard = 16 << 20;      // addresses on either side of an allocation that fault
 static const unsigned char kPoison = 0xff;  // NaN as float and as double, -1 as an integer
 
 static size_t up(size_t n, size_t to) { return (n + to - 1) / to * to; }
@@ -24,7 +25,7 @@ Allocation *allocation(const void *p, size_t size) {
   return &a;
 }
 
-// allocate makes an allocation of its own pages, between guard pages. It is put at the end of them, so that what goes
+// allocate makes an allocation of its own pages, between guards. It is put at the end of them, so that what goes
 // beyond it faults; one in four is put at their start, so that what goes below it does.
 CUresult allocate(Call &call, Allocation::Kind kind, size_t size, unsigned flags, char **out) {
   REQUIRE(out, CUDA_ERROR_INVALID_VALUE, "nowhere to put the address");
@@ -42,11 +43,11 @@ CUresult allocate(Call &call, Allocation::Kind kind, size_t size, unsigned flags
   }
   size_t body = up(size, kAlign), paged = up(body, kPage);
   char *at = static_cast<char *>(
-      mmap(nullptr, paged + 2 * kPage, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
+      mmap(nullptr, paged + 2 * kGuard, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0));
   REQUIRE(at != MAP_FAILED, CUDA_ERROR_OUT_OF_MEMORY, "%zu bytes: the host has no memory: %s", size, strerror(errno));
-  char *pages = at + kPage;
+  char *pages = at + kGuard;
   if (mprotect(pages, paged, PROT_READ | PROT_WRITE)) {
-    munmap(at, paged + 2 * kPage);
+    munmap(at, paged + 2 * kGuard);
     return call.fail(CUDA_ERROR_OUT_OF_MEMORY, "%zu bytes: the host has no memory: %s", size, strerror(errno));
   }
   memset(pages, kPoison, paged);

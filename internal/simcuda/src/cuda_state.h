@@ -72,7 +72,7 @@ template <class T>
 T *find(const void *handle);
 bool destroyed(const void *handle);  // it was an object once
 
-// An Allocation is memory of a device, managed memory, or pinned host memory, with a guard page on either side. The
+// An Allocation is memory of a device, managed memory, or pinned host memory, with guards on either side. The
 // bytes between its ends and the pages' are slack: a fixed pattern that is compared after each kernel.
 struct Allocation {
   enum Kind { device, managed, pinned, registered } kind;
