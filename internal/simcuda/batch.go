@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"golang.org/x/sys/cpu"
 )
 
 // A Source is one kernel with what it needs.
@@ -95,7 +97,7 @@ func (s *Source) key(checked bool) (string, error) {
 		return "", err
 	}
 	h := sha256.New()
-	fmt.Fprintf(h, "%s\n%s\n%s %v %q\n", kernelSum(), c.version, runtime.GOARCH, checked, s.Name)
+	fmt.Fprintf(h, "%s\n%s\n%s %v %v %q\n", kernelSum(), c.version, runtime.GOARCH, cpu.X86.HasFMA, checked, s.Name)
 	for _, f := range s.Files {
 		fmt.Fprintf(h, "%q %d\n%s", f.Name, len(f.Text), f.Text)
 	}

@@ -1,9 +1,9 @@
-// The checking mode. Each 4 bytes (or, where somebody uses less, each byte) of memory that kernels touch have a record
-// of who wrote them last and who has read them since, in this launch. An access is compared with those of other
-// threads: something must have put the two into an order. Within a block this is a barrier, within a warp also
-// __syncwarp(); shuffles do not order memory. Between blocks it is __threadfence() and then an atomic operation on the
-// one side, and an atomic operation on the same address, later, on the other; a barrier passes on to its block what one
-// of its threads has learnt so.
+// The checking mode. Each 4 bytes (or, where somebody uses less, each byte) of memory that kernels touch have a
+// record of who wrote them last and who has read them since, in this launch. An access is compared with those of
+// other threads: something must have put the two into an order. Within a block this is a barrier, within a warp also
+// __syncwarp(); shuffles do not order memory. Between blocks it is __threadfence() and then an atomic operation on
+// the one side, and an atomic operation on the same address, later, on the other; a barrier passes on to its block
+// what one of its threads has learnt so.
 #include "check.h"
 
 #include <link.h>
@@ -141,7 +141,8 @@ bool ordered(const moment& m, bool shared) {
 std::string describe(uintptr_t a) {
   char b[160];
   if (a >= sim_now.shared_region && a < sim_now.shared_end) {
-    snprintf(b, sizeof b, "shared memory at byte %td of %zu", (ptrdiff_t)(a - sim_now.shared), (size_t)(sim_now.shared_end - sim_now.shared));
+    snprintf(b, sizeof b, "shared memory at byte %td of %zu", (ptrdiff_t)(a - sim_now.shared),
+             (size_t)(sim_now.shared_end - sim_now.shared));
     return b;
   }
   auto above = C.allocations.upper_bound(a), below = above;
@@ -150,8 +151,8 @@ std::string describe(uintptr_t a) {
   if (above != C.allocations.begin()) {
     --below;
     if (a < below->first + below->second) {
-      snprintf(b, sizeof b, "address %#lx (byte %zu of an allocation of %zu)", (unsigned long)a, (size_t)(a - below->first),
-               below->second);
+      snprintf(b, sizeof b, "address %#lx (byte %zu of an allocation of %zu)", (unsigned long)a,
+               (size_t)(a - below->first), below->second);
       return b;
     }
     beyond = a - below->first - below->second;
@@ -163,7 +164,8 @@ std::string describe(uintptr_t a) {
     return b;
   }
   if (before < near) {
-    snprintf(b, sizeof b, "address %#lx (%zu bytes before an allocation of %zu)", (unsigned long)a, before, above->second);
+    snprintf(b, sizeof b, "address %#lx (%zu bytes before an allocation of %zu)", (unsigned long)a, before,
+             above->second);
     return b;
   }
   snprintf(b, sizeof b, "address %#lx", (unsigned long)a);
@@ -174,10 +176,12 @@ std::string describe(uintptr_t a) {
   const char* does = kind == SIM_READ ? "reads" : kind == SIM_WRITE ? "writes" : "changes atomically";
   const char* did = m.atomic ? "changed atomically" : before_wrote ? "wrote" : "read";
   if (m.block == C.block) {
-    sim_stop(SIM_RACE, "%s %lu bytes of %s, which thread %u %s with no barrier in between", does, size, describe(a).c_str(), m.thread, did);
+    sim_stop(SIM_RACE, "%s %lu bytes of %s, which thread %u %s with no barrier in between", does, size,
+             describe(a).c_str(), m.thread, did);
   }
-  sim_stop(SIM_RACE, "%s %lu bytes of %s, which block %u, thread %u %s, with no fence and atomic operation in between", does, size,
-           describe(a).c_str(), m.block, m.thread, did);
+  sim_stop(SIM_RACE,
+           "%s %lu bytes of %s, which block %u, thread %u %s, with no fence and atomic operation in between", does,
+           size, describe(a).c_str(), m.block, m.thread, did);
 }
 
 void compare(record* r, int kind, bool shared, unsigned long size, uintptr_t a, const moment& m) {
@@ -236,8 +240,10 @@ void set_written(uintptr_t a, size_t size, bool written) {
       i += 8;
       continue;
     }
-    if (written) s->written[offset / 8] |= 1 << offset % 8;
-    else s->written[offset / 8] &= ~(1 << offset % 8);
+    if (written)
+      s->written[offset / 8] |= 1 << offset % 8;
+    else
+      s->written[offset / 8] &= ~(1 << offset % 8);
     i++;
   }
 }
@@ -299,7 +305,8 @@ void check_warp(unsigned warp) {
   C.warp_barriers[warp]++;
   if (!C.any_of_thread) return;
   std::vector<knowledge> all;
-  for (unsigned i = warp * 32; i < warp * 32 + 32; i++) all.insert(all.end(), C.of_thread[i].begin(), C.of_thread[i].end());
+  for (unsigned i = warp * 32; i < warp * 32 + 32; i++)
+    all.insert(all.end(), C.of_thread[i].begin(), C.of_thread[i].end());
   if (all.empty()) return;
   for (unsigned i = warp * 32; i < warp * 32 + 32; i++) C.of_thread[i] = all;
 }
@@ -314,19 +321,22 @@ void check_access(const void* p, unsigned long size, int kind, const void*) {
   uintptr_t a = (uintptr_t)p;
   if (a >= sim_now.state && a < sim_now.state + sizeof(sim_state)) return;  // threadIdx and its kin
   if (a >= sim_now.stacks && a < sim_now.stacks_end) {
-    if (a < sim_now.stack || a >= sim_now.stack_end) sim_stop(SIM_RACE, "uses local memory of another thread, at address %#lx", (unsigned long)a);
+    if (a < sim_now.stack || a >= sim_now.stack_end)
+      sim_stop(SIM_RACE, "uses local memory of another thread, at address %#lx", (unsigned long)a);
     return;
   }
   const char* does = kind == SIM_READ ? "reads" : kind == SIM_WRITE ? "writes" : "changes atomically";
   if (size <= 16 && (size & (size - 1)) == 0 && a % size) {
-    sim_stop(SIM_MISALIGNED, "%s %lu bytes of %s, which is not a multiple of %lu", does, size, describe(a).c_str(), size);
+    sim_stop(SIM_MISALIGNED, "%s %lu bytes of %s, which is not a multiple of %lu", does, size, describe(a).c_str(),
+             size);
   }
-  bool shared = a >= sim_now.shared_region && a < sim_now.shared_end + (1 << 20) && sim_now.shared_end > sim_now.shared_region;
+  bool shared =
+      a >= sim_now.shared_region && a < sim_now.shared_end + (1 << 20) && sim_now.shared_end > sim_now.shared_region;
   bool own = a >= C.image && a < C.image_end;
   bool bounded = shared || own;
   if (shared && (a < sim_now.shared || a + size > sim_now.shared_end)) {
-    sim_stop(SIM_ILLEGAL, "%s %lu bytes of shared memory at byte %td of %zu", does, size, (ptrdiff_t)(a - sim_now.shared),
-             (size_t)(sim_now.shared_end - sim_now.shared));
+    sim_stop(SIM_ILLEGAL, "%s %lu bytes of shared memory at byte %td of %zu", does, size,
+             (ptrdiff_t)(a - sim_now.shared), (size_t)(sim_now.shared_end - sim_now.shared));
   }
   if (!bounded && !C.allocations.empty()) {
     auto i = C.allocations.upper_bound(a);
@@ -338,7 +348,8 @@ void check_access(const void* p, unsigned long size, int kind, const void*) {
   if (bounded && !own) {
     if (kind != SIM_WRITE) {
       unsigned long i = first_unwritten(a, size);
-      if (i < size) sim_stop(SIM_UNINIT, "%s %lu bytes of %s, which nobody has written", does, size, describe(a + i).c_str());
+      if (i < size)
+        sim_stop(SIM_UNINIT, "%s %lu bytes of %s, which nobody has written", does, size, describe(a + i).c_str());
     } else {
       set_written(a, size, true);
     }

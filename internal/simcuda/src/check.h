@@ -9,9 +9,9 @@
 
 // What rt.cc knows; it keeps this up to date while a launch runs.
 struct sim_view {
-  bool active = false;              // a launch of an instrumented kernel
-  unsigned thread = 0;              // of the block
-  unsigned threads = 0;             // in a block
+  bool active = false;                   // a launch of an instrumented kernel
+  unsigned thread = 0;                   // of the block
+  unsigned threads = 0;                  // in a block
   uintptr_t stack = 0, stack_end = 0;    // of the thread
   uintptr_t stacks = 0, stacks_end = 0;  // of all threads
   uintptr_t shared = 0, shared_end = 0;  // in use

@@ -98,7 +98,9 @@ struct translator {
   explicit translator(const std::string& source) : s(source), t(scan(source)) {}
 
   std::string text(size_t i) const { return i < t.size() ? s.substr(t[i].begin, t[i].end - t[i].begin) : ""; }
-  bool is(size_t i, const char* what) const { return i < t.size() && s.compare(t[i].begin, t[i].end - t[i].begin, what) == 0; }
+  bool is(size_t i, const char* what) const {
+    return i < t.size() && s.compare(t[i].begin, t[i].end - t[i].begin, what) == 0;
+  }
   int line(size_t i) const {
     int n = 1;
     for (size_t k = 0; k < t[i].begin; k++) n += s[k] == '\n';
@@ -191,8 +193,8 @@ struct translator {
       e.text = type + "* const " + name + " = (" + type + "*)__sim.dynamic;";
     } else {
       std::string alias = "sim_shared_" + name;
-      e.text = "typedef " + type + alias + dims + "; " + alias + "& " + name + " = *(" + alias + "*)(__sim.shared + " +
-               k->shared + ");";
+      e.text = "typedef " + type + alias + dims + "; " + alias + "& " + name + " = *(" + alias +
+               "*)(__sim.shared + " + k->shared + ");";
       k->shared = "(" + k->shared + " + (sizeof(" + type + dims + ") + 15) / 16 * 16)";
     }
     edits.push_back(e);
@@ -259,7 +261,8 @@ int run(const std::vector<std::string>& args, const std::string& log, std::strin
   posix_spawn_file_actions_destroy(&files);
   posix_spawnattr_destroy(&attr);
   if (err) {
-    *message = "cannot run " + args[0] + ": " + strerror(err) + "; install a C++ compiler (g++), or name one in GODCEM_SIM_CXX";
+    *message = "cannot run " + args[0] + ": " + strerror(err) +
+               "; install a C++ compiler (g++), or name one in GODCEM_SIM_CXX";
     return -1;
   }
   int status = 0;
@@ -281,7 +284,8 @@ struct temporary {
   }
   ~temporary() {
     if (path.empty()) return;
-    for (const char* f : {"/kernel.cc", "/kernel.o", "/kernel.so", "/log", "/shim.h", "/image.h"}) unlink((path + f).c_str());
+    for (const char* f : {"/kernel.cc", "/kernel.o", "/kernel.so", "/log", "/shim.h", "/image.h"})
+      unlink((path + f).c_str());
     rmdir(path.c_str());
   }
 };
@@ -313,28 +317,55 @@ bool sim_compile(const std::string& source, const std::string& name, const sim_c
   }
   const char* cxx = getenv("GODCEM_SIM_CXX");
   if (!cxx || !*cxx) cxx = "g++";
-  std::vector<std::string> args = {cxx, "-x", "c++", "-std=" + o.standard, "-c", "-O1", "-fPIC",
-      "-fvisibility=hidden", "-nostdinc", "-nostdinc++", "-fno-exceptions", "-fno-rtti", "-fno-math-errno", "-fno-strict-aliasing",
-      "-fno-stack-protector", "-fstack-clash-protection", "-fno-asynchronous-unwind-tables", "-fno-threadsafe-statics", "-fdiagnostics-color=never", "-w", "-ffile-prefix-map=" + d + "/=",
-      "-fsanitize=alignment", "-fno-sanitize-recover=alignment", o.contract ? "-ffp-contract=fast" : "-ffp-contract=off",
-      "-DSIM_ARCH=" + std::to_string(o.arch * 10), std::string("-DSIM_CHECKED=") + (o.checked ? "1" : "0")};
+  std::vector<std::string> args = {cxx,
+                                   "-x",
+                                   "c++",
+                                   "-std=" + o.standard,
+                                   "-c",
+                                   "-O1",
+                                   "-fPIC",
+                                   "-fvisibility=hidden",
+                                   "-nostdinc",
+                                   "-nostdinc++",
+                                   "-fno-exceptions",
+                                   "-fno-rtti",
+                                   "-fno-math-errno",
+                                   "-fno-strict-aliasing",
+                                   "-fno-stack-protector",
+                                   "-fstack-clash-protection",
+                                   "-fno-asynchronous-unwind-tables",
+                                   "-fno-threadsafe-statics",
+                                   "-fdiagnostics-color=never",
+                                   "-w",
+                                   "-ffile-prefix-map=" + d + "/=",
+                                   "-fsanitize=alignment",
+                                   "-fno-sanitize-recover=alignment",
+                                   o.contract ? "-ffp-contract=fast" : "-ffp-contract=off",
+                                   "-DSIM_ARCH=" + std::to_string(o.arch * 10),
+                                   std::string("-DSIM_CHECKED=") + (o.checked ? "1" : "0")};
+#if defined(__x86_64__)
+  if (__builtin_cpu_supports("fma")) args.push_back("-mfma");  // else fma() is a call
+#endif
   if (o.checked) {
     for (const char* f : {"-fsanitize=thread", "-DSIM_CHECK=1", "--param=tsan-instrument-func-entry-exit=0",
                           "--param=tsan-distinguish-volatile=0"})
       args.push_back(f);
   }
   for (const std::string& def : o.defines) args.push_back(def);
-  for (const std::string& a : {std::string("-include"), d + "/shim.h", "-o" + d + "/kernel.o", d + "/kernel.cc"}) args.push_back(a);
+  for (const std::string& a : {std::string("-include"), d + "/shim.h", "-o" + d + "/kernel.o", d + "/kernel.cc"})
+    args.push_back(a);
   std::string message;
   int status = run(args, d + "/log", &message);
   if (status == 0) {
     // No libraries of the sanitizers: the image has its own hooks.
-    status = run({cxx, "-shared", "-nostartfiles", "-Wl,-z,now,--build-id=none", "-o", d + "/kernel.so", d + "/kernel.o", "-lm"},
+    status = run({cxx, "-shared", "-nostartfiles", "-Wl,-z,now,--build-id=none", "-o", d + "/kernel.so",
+                  d + "/kernel.o", "-lm"},
                  d + "/log", &message);
   }
   *log = read_file(d + "/log");
   if (status != 0) {
-    *log += message.empty() ? (log->empty() ? std::string(cxx) + " failed with status " + std::to_string(status) : "") : message;
+    *log += message.empty() ? (log->empty() ? std::string(cxx) + " failed with status " + std::to_string(status) : "")
+                            : message;
     return false;
   }
   std::string so = read_file(d + "/kernel.so");

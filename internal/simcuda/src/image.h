@@ -5,7 +5,9 @@
 
 #define SIM_ABI 1
 
-struct uint3 { unsigned x, y, z; };
+struct uint3 {
+  unsigned x, y, z;
+};
 
 // Operations of sim_state.warp.
 enum { SIM_WARP_SYNC, SIM_WARP_SHUFFLE, SIM_WARP_BALLOT };

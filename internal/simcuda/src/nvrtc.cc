@@ -1,5 +1,5 @@
-// The NVRTC look-alike, libnvrtc.so.12: CUDA C becomes an image for the simulated driver. Its functions and their codes
-// are those of NVIDIA's library, as far as a compiler of one source without headers needs them.
+// The NVRTC look-alike, libnvrtc.so.12: CUDA C becomes an image for the simulated driver. Its functions and their
+// codes are those of NVIDIA's library, as far as a compiler of one source without headers needs them.
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,18 +87,34 @@ nvrtcResult read_options(int n, const char* const* options, sim_compile_options*
     } else if (is(o, "--ftz=", "-ftz=", &v) || is(o, "--prec-div=", "-prec-div=", &v) ||
                is(o, "--prec-sqrt=", "-prec-sqrt=", &v) || is(o, "--use_fast_math", "-use_fast_math", &v)) {
       // Only what leaves arithmetic as IEEE has it.
-      known = (v == "false" && o.find("ftz") != std::string::npos) || (v == "true" && o.find("prec") != std::string::npos);
+      known = (v == "false" && o.find("ftz") != std::string::npos) ||
+              (v == "true" && o.find("prec") != std::string::npos);
     } else {
-      static const char* const ignored[] = {"-default-device", "--device-as-default-execution-space", "-lineinfo",
-          "--generate-line-info", "-G", "--device-debug", "-w", "--disable-warnings", "--restrict", "-restrict",
-          "--extra-device-vectorization", "--display-error-number", "-no-source-include", "--no-source-include"};
+      static const char* const ignored[] = {"-default-device",
+                                            "--device-as-default-execution-space",
+                                            "-lineinfo",
+                                            "--generate-line-info",
+                                            "-G",
+                                            "--device-debug",
+                                            "-w",
+                                            "--disable-warnings",
+                                            "--restrict",
+                                            "-restrict",
+                                            "--extra-device-vectorization",
+                                            "--display-error-number",
+                                            "-no-source-include",
+                                            "--no-source-include"};
       known = false;
       for (const char* k : ignored) known = known || o == k;
-      known = known || is(o, "--maxrregcount=", "-maxrregcount=", &v) || is(o, "--diag-suppress=", "-diag-suppress=", &v) ||
-              is(o, "--split-compile=", "-split-compile=", &v) || is(o, "--ptxas-options=", "-Xptxas=", &v);
+      known = known || is(o, "--maxrregcount=", "-maxrregcount=", &v) ||
+              is(o, "--diag-suppress=", "-diag-suppress=", &v) || is(o, "--split-compile=", "-split-compile=", &v) ||
+              is(o, "--ptxas-options=", "-Xptxas=", &v);
     }
     if (!known) {
-      *log = "nvrtc: error: invalid value for --gpu-architecture, or an option that the simulated compiler does not know: " + o + "\n";
+      *log =
+          "nvrtc: error: invalid value for --gpu-architecture, or an option that the simulated compiler does not "
+          "know: " +
+          o + "\n";
       return NVRTC_ERROR_INVALID_OPTION;
     }
   }
@@ -120,10 +136,18 @@ nvrtcResult size(const std::string& s, size_t extra, size_t* out) {
 }  // namespace
 
 NVRTC_API const char* nvrtcGetErrorString(nvrtcResult r) {
-  static const char* const names[] = {"NVRTC_SUCCESS", "NVRTC_ERROR_OUT_OF_MEMORY", "NVRTC_ERROR_PROGRAM_CREATION_FAILURE",
-      "NVRTC_ERROR_INVALID_INPUT", "NVRTC_ERROR_INVALID_PROGRAM", "NVRTC_ERROR_INVALID_OPTION", "NVRTC_ERROR_COMPILATION",
-      "NVRTC_ERROR_BUILTIN_OPERATION_FAILURE", "NVRTC_ERROR_NO_NAME_EXPRESSIONS_AFTER_COMPILATION",
-      "NVRTC_ERROR_NO_LOWERED_NAMES_BEFORE_COMPILATION", "NVRTC_ERROR_NAME_EXPRESSION_NOT_VALID", "NVRTC_ERROR_INTERNAL_ERROR"};
+  static const char* const names[] = {"NVRTC_SUCCESS",
+                                      "NVRTC_ERROR_OUT_OF_MEMORY",
+                                      "NVRTC_ERROR_PROGRAM_CREATION_FAILURE",
+                                      "NVRTC_ERROR_INVALID_INPUT",
+                                      "NVRTC_ERROR_INVALID_PROGRAM",
+                                      "NVRTC_ERROR_INVALID_OPTION",
+                                      "NVRTC_ERROR_COMPILATION",
+                                      "NVRTC_ERROR_BUILTIN_OPERATION_FAILURE",
+                                      "NVRTC_ERROR_NO_NAME_EXPRESSIONS_AFTER_COMPILATION",
+                                      "NVRTC_ERROR_NO_LOWERED_NAMES_BEFORE_COMPILATION",
+                                      "NVRTC_ERROR_NAME_EXPRESSION_NOT_VALID",
+                                      "NVRTC_ERROR_INTERNAL_ERROR"};
   return r >= 0 && r <= NVRTC_ERROR_INTERNAL_ERROR ? names[r] : "NVRTC_ERROR unknown";
 }
 
@@ -208,7 +232,8 @@ NVRTC_API nvrtcResult nvrtcGetProgramLog(nvrtcProgram p, char* out) {
   return give(p->log, 1, out);
 }
 NVRTC_API nvrtcResult nvrtcAddNameExpression(nvrtcProgram p, const char*) {
-  return valid(p) ? NVRTC_ERROR_NAME_EXPRESSION_NOT_VALID : NVRTC_ERROR_INVALID_PROGRAM;  // templates are not looked up
+  return valid(p) ? NVRTC_ERROR_NAME_EXPRESSION_NOT_VALID
+                  : NVRTC_ERROR_INVALID_PROGRAM;  // templates are not looked up
 }
 NVRTC_API nvrtcResult nvrtcGetLoweredName(nvrtcProgram p, const char*, const char**) {
   return valid(p) ? NVRTC_ERROR_NAME_EXPRESSION_NOT_VALID : NVRTC_ERROR_INVALID_PROGRAM;

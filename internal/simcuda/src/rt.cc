@@ -247,8 +247,8 @@ std::string place() {
   if (X.grid_dim.y * X.grid_dim.z * X.block_dim.y * X.block_dim.z == 1) {
     snprintf(b, sizeof b, "kernel %s, block %u, thread %u", X.kernel->entry->name, g.x, t.x);
   } else {
-    snprintf(b, sizeof b, "kernel %s, block (%u, %u, %u), thread (%u, %u, %u)", X.kernel->entry->name, g.x, g.y, g.z, t.x, t.y,
-             t.z);
+    snprintf(b, sizeof b, "kernel %s, block (%u, %u, %u), thread (%u, %u, %u)", X.kernel->entry->name, g.x, g.y, g.z,
+             t.x, t.y, t.z);
   }
   return b;
 }
@@ -348,7 +348,8 @@ void report_stuck() {
     if (differs && (t.state == at_barrier || (i / 32 == one / 32 && t.mask >> i % 32 & 1))) other = i;
   }
   set_current(one);
-  const char* what = t.state == at_barrier ? "waits at the barrier" : "waits at the warp's shuffle, ballot or barrier";
+  const char* what =
+      t.state == at_barrier ? "waits at the barrier" : "waits at the warp's shuffle, ballot or barrier";
   if (other == max_threads) {
     stop(SIM_BARRIER, "%s of %s for threads that never come", what, t.at);
   } else if (X.t[other].state == done) {
@@ -401,8 +402,8 @@ unsigned long long do_warp(int op, unsigned mask, unsigned long long value, int 
       return t.value;
     }
     if (u.op != op || u.mask != mask || !same(u.at, at)) {
-      stop(SIM_BARRIER, "is at the warp's operation of %s (mask %08x) while lane %u is at that of %s (mask %08x)", at, mask, i,
-           u.at, u.mask);
+      stop(SIM_BARRIER, "is at the warp's operation of %s (mask %08x) while lane %u is at that of %s (mask %08x)", at,
+           mask, i, u.at, u.mask);
     }
   }
   unsigned ballot = 0;
@@ -492,9 +493,10 @@ bool prepare(char* err, size_t n) {
   if (ready) return true;
   size_t guard = page, each = stack_size + guard;
   X.stacks_size = each * (max_threads + 1) + guard;
-  X.stacks = (unsigned char*)mmap(nullptr, X.stacks_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  X.stacks =
+      (unsigned char*)mmap(nullptr, X.stacks_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   unsigned char* s = (unsigned char*)mmap(nullptr, shared_room + 2 * shared_guard, PROT_NONE,
-                                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+                                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (X.stacks == MAP_FAILED || s == MAP_FAILED || mprotect(s + shared_guard, shared_room, PROT_READ | PROT_WRITE)) {
     say(err, n, "no memory for the threads of a block: %s", strerror(errno));
     return false;
@@ -560,7 +562,8 @@ SIM_API int sim_module_load(const void* image, size_t size, sim_module** out, ch
   uint64_t length = 0;
   for (int i = 0; i < 8; i++) length |= (uint64_t)b[8 + i] << 8 * i;
   if ((size && length > size - 16) || length == 0 || length > 1u << 30) {
-    return say(err, n, "an image of %zu bytes that says it has %llu", size, (unsigned long long)length + 16), SIM_INVALID;
+    return say(err, n, "an image of %zu bytes that says it has %llu", size, (unsigned long long)length + 16),
+           SIM_INVALID;
   }
   const char* tmp = getenv("TMPDIR");
   std::string path = std::string(tmp && *tmp ? tmp : "/tmp") + "/godcem-image-XXXXXX";
@@ -628,30 +631,37 @@ SIM_API sim_kernel_info sim_kernel_describe(const sim_kernel* k) {
   return {e->name, e->params, e->sizes, e->shared, e->max_threads};
 }
 
-SIM_API int sim_launch(const sim_kernel* k, const unsigned grid[3], const unsigned block[3], size_t dynamic, void* const* params,
-                       uint64_t seed, char* err, size_t n) {
+SIM_API int sim_launch(const sim_kernel* k, const unsigned grid[3], const unsigned block[3], size_t dynamic,
+                       void* const* params, uint64_t seed, char* err, size_t n) {
   const sim_entry* e = k->entry;
   uint64_t threads = (uint64_t)block[0] * block[1] * block[2];
-  if (!block[0] || !block[1] || !block[2] || threads > SIM_MAX_THREADS || block[0] > 1024 || block[1] > 1024 || block[2] > 64) {
-    return say(err, n, "kernel %s: a block of %u x %u x %u threads, want 1 to %d", e->name, block[0], block[1], block[2],
-               SIM_MAX_THREADS), SIM_INVALID;
+  if (!block[0] || !block[1] || !block[2] || threads > SIM_MAX_THREADS || block[0] > 1024 || block[1] > 1024 ||
+      block[2] > 64) {
+    return say(err, n, "kernel %s: a block of %u x %u x %u threads, want 1 to %d", e->name, block[0], block[1],
+               block[2], SIM_MAX_THREADS),
+           SIM_INVALID;
   }
   if (threads > (uint64_t)e->max_threads) {
     return say(err, n, "kernel %s: a block of %u threads, its __launch_bounds__ say %d", e->name, (unsigned)threads,
-               e->max_threads), SIM_INVALID;
+               e->max_threads),
+           SIM_INVALID;
   }
   if (!grid[0] || !grid[1] || !grid[2] || grid[0] > 0x7fffffffu || grid[1] > 65535 || grid[2] > 65535) {
-    return say(err, n, "kernel %s: a grid of %u x %u x %u blocks, want 1 to 2147483647 x 65535 x 65535", e->name, grid[0], grid[1],
-               grid[2]), SIM_INVALID;
+    return say(err, n, "kernel %s: a grid of %u x %u x %u blocks, want 1 to 2147483647 x 65535 x 65535", e->name,
+               grid[0], grid[1], grid[2]),
+           SIM_INVALID;
   }
   if (e->shared > SIM_MAX_STATIC_SHARED || e->shared + dynamic > SIM_MAX_SHARED) {
-    return say(err, n, "kernel %s: %lu bytes of static and %zu of dynamic shared memory, want at most %d, and %d together",
-               e->name, e->shared, dynamic, SIM_MAX_STATIC_SHARED, SIM_MAX_SHARED), SIM_INVALID;
+    return say(err, n,
+               "kernel %s: %lu bytes of static and %zu of dynamic shared memory, want at most %d, and %d together",
+               e->name, e->shared, dynamic, SIM_MAX_STATIC_SHARED, SIM_MAX_SHARED),
+           SIM_INVALID;
   }
   size_t bytes = 0;
   for (int i = 0; i < e->params; i++) bytes += e->sizes[i];
   if (bytes > SIM_MAX_PARAMS) {
-    return say(err, n, "kernel %s: %zu bytes of arguments, want at most %d", e->name, bytes, SIM_MAX_PARAMS), SIM_INVALID;
+    return say(err, n, "kernel %s: %zu bytes of arguments, want at most %d", e->name, bytes, SIM_MAX_PARAMS),
+           SIM_INVALID;
   }
   std::lock_guard<std::mutex> hold(X.lock);
   if (!prepare(err, n)) return SIM_WORLD;

@@ -56,21 +56,23 @@ const sim_kernel* sim_module_at(const sim_module* m, int i);
 const sim_kernel* sim_module_kernel(const sim_module* m, const char* name);
 sim_kernel_info sim_kernel_describe(const sim_kernel* k);
 
-// Runs a kernel to its end, on this thread. params[i] points to the i-th argument. Blocks run one after another, in an
-// order that seed chooses, as are the orders of the threads between their barriers. Device memory must be accessible.
-// Limits are checked first: SIM_INVALID means that nothing has run.
+// Runs a kernel to its end, on this thread. params[i] points to the i-th argument. Blocks run one after another, in
+// an order that seed chooses, as are the orders of the threads between their barriers. Device memory must be
+// accessible. Limits are checked first: SIM_INVALID means that nothing has run.
 int sim_launch(const sim_kernel* k, const unsigned grid[3], const unsigned block[3], size_t dynamic_shared,
                void* const* params, uint64_t seed, char* err, size_t err_size);
 
 // The checking mode. sim_checking is 1 where the environment has GODCEM_SIM_CHECK=1; the compiler look-alike then
-// instruments kernels (their images differ), and accesses are compared with what follows. Without it these do nothing.
+// instruments kernels (their images differ), and accesses are compared with what follows. Without it these do
+// nothing.
 int sim_checking(void);
 // Tells of an allocation that kernels may access, with unknown content, and of its end. Where none was ever told,
 // bounds are not checked.
 void sim_memory_add(const void* base, size_t size);
 void sim_memory_remove(const void* base);
-// The bytes have been written by something else than a kernel (copy from the host, memset); have unknown content again;
-// have been copied (the state of src's bytes becomes that of dst's; both ranges may be outside of any allocation).
+// The bytes have been written by something else than a kernel (copy from the host, memset); have unknown content
+// again; have been copied (the state of src's bytes becomes that of dst's; both ranges may be outside of any
+// allocation).
 void sim_memory_written(const void* p, size_t size);
 void sim_memory_unknown(const void* p, size_t size);
 void sim_memory_copied(const void* dst, const void* src, size_t size);

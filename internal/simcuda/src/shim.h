@@ -31,13 +31,13 @@ struct dim3 {
   dim3(unsigned x = 1, unsigned y = 1, unsigned z = 1) : x(x), y(y), z(z) {}
 };
 
-#define SIM_VECTOR(T, name, align2, align4)                                                \
-  struct __attribute__((aligned(align2))) name##2 { T x, y; };                             \
-  struct name##3 { T x, y, z; };                                                           \
-  struct __attribute__((aligned(align4))) name##4 { T x, y, z, w; };                       \
-  static inline name##2 make_##name##2(T x, T y) { return name##2{x, y}; }                 \
-  static inline name##3 make_##name##3(T x, T y, T z) { return name##3{x, y, z}; }         \
-  static inline name##4 make_##name##4(T x, T y, T z, T w) { return name##4{x, y, z, w}; }
+#define SIM_VECTOR(T, name, align2, align4)                                         \
+  struct __attribute__((aligned(align2))) name##2 { T x, y; };                      \
+  struct name##3 { T x, y, z; };                                                    \
+  struct __attribute__((aligned(align4))) name##4 { T x, y, z, w; };                \
+  static inline name##2 make_##name##2(T x, T y) { return name##2 {x, y}; }         \
+  static inline name##3 make_##name##3(T x, T y, T z) { return name##3 {x, y, z}; } \
+  static inline name##4 make_##name##4(T x, T y, T z, T w) { return name##4 {x, y, z, w}; }
 SIM_VECTOR(float, float, 8, 16)
 SIM_VECTOR(double, double, 16, 16)
 SIM_VECTOR(int, int, 8, 16)
@@ -79,7 +79,8 @@ struct sim_syncwarp {
 static inline unsigned sim_ballot(const char* at, unsigned mask, int p) {
   return (unsigned)__sim.warp(SIM_WARP_BALLOT, mask, p, 0, at);
 }
-template <typename T> static inline T sim_exchange(const char* at, unsigned mask, T v, int source) {
+template <typename T>
+static inline T sim_exchange(const char* at, unsigned mask, T v, int source) {
   static_assert(sizeof(T) == 4 || sizeof(T) == 8, "shuffles are of 4 or 8 bytes");
   unsigned long long bits = 0;
   __builtin_memcpy(&bits, &v, sizeof v);
@@ -87,19 +88,23 @@ template <typename T> static inline T sim_exchange(const char* at, unsigned mask
   __builtin_memcpy(&v, &bits, sizeof v);
   return v;
 }
-template <typename T> static inline T sim_shuffle(const char* at, unsigned mask, T v, int source, int width = 32) {
+template <typename T>
+static inline T sim_shuffle(const char* at, unsigned mask, T v, int source, int width = 32) {
   int lane = sim_lane();
   return sim_exchange(at, mask, v, (lane & -width) | (source & (width - 1)));
 }
-template <typename T> static inline T sim_shuffle_up(const char* at, unsigned mask, T v, unsigned by, int width = 32) {
+template <typename T>
+static inline T sim_shuffle_up(const char* at, unsigned mask, T v, unsigned by, int width = 32) {
   int lane = sim_lane(), in = lane & (width - 1);
   return sim_exchange(at, mask, v, in < (int)by ? lane : lane - (int)by);
 }
-template <typename T> static inline T sim_shuffle_down(const char* at, unsigned mask, T v, unsigned by, int width = 32) {
+template <typename T>
+static inline T sim_shuffle_down(const char* at, unsigned mask, T v, unsigned by, int width = 32) {
   int lane = sim_lane(), in = lane & (width - 1);
   return sim_exchange(at, mask, v, in + (int)by >= width ? lane : lane + (int)by);
 }
-template <typename T> static inline T sim_shuffle_xor(const char* at, unsigned mask, T v, int with, int width = 32) {
+template <typename T>
+static inline T sim_shuffle_xor(const char* at, unsigned mask, T v, int with, int width = 32) {
   int lane = sim_lane(), from = lane ^ with;
   return sim_exchange(at, mask, v, from >= (lane & -width) + width ? lane : from);
 }
@@ -112,18 +117,18 @@ template <typename T> static inline T sim_shuffle_xor(const char* at, unsigned m
 #define SIM_TOUCH(p) ((void)0)
 #define SIM_ATOMIC_FUNCTION static inline
 #endif
-#define SIM_RMW(name, T, expression)                   \
-  SIM_ATOMIC_FUNCTION T name(T* p, T v) {              \
-    SIM_TOUCH(p);                                      \
-    T old = *(volatile T*)p;                           \
-    *(volatile T*)p = (T)(expression);                 \
-    return old;                                        \
+#define SIM_RMW(name, T, expression)      \
+  SIM_ATOMIC_FUNCTION T name(T* p, T v) { \
+    SIM_TOUCH(p);                         \
+    T old = *(volatile T*)p;              \
+    *(volatile T*)p = (T)(expression);    \
+    return old;                           \
   }
 #define SIM_RMW_ALL(T)                                 \
   SIM_RMW(atomicAdd, T, old + v)                       \
   SIM_RMW(atomicMax, T, old > v ? old : v)             \
   SIM_RMW(atomicMin, T, old < v ? old : v)             \
-  SIM_RMW(atomicAnd, T, old & v)                       \
+  SIM_RMW(atomicAnd, T, old & v)                        \
   SIM_RMW(atomicOr, T, old | v)                        \
   SIM_RMW(atomicXor, T, old ^ v)                       \
   SIM_RMW(atomicExch, T, v)                            \
@@ -142,7 +147,8 @@ SIM_RMW(atomicInc, unsigned, old >= v ? 0 : old + 1)
 SIM_RMW(atomicDec, unsigned, old == 0 || old > v ? v : old - 1)
 
 // Bits.
-template <typename To, typename From> static inline To sim_bits(From v) {
+template <typename To, typename From>
+static inline To sim_bits(From v) {
   static_assert(sizeof(To) == sizeof(From), "sizes differ");
   To r;
   __builtin_memcpy(&r, &v, sizeof r);
@@ -182,7 +188,10 @@ static inline unsigned __funnelshift_l(unsigned lo, unsigned hi, unsigned by) {
 static inline unsigned __funnelshift_r(unsigned lo, unsigned hi, unsigned by) {
   return (unsigned)(((unsigned long long)hi << 32 | lo) >> (by & 31));
 }
-template <typename T> static inline T __ldg(const T* p) { return *p; }
+template <typename T>
+static inline T __ldg(const T* p) {
+  return *p;
+}
 
 // Arithmetic that is rounded once. Kernels are compiled without contraction.
 static inline float __fadd_rn(float a, float b) { return a + b; }
@@ -210,10 +219,13 @@ static inline double __int2double_rn(int v) { return (double)v; }
 static inline double __ull2double_rn(unsigned long long v) { return (double)v; }
 static inline double __ll2double_rn(long long v) { return (double)v; }
 static inline float __double2float_rn(double v) { return (float)v; }
-template <typename I> static inline I sim_saturate(double v, double lo, double hi, I min, I max) {
+template <typename I>
+static inline I sim_saturate(double v, double lo, double hi, I min, I max) {
   return v != v ? 0 : v <= lo ? min : v >= hi ? max : (I)v;
 }
-static inline int __float2int_rz(float v) { return sim_saturate<int>(v, -0x1p31, 0x1p31, -0x7fffffff - 1, 0x7fffffff); }
+static inline int __float2int_rz(float v) {
+  return sim_saturate<int>(v, -0x1p31, 0x1p31, -0x7fffffff - 1, 0x7fffffff);
+}
 static inline int __double2int_rz(double v) {
   return sim_saturate<int>(v, -0x1p31, 0x1p31 - 1, -0x7fffffff - 1, 0x7fffffff);
 }
@@ -232,24 +244,26 @@ static inline long long __double2ll_rn(double v) { return __double2ll_rz(__built
 static inline long long __float2ll_rn(float v) { return __double2ll_rz(__builtin_rint(v)); }
 
 // Mathematics: the C library's, under the names of both types.
-#define SIM_MATH1(name)                                                       \
-  extern "C" double name(double) noexcept;                                    \
-  extern "C" float name##f(float) noexcept;                                   \
+#define SIM_MATH1(name)                     \
+  extern "C" double name(double) noexcept;  \
+  extern "C" float name##f(float) noexcept; \
   static inline float name(float v) { return __builtin_##name##f(v); }
-#define SIM_MATH2(name)                                                       \
-  extern "C" double name(double, double) noexcept;                            \
-  extern "C" float name##f(float, float) noexcept;                            \
+#define SIM_MATH2(name)                            \
+  extern "C" double name(double, double) noexcept; \
+  extern "C" float name##f(float, float) noexcept; \
   static inline float name(float a, float b) { return __builtin_##name##f(a, b); }
-SIM_MATH1(exp) SIM_MATH1(exp2) SIM_MATH1(exp10) SIM_MATH1(expm1) SIM_MATH1(log) SIM_MATH1(log2) SIM_MATH1(log10)
-SIM_MATH1(log1p) SIM_MATH1(sin) SIM_MATH1(cos) SIM_MATH1(tan) SIM_MATH1(asin) SIM_MATH1(acos) SIM_MATH1(atan)
-SIM_MATH1(sinh) SIM_MATH1(cosh) SIM_MATH1(tanh) SIM_MATH1(asinh) SIM_MATH1(acosh) SIM_MATH1(atanh) SIM_MATH1(sqrt)
-SIM_MATH1(cbrt) SIM_MATH1(erf) SIM_MATH1(erfc) SIM_MATH1(lgamma) SIM_MATH1(tgamma) SIM_MATH1(fabs) SIM_MATH1(floor)
-SIM_MATH1(ceil) SIM_MATH1(trunc) SIM_MATH1(round) SIM_MATH1(rint) SIM_MATH1(nearbyint) SIM_MATH1(logb)
-SIM_MATH2(pow) SIM_MATH2(atan2) SIM_MATH2(fmod) SIM_MATH2(hypot) SIM_MATH2(fmin) SIM_MATH2(fmax) SIM_MATH2(fdim)
-SIM_MATH2(copysign) SIM_MATH2(nextafter) SIM_MATH2(remainder)
+SIM_MATH1(exp)
+SIM_MATH1(exp2) SIM_MATH1(exp10) SIM_MATH1(expm1) SIM_MATH1(log) SIM_MATH1(log2) SIM_MATH1(log10) SIM_MATH1(log1p)
+    SIM_MATH1(sin) SIM_MATH1(cos) SIM_MATH1(tan) SIM_MATH1(asin) SIM_MATH1(acos) SIM_MATH1(atan) SIM_MATH1(sinh)
+        SIM_MATH1(cosh) SIM_MATH1(tanh) SIM_MATH1(asinh) SIM_MATH1(acosh) SIM_MATH1(atanh) SIM_MATH1(sqrt)
+            SIM_MATH1(cbrt) SIM_MATH1(erf) SIM_MATH1(erfc) SIM_MATH1(lgamma) SIM_MATH1(tgamma) SIM_MATH1(fabs)
+                SIM_MATH1(floor) SIM_MATH1(ceil) SIM_MATH1(trunc) SIM_MATH1(round) SIM_MATH1(rint)
+                    SIM_MATH1(nearbyint) SIM_MATH1(logb) SIM_MATH2(pow) SIM_MATH2(atan2) SIM_MATH2(fmod)
+                        SIM_MATH2(hypot) SIM_MATH2(fmin) SIM_MATH2(fmax) SIM_MATH2(fdim) SIM_MATH2(copysign)
+                            SIM_MATH2(nextafter) SIM_MATH2(remainder)
 #undef SIM_MATH1
 #undef SIM_MATH2
-extern "C" double fma(double, double, double) noexcept;
+                                extern "C" double fma(double, double, double) noexcept;
 extern "C" float fmaf(float, float, float) noexcept;
 static inline float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
 extern "C" double ldexp(double, int) noexcept;
@@ -279,8 +293,8 @@ static inline long long llabs(long long v) { return v < 0 ? -v : v; }
 static inline long long abs(long long v) { return llabs(v); }
 static inline float abs(float v) { return __builtin_fabsf(v); }
 static inline double abs(double v) { return __builtin_fabs(v); }
-#define SIM_MINMAX(T)                                        \
-  static inline T min(T a, T b) { return b < a ? b : a; }    \
+#define SIM_MINMAX(T)                                     \
+  static inline T min(T a, T b) { return b < a ? b : a; } \
   static inline T max(T a, T b) { return a < b ? b : a; }
 SIM_MINMAX(int)
 SIM_MINMAX(unsigned)
@@ -310,40 +324,68 @@ static inline double max(double a, float b) { return __builtin_fmax(a, b); }
 #endif
 
 // The table of kernels: a launcher takes its arguments where the parameters of the launch point.
-template <int... I> struct sim_indices {};
-template <int N, int... I> struct sim_count : sim_count<N - 1, N - 1, I...> {};
-template <int... I> struct sim_count<0, I...> { typedef sim_indices<I...> type; };
-template <typename T> struct sim_plain { typedef T type; };
-template <typename T> struct sim_plain<const T> { typedef T type; };
-template <typename F, F* f> struct sim_launcher;
-template <typename... A, void (*f)(A...)> struct sim_launcher<void(A...), f> {
+template <int... I>
+struct sim_indices {};
+template <int N, int... I>
+struct sim_count : sim_count<N - 1, N - 1, I...> {};
+template <int... I>
+struct sim_count<0, I...> {
+  typedef sim_indices<I...> type;
+};
+template <typename T>
+struct sim_plain {
+  typedef T type;
+};
+template <typename T>
+struct sim_plain<const T> {
+  typedef T type;
+};
+template <typename F, F* f>
+struct sim_launcher;
+template <typename... A, void (*f)(A...)>
+struct sim_launcher<void(A...), f> {
   static constexpr int params = sizeof...(A);
   static constexpr unsigned sizes[sizeof...(A) + 1] = {sizeof(A)..., 0};
-  template <int... I> SIM_QUIET static void call(void* const* p, sim_indices<I...>) { f(*(typename sim_plain<A>::type*)p[I]...); }
+  template <int... I>
+  SIM_QUIET static void call(void* const* p, sim_indices<I...>) {
+    f(*(typename sim_plain<A>::type*)p[I]...);
+  }
   SIM_QUIET static void run(void* const* p) { call(p, typename sim_count<sizeof...(A)>::type()); }
 };
-template <typename... A, void (*f)(A...)> constexpr unsigned sim_launcher<void(A...), f>::sizes[sizeof...(A) + 1];
-#define SIM_KERNEL(f, shared, threads) \
-  {#f, sim_launcher<decltype(f), f>::run, sim_launcher<decltype(f), f>::params, sim_launcher<decltype(f), f>::sizes, \
-   shared, threads}
+template <typename... A, void (*f)(A...)>
+constexpr unsigned sim_launcher<void(A...), f>::sizes[sizeof...(A) + 1];
+#define SIM_KERNEL(f, shared, threads)   \
+  {#f,                                   \
+   sim_launcher<decltype(f), f>::run,    \
+   sim_launcher<decltype(f), f>::params, \
+   sim_launcher<decltype(f), f>::sizes,  \
+   shared,                               \
+   threads}
 
 // What the compiler's checks call.
-struct sim_location { const char* file; unsigned line, column; };
-struct sim_mismatch { sim_location at; const void* type; unsigned char log_align, kind; };
+struct sim_location {
+  const char* file;
+  unsigned line, column;
+};
+struct sim_mismatch {
+  sim_location at;
+  const void* type;
+  unsigned char log_align, kind;
+};
 #define SIM_HOOK extern "C" __attribute__((visibility("hidden"), used))
 SIM_HOOK SIM_QUIET void __ubsan_handle_type_mismatch_v1_abort(sim_mismatch* m, const void* p) {
   __sim.misaligned(p, 1u << m->log_align, m->at.file, m->at.line);
 }
 #ifdef SIM_CHECK
-#define SIM_TSAN(n)                                                                                                    \
-  SIM_HOOK SIM_QUIET void __tsan_read##n(void* p) { __sim.access(p, n, SIM_READ, __builtin_return_address(0)); }       \
-  SIM_HOOK SIM_QUIET void __tsan_write##n(void* p) { __sim.access(p, n, SIM_WRITE, __builtin_return_address(0)); }     \
-  SIM_HOOK SIM_QUIET void __tsan_unaligned_read##n(void* p) { __tsan_read##n(p); }                                     \
-  SIM_HOOK SIM_QUIET void __tsan_unaligned_write##n(void* p) { __tsan_write##n(p); }                                   \
-  SIM_HOOK SIM_QUIET void __tsan_volatile_read##n(void* p) { __tsan_read##n(p); }                                      \
+#define SIM_TSAN(n)                                                                                                \
+  SIM_HOOK SIM_QUIET void __tsan_read##n(void* p) { __sim.access(p, n, SIM_READ, __builtin_return_address(0)); }   \
+  SIM_HOOK SIM_QUIET void __tsan_write##n(void* p) { __sim.access(p, n, SIM_WRITE, __builtin_return_address(0)); } \
+  SIM_HOOK SIM_QUIET void __tsan_unaligned_read##n(void* p) { __tsan_read##n(p); }                                 \
+  SIM_HOOK SIM_QUIET void __tsan_unaligned_write##n(void* p) { __tsan_write##n(p); }                               \
+  SIM_HOOK SIM_QUIET void __tsan_volatile_read##n(void* p) { __tsan_read##n(p); }                                  \
   SIM_HOOK SIM_QUIET void __tsan_volatile_write##n(void* p) { __tsan_write##n(p); }
-SIM_TSAN(1) SIM_TSAN(2) SIM_TSAN(4) SIM_TSAN(8) SIM_TSAN(16)
-SIM_HOOK SIM_QUIET void __tsan_read_range(void* p, unsigned long n) {
+SIM_TSAN(1)
+SIM_TSAN(2) SIM_TSAN(4) SIM_TSAN(8) SIM_TSAN(16) SIM_HOOK SIM_QUIET void __tsan_read_range(void* p, unsigned long n) {
   __sim.access(p, n, SIM_READ, __builtin_return_address(0));
 }
 SIM_HOOK SIM_QUIET void __tsan_write_range(void* p, unsigned long n) {
