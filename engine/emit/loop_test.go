@@ -1,11 +1,9 @@
 package emit
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"os/exec"
 	"slices"
 	"testing"
 	"unsafe"
@@ -209,12 +207,7 @@ func view[T any](x []T) []byte {
 }
 
 func TestRandomLoops(t *testing.T) {
-	if err := simcuda.Available(); err != nil {
-		if _, missing := exec.LookPath("g++"); missing != nil && errors.Is(err, simcuda.ErrUnavailable) {
-			t.Skip(err)
-		}
-		t.Fatal(err)
-	}
+	needSimulator(t)
 	count := uint64(60)
 	if testing.Short() {
 		count = 12
