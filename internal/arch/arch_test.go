@@ -18,6 +18,7 @@ var levels = [][]string{
 	{"cmd"},
 	{"bench"},
 	{"bench/record", "bench/step"},
+	{"models/paper"},
 	{"models/rl"},
 	{"models/control"},
 	{"models/energy/regression", "models/energy/bumps"},
