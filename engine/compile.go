@@ -241,7 +241,10 @@ func (vm *VM) compile(stale *frontend.Module) (c *compiled, err error) {
 		}
 	}()
 	c = &compiled{module: p.module, program: prog, reports: reports, exec: exec, lastCompute: -1}
-	_, c.blind = exec.(*null.Executable)
+	switch exec.(type) {
+	case *null.Executable, *null.EmittedExecutable:
+		c.blind = true
+	}
 	for i := range prog.Steps {
 		if u := prog.Steps[i].Update; u != nil {
 			c.update = u

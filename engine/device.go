@@ -5,10 +5,20 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/godcem/godcem/engine/backend"
 	"github.com/godcem/godcem/engine/backend/cpu"
 	"github.com/godcem/godcem/engine/backend/null"
 	"github.com/godcem/godcem/engine/backend/ref"
+	"github.com/godcem/godcem/engine/emit"
 	"github.com/godcem/godcem/internal/vec"
+)
+
+// What errors of RunAll and NewVM wrap where the device is at fault.
+var (
+	// ErrOutOfMemory: the device has not the memory that a graph needs. Nothing else has changed.
+	ErrOutOfMemory = backend.ErrOutOfMemory
+	// ErrDeviceLost: what was on the device is gone. Its VMs can only be closed.
+	ErrDeviceLost = backend.ErrDeviceLost
 )
 
 // An opener is a kind of device.
@@ -22,11 +32,13 @@ var openers = []opener{
 	{"cpu", cpu.New},
 	{"ref", ref.New},
 	{"null", null.New},
+	{"null:cuda", func() Device { return null.Emitted(emit.Options{}) }},
 }
 
 // Open returns a device by name: "cpu", "cuda:0" (an NVIDIA GPU by its number, in a program built with the tag gpu), or
-// "ref" (the meaning of everything, slow) or "null" (plans and computes nothing), which are for tests. The caller closes
-// it, after the VMs on it.
+// "ref" (the meaning of everything, slow) or "null" (plans and computes nothing), which are for tests, or "null:cuda"
+// (writes the kernels and launches for an H200, for Explain, and computes nothing). The caller closes it, after the VMs
+// on it.
 func Open(name string) (Device, error) {
 	var names []string
 	for _, o := range openers {

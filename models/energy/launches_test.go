@@ -59,7 +59,9 @@ func TestLaunches(t *testing.T) {
 				t.Fatal(err)
 			}
 			l := vm.Explain().Launches
-			_ = vm.Close() // there are no parameters to take back
+			if err := vm.Close(); err != nil {
+				t.Fatal(err)
+			}
 			if l.Graphs != 1 || l.HostSteps != 0 {
 				t.Errorf("%v, batch %d: %d graphs of launches, %d steps on the host", dt, batch, l.Graphs, l.HostSteps)
 			}
