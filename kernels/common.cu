@@ -111,8 +111,8 @@ template <unsigned THREADS, class A> __device__ inline A block_merge(A a, void* 
   return a;
 }
 
-// column_merge combines the accumulators of the threads of a block that have equal places in their warps; those of the
-// first warp get the whole. shared: THREADS accumulators, free before and after.
+// column_merge combines the accumulators of the threads of a block that have equal places in their warps; those of
+// the first warp get the whole. shared: THREADS accumulators, free before and after.
 template <unsigned THREADS, class A> __device__ inline A column_merge(A a, void* shared) {
   if (THREADS == 32) return a;
   A* parts = (A*)shared;

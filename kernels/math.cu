@@ -1,7 +1,7 @@
 #include "common.cu"
 
-// Elementwise kinds of the representation, by their names, that are more than an operator. Functions are within 2 units
-// in the last place, where CUDA's own are not by computing in double.
+// Elementwise kinds of the representation, by their names, that are more than an operator. Functions are within 2
+// units in the last place, where CUDA's own are not by computing in double.
 
 #define GODCEM_BOTH(name, f32, f64)                          \
   __device__ inline float op_##name(float x) { return f32; } \
@@ -28,7 +28,8 @@ GODCEM_BOTH(not, x == 0 ? 1.0f : 0.0f, x == 0 ? 1.0 : 0.0)
 #undef GODCEM_BOTH
 
 // Sine and cosine of float32, within 1.6 units. Up to 2^13 three fused steps take off the nearest multiple n of pi/2;
-// beyond, CUDA's own functions do, whose long way round would otherwise be repeated at every call: a rollout has dozens.
+// beyond, CUDA's own functions do, whose long way round would otherwise be repeated at every call: a rollout has
+// dozens.
 static __device__ __noinline__ float sin_large(float x) { return sinf(x); }
 static __device__ __noinline__ float cos_large(float x) { return cosf(x); }
 // sin_quadrant is sin(x), n being x / (pi/2) rounded and also the quadrant, or with one quadrant more cos(x).
@@ -79,8 +80,8 @@ __device__ inline float exp_down(float x) {
 }
 __device__ inline double exp_down(double x) { return exp(x); }
 
-// sigmoid_of is e^x / (1 + e^x) or 1 / (1 + e^-x), given the power e of at most 1. The quotient is corrected by what the
-// sum and the division lost: else their errors and e's could add up to more than two units.
+// sigmoid_of is e^x / (1 + e^x) or 1 / (1 + e^-x), given the power e of at most 1. The quotient is corrected by what
+// the sum and the division lost: else their errors and e's could add up to more than two units.
 template <class T> __device__ inline T sigmoid_of(T x, T e) {
   T u = 1 + e, lost = (1 - u) + e, inverse = 1 / u;
   T a = x < 0 ? e : T(1), q = a * inverse;

@@ -1,8 +1,8 @@
 #include "common.cu"
 
-// Philox4x32-10 and what is drawn with it, to the bit as philox.go and normal.go of this folder have it: there are the
-// definitions. A key is kernels.Key(seed, draw) as one number, low word first. An element's number counts in the draw.
-// Products and sums are not contracted: kernels are compiled without.
+// Philox4x32-10 and what is drawn with it, to the bit as philox.go and normal.go of this folder have it: there are
+// the definitions. A key is kernels.Key(seed, draw) as one number, low word first. An element's number counts in the
+// draw. Products and sums are not contracted: kernels are compiled without.
 
 struct Words {
   unsigned w[4];
@@ -136,21 +136,24 @@ __device__ inline void normal_of(Words w, Pack<double, 2>& z) {
 }
 
 // Block number block of a draw: Draw<T>::LANES elements.
-template <class T> __device__ inline Pack<T, 16 / sizeof(T)> uniforms(unsigned long long run, unsigned long long block,
-                                                                      unsigned long long key) {
+template <class T>
+__device__ inline Pack<T, 16 / sizeof(T)> uniforms(unsigned long long run, unsigned long long block,
+                                                   unsigned long long key) {
   Pack<T, 16 / sizeof(T)> z;
   uniform_of(philox(run, block, key), z);
   return z;
 }
-template <class T> __device__ inline Pack<T, 16 / sizeof(T)> normals(unsigned long long run, unsigned long long block,
-                                                                     unsigned long long key) {
+template <class T>
+__device__ inline Pack<T, 16 / sizeof(T)> normals(unsigned long long run, unsigned long long block,
+                                                  unsigned long long key) {
   Pack<T, 16 / sizeof(T)> z;
   normal_of(philox(run, block, key), z);
   return z;
 }
 
 // One element of a draw.
-template <class T> __device__ inline T uniform(unsigned long long run, unsigned long long element, unsigned long long key) {
+template <class T>
+__device__ inline T uniform(unsigned long long run, unsigned long long element, unsigned long long key) {
   constexpr unsigned L = Draw<T>::LANES;
   Pack<T, L> z = uniforms<T>(run, element / L, key);
   unsigned i = (unsigned)element % L;
@@ -165,10 +168,12 @@ __device__ inline float normal_at(unsigned long long run, unsigned long long ele
   normal_pair(second ? w.w[2] : w.w[0], second ? w.w[3] : w.w[1], z0, z1);
   return element & 1 ? z1 : z0;
 }
-__device__ inline double normal_at(unsigned long long run, unsigned long long element, unsigned long long key, double) {
+__device__ inline double normal_at(unsigned long long run, unsigned long long element, unsigned long long key,
+                                   double) {
   Pack<double, 2> z = normals<double>(run, element / 2, key);
   return element & 1 ? z.v[1] : z.v[0];
 }
-template <class T> __device__ inline T normal(unsigned long long run, unsigned long long element, unsigned long long key) {
+template <class T>
+__device__ inline T normal(unsigned long long run, unsigned long long element, unsigned long long key) {
   return normal_at(run, element, key, T(0));
 }

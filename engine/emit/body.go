@@ -10,8 +10,8 @@ import (
 	"github.com/godcem/godcem/kernels"
 )
 
-// A body prints what a plan.Loop does at a point as CUDA C. Value k of the loop is the variable vk. Addresses, offsets
-// and keys of draws are parameters, which it adds to its part; strides and constants are text.
+// A body prints what a plan.Loop does at a point as CUDA C. Value k of the loop is the variable vk. Addresses,
+// offsets and keys of draws are parameters, which it adds to its part; strides and constants are text.
 //
 // The simplest use, of all there is to do at the point whose indices are the variables i0 and i1:
 //

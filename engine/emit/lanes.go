@@ -16,8 +16,8 @@ type packs struct {
 // maxPacked is how long a loop's body may be for a thread to take several points: they need registers at once.
 const maxPacked = 48
 
-// chooseLanes lets threads take 16 bytes of neighbouring points where that makes wide accesses, or blocks of noise, and
-// leaves enough to do for so many threads.
+// chooseLanes lets threads take 16 bytes of neighbouring points where that makes wide accesses, or blocks of noise,
+// and leaves enough to do for so many threads.
 func (g *generator) chooseLanes(threads int) {
 	last := g.last()
 	v := 16 / g.l.Type.Size()

@@ -146,8 +146,8 @@ func (g *generator) number(n int) string {
 	return fmt.Sprintf("%du", n)
 }
 
-// split declares the indices of dimensions, given the number of their point, an expression. Of the last dimension there
-// are lanes at once.
+// split declares the indices of dimensions, given the number of their point, an expression. Of the last dimension
+// there are lanes at once.
 func (g *generator) split(indent, n string, dims []int) {
 	after := 1
 	for k := len(dims) - 1; k >= 0; k-- {

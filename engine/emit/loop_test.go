@@ -51,13 +51,15 @@ func (r *trial) spread(rng *rand.Rand, set uint64, inOrder bool) (strides []int,
 }
 
 // exactOps have the same bits everywhere.
-var exactOps = []ir.Op{ir.Neg, ir.Abs, ir.Sign, ir.Floor, ir.Ceil, ir.Square, ir.Recip, ir.Sqrt, ir.Add, ir.Sub, ir.Mul,
-	ir.Max, ir.Min, ir.Lt, ir.Ge, ir.Eq, ir.And, ir.Or, ir.Not, ir.Where, ir.Cast, ir.Const, ir.Normal, ir.Uniform}
+var exactOps = []ir.Op{ir.Neg, ir.Abs, ir.Sign, ir.Floor, ir.Ceil, ir.Square, ir.Recip, ir.Sqrt, ir.Add, ir.Sub,
+	ir.Mul, ir.Max, ir.Min, ir.Lt, ir.Ge, ir.Eq, ir.And, ir.Or, ir.Not, ir.Where, ir.Cast, ir.Const, ir.Normal,
+	ir.Uniform}
 
 func newTrial(seed uint64) *trial {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	sizes := []int{1, 2, 3, 4, 5, 8, 12, 16, 17, 31, 32, 33, 64, 100, 128, 300, 1000, 5000, 20000}
-	r := &trial{p: &plan.Program{}, l: &plan.Loop{Type: []ir.DType{ir.F32, ir.F64}[rng.IntN(2)]}, sms: []int{132, 2}[rng.IntN(2)]}
+	t := []ir.DType{ir.F32, ir.F64}[rng.IntN(2)]
+	r := &trial{p: &plan.Program{}, l: &plan.Loop{Type: t}, sms: []int{132, 2}[rng.IntN(2)]}
 	points := 1
 	for range rng.IntN(5) {
 		if n := sizes[rng.IntN(len(sizes))]; points*n <= 40000 {

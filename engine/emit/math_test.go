@@ -57,12 +57,14 @@ extern "C" __global__ void functions(float* sigmoid, float* softplus, float* sin
 			x[i] = -100 * rng.Float32()
 		}
 	}
-	copy(x, []float32{0, float32(math.Copysign(0, -1)), float32(math.Inf(1)), float32(math.Inf(-1)), float32(math.NaN()), 8192, 8193, 1e30})
+	inf := float32(math.Inf(1))
+	copy(x, []float32{0, float32(math.Copysign(0, -1)), inf, -inf, float32(math.NaN()), 8192, 8193, 1e30})
 	var got [6][]float32
 	for i := range got {
 		got[i] = make([]float32, n)
 	}
-	if err := m.Launch("functions", 16, 128, 1, got[0], got[1], got[2], got[3], got[4], got[5], x, y, int32(n)); err != nil {
+	err = m.Launch("functions", 16, 128, 1, got[0], got[1], got[2], got[3], got[4], got[5], x, y, int32(n))
+	if err != nil {
 		t.Fatal(err)
 	}
 	for k, f := range []struct {

@@ -15,7 +15,7 @@ const (
 	byThread sharing = iota // a result per thread, term after term
 	byWarp                  // lanes of a warp, 1 to 32, share a result: terms lie side by side
 	byBlock                 // a block shares a result, or several do
-	byColumn                // 32 results that lie side by side per block; its warps share their terms, and several blocks
+	byColumn                // a block has 32 results that lie side by side; its warps, or several blocks, share terms
 )
 
 // minTerms is how many terms a block has at least if several share a result, in rows of its threads.
@@ -247,8 +247,8 @@ func (g *generator) perBlock(s int, indent string) {
 	g.printf("%sif (last_block(%s + r, %d, shared)) {\n", indent, g.tickets(g.results), s)
 	g.each(func(_ *plan.Store, a, _ string) {
 		g.printf("%s  %s.clear();\n", indent, a)
-		g.printf("%s  for (unsigned c = threadIdx.x; c < %du; c += THREADS) %s.merge(%s[block - chunk + c]);\n", indent, s, a,
-			parts[a])
+		g.printf("%s  for (unsigned c = threadIdx.x; c < %du; c += THREADS) %s.merge(%s[block - chunk + c]);\n",
+			indent, s, a, parts[a])
 	})
 	g.merge(indent+"  ", "block_merge<THREADS>(%s, shared)")
 	g.finish(indent+"  ", "threadIdx.x == 0")
