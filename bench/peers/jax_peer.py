@@ -14,7 +14,9 @@ import numpy as np
 import protocol
 
 jax.config.update("jax_enable_x64", True)
-jax.config.update("jax_platforms", "cpu")
+jax.config.update("jax_platforms", protocol.DEVICE)
+if protocol.DEVICE != "cpu":
+    jax.config.update("jax_default_matmul_precision", "highest")  # float32, not TF32, as all contestants
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(1,))

@@ -17,6 +17,7 @@ import traceback
 
 import numpy as np
 
+DEVICE = os.environ.get("GODCEM_PEER_DEVICE", "cpu")  # cpu or cuda
 THREADS = int(os.environ["OMP_NUM_THREADS"])  # bench/suite says how many
 
 

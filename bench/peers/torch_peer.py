@@ -1,4 +1,4 @@
-"""PyTorch's contestants: `torch_peer.py eager` and `torch_peer.py compile`."""
+"""PyTorch's contestants: `torch_peer.py eager`, `torch_peer.py compile`, and on a GPU `torch_peer.py graphs`."""
 
 import math
 import sys
@@ -9,6 +9,18 @@ import torch.nn.functional as F
 import protocol
 
 torch.set_num_threads(protocol.THREADS)
+DEVICE = protocol.DEVICE
+torch.set_default_device(DEVICE)
+GRAPHS = sys.argv[1:] == ["graphs"]
+
+
+def given(array):
+    return torch.from_numpy(array).to(DEVICE)
+
+
+def wait():
+    if DEVICE == "cuda":
+        torch.cuda.synchronize()
 
 
 def dtype_of(name):
@@ -17,7 +29,7 @@ def dtype_of(name):
 
 def compiled(f):
     # On the CPU neither max_autotune nor cpp_wrapper is faster here.
-    return torch.compile(f, fullgraph=True, dynamic=False)
+    return torch.compile(f, fullgraph=True, dynamic=False, mode="reduce-overhead" if GRAPHS else None)
 
 
 def root(x, k):
@@ -71,7 +83,7 @@ class Problem:
         self.dtype = dtype_of(dtype)
         _, self.elites, self.iterations = numbers
         self.x, self.truth, self.noise, *self.start = (
-            torch.from_numpy(arrays[k]) for k in ("x", "truth", "noise", *(f"p{i}" for i in range(8))))
+            given(arrays[k]) for k in ("x", "truth", "noise", *(f"p{i}" for i in range(8))))
 
     def energy(self, p, y):
         b, n, _ = y.shape
@@ -100,11 +112,12 @@ class Problem:
         out = {"loss": loss.detach().view(1), "norm": norm.view(1)}
         for i, (p, m) in enumerate(zip(self.params, self.moments())):
             out[f"p{i}"], out[f"m{i}"] = p.detach(), m
-        return {k: v.to(self.dtype).numpy() for k, v in out.items()}
+        return {k: v.to(self.dtype).cpu().numpy() for k, v in out.items()}
 
     def run(self, n):
         for _ in range(n):
             self.step(torch.randn(self.noise.shape, dtype=self.dtype))
+        wait()
 
 
 class Eager(Problem):
@@ -144,12 +157,18 @@ class Compiled(Problem):
         self.params = [p.clone() for p in self.start]
         self.m, self.v = ([torch.zeros_like(p) for p in self.start] for _ in range(2))
         self.t = torch.zeros((), dtype=self.dtype)
+        if GRAPHS:  # what is updated in place stays where it is, or no graph is made
+            for p in [*self.params, *self.m, *self.v]:
+                torch._dynamo.mark_static_address(p)
 
     def moments(self):
         return self.m
 
     def step(self, noise):
-        loss, norm, self.t = self.whole(self.params, self.m, self.v, self.t, noise)
+        if GRAPHS:
+            torch.compiler.cudagraph_mark_step_begin()
+        loss, norm, t = self.whole(self.params, self.m, self.v, self.t, noise)
+        self.t = t.clone() if GRAPHS else t
         return loss, norm
 
     def update(self, params, m, v, t, noise):
@@ -170,7 +189,7 @@ class SGEMM:
     """c = a b."""
 
     def __init__(self, dtype, arrays, numbers):
-        self.a, self.b = torch.from_numpy(arrays["a"]), torch.from_numpy(arrays["b"])
+        self.a, self.b = given(arrays["a"]), given(arrays["b"])
         self.c = torch.empty(self.a.shape[0], self.b.shape[1], dtype=dtype_of(dtype))
 
     def check(self):
@@ -188,7 +207,7 @@ class Projection:
     compile = staticmethod(lambda f: f)
 
     def __init__(self, dtype, arrays, numbers):
-        self.x, self.g = torch.from_numpy(arrays["x"]), torch.from_numpy(arrays["g"])
+        self.x, self.g = given(arrays["x"]), given(arrays["g"])
         self.k = numbers[0]
         self.both = self.compile(self.forward_backward)
         self.run(1)
@@ -216,5 +235,6 @@ if __name__ == "__main__":
     cases = {
         "eager": {"regression": Eager, "sgemm": SGEMM, "lml": Projection},
         "compile": {"regression": Compiled, "lml": CompiledProjection},
+        "graphs": {"regression": Compiled},
     }[sys.argv[1]]
     protocol.serve(cases, {"torch": torch.__version__})

@@ -13,9 +13,6 @@ import (
 	"github.com/godcem/godcem/models/nn"
 )
 
-// python is that of `make bench-peers`.
-const python = ".venv-peers/bin/python"
-
 // A peer is a process that speaks the protocol of bench/peers/protocol.py.
 type peer struct {
 	name     string
@@ -34,53 +31,69 @@ var peerScripts = []struct {
 }{
 	{"torch", []string{"torch_peer.py", "eager"}},
 	{"compile", []string{"torch_peer.py", "compile"}},
+	{"graphs", []string{"torch_peer.py", "graphs"}},
 	{"jax", []string{"jax_peer.py"}},
 }
 
-// startPeers starts those of the names that are Python's.
-func startPeers(names []string, dir string) (peers []*peer, err error) {
-	if _, err := os.Stat(python); err != nil {
-		return nil, fmt.Errorf("the peers are not installed: run `make bench-peers` first (%w)", err)
-	}
+// startPeers starts those of the wanted contestants that are Python's. On a GPU machine there are those that there are:
+// one that does not start is left out, with its error on stderr.
+func startPeers(settings *settings, dir string) (peers []*peer, err error) {
 	defer func() {
 		if err != nil {
 			closeAll(peers)
 		}
 	}()
 	for _, s := range peerScripts {
-		if !contains(names, s.name) {
+		if !contains(settings.only, s.name) {
 			continue
 		}
-		p := &peer{name: s.name, dir: dir}
-		if p.log, err = os.Create(filepath.Join(dir, s.name+".log")); err != nil {
-			return peers, err
+		p, err := startPeer(settings, dir, s.name, s.args)
+		if err != nil && settings.gpu() {
+			fmt.Fprintf(os.Stderr, "left out: %v\n", err)
+			continue
 		}
-		args := append([]string{filepath.Join("bench", "peers", s.args[0])}, s.args[1:]...)
-		p.cmd = exec.Command(python, args...)
-		p.cmd.Stderr = p.log
-		if p.in, err = p.cmd.StdinPipe(); err != nil {
-			return peers, err
-		}
-		out, err := p.cmd.StdoutPipe()
-		if err != nil {
-			return peers, err
-		}
-		p.out = bufio.NewReader(out)
-		if err := p.cmd.Start(); err != nil {
-			return peers, fmt.Errorf("%s: %w; run `make bench-peers`", s.name, err)
-		}
-		peers = append(peers, p)
-	}
-	for _, p := range peers {
-		answer, err := p.ask("versions")
 		if err != nil {
 			return peers, fmt.Errorf("%w; run `make bench-peers`", err)
 		}
-		if err := json.Unmarshal([]byte(answer), &p.versions); err != nil {
-			return peers, fmt.Errorf("%s: versions: %w", p.name, err)
-		}
+		peers = append(peers, p)
 	}
 	return peers, nil
+}
+
+func startPeer(settings *settings, dir, name string, script []string) (p *peer, err error) {
+	p = &peer{name: name, dir: dir}
+	if p.log, err = os.Create(filepath.Join(dir, name+".log")); err != nil {
+		return nil, err
+	}
+	p.cmd = exec.Command(settings.python, append([]string{filepath.Join(settings.scripts, script[0])}, script[1:]...)...)
+	kind, _, _ := strings.Cut(settings.device, ":")
+	p.cmd.Env = append(os.Environ(), "GODCEM_PEER_DEVICE="+kind)
+	if _, number, ok := strings.Cut(settings.device, ":"); ok && os.Getenv("CUDA_VISIBLE_DEVICES") == "" {
+		p.cmd.Env = append(p.cmd.Env, "CUDA_VISIBLE_DEVICES="+number)
+	}
+	p.cmd.Stderr = p.log
+	if p.in, err = p.cmd.StdinPipe(); err != nil {
+		return nil, err
+	}
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	p.out = bufio.NewReader(out)
+	if err := p.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	answer, err := p.ask("versions")
+	if err == nil {
+		if err = json.Unmarshal([]byte(answer), &p.versions); err != nil {
+			err = fmt.Errorf("%s: versions: %w", p.name, err)
+		}
+	}
+	if err != nil {
+		closeAll([]*peer{p})
+		return nil, err
+	}
+	return p, nil
 }
 
 func closeAll(peers []*peer) {

@@ -82,8 +82,8 @@ type engineStep struct {
 	vm *engine.VM
 }
 
-func newEngine(s *step.Graph) (*engineStep, error) {
-	vm, err := engine.NewVM(s.G, engine.WithUpdate(step.Adam, s.Loss, s.Params.Nodes()...))
+func newEngine(s *step.Graph, opts ...engine.Option) (*engineStep, error) {
+	vm, err := engine.NewVM(s.G, append(opts, engine.WithUpdate(step.Adam, s.Loss, s.Params.Nodes()...))...)
 	return &engineStep{s, vm}, err
 }
 

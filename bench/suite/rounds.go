@@ -10,6 +10,7 @@ import (
 
 	"github.com/godcem/godcem/bench/record"
 	"github.com/godcem/godcem/bench/step"
+	"github.com/godcem/godcem/engine"
 	"github.com/godcem/godcem/kernels"
 	"gorgonia.org/tensor"
 )
@@ -19,7 +20,8 @@ type result struct {
 	Case       string  `json:"case"`
 	Batch      int     `json:"batch,omitempty"`
 	Dtype      string  `json:"dtype"`
-	ISA        string  `json:"isa"`
+	Device     string  `json:"device,omitempty"` // "": the CPU
+	ISA        string  `json:"isa,omitempty"`
 	Threads    int     `json:"threads"`
 	Contestant string  `json:"contestant"`
 	Median     float64 `json:"median_ms"`
@@ -47,6 +49,7 @@ type bench struct {
 	*settings
 	dir   string
 	peers []*peer
+	on    engine.Device // nil: the CPU
 	results
 }
 
@@ -133,7 +136,11 @@ func (b *bench) step(c stepCase) error {
 		if err != nil {
 			return err
 		}
-		e, err := newEngine(s)
+		var opts []engine.Option
+		if b.on != nil {
+			opts = append(opts, engine.On(b.on))
+		}
+		e, err := newEngine(s, opts...)
 		if err != nil {
 			return err
 		}
@@ -143,11 +150,17 @@ func (b *bench) step(c stepCase) error {
 	}
 	for _, p := range b.peers {
 		began := time.Now()
-		if err := p.setup("regression", c.Dtype.String(), file, step.Samples, step.Elites, step.Iterations); err != nil {
-			return err
-		}
+		err := p.setup("regression", c.Dtype.String(), file, step.Samples, step.Elites, step.Iterations)
 		x := &contestant{name: p.name, run: p.run, rounds: b.rounds}
-		if err := add(x, func() (*outcome, error) { return c.peerFirst(p) }); err != nil {
+		if err == nil {
+			err = add(x, func() (*outcome, error) { return c.peerFirst(p) })
+		}
+		if err != nil && b.gpu() { // with the versions that the machine has, it may not even compile
+			fmt.Fprintf(os.Stderr, "%v: left out: %v\n", c, err)
+			all = slices.DeleteFunc(all, func(y *contestant) bool { return x == y })
+			continue
+		}
+		if err != nil {
 			return err
 		}
 		fmt.Fprintf(os.Stderr, "%v: %s is ready after %.1f s, errors %.1e\n", c, p.name, time.Since(began).Seconds(), x.errors)
@@ -286,6 +299,9 @@ func loadOf(moment time.Duration) float64 {
 // note adds the contestants' results.
 func (b *bench) note(r result, all []*contestant) {
 	r.ISA, r.Threads = b.isas[0], b.thread
+	if b.gpu() {
+		r.Device, r.ISA = b.device, ""
+	}
 	wall, cpu := fastest(all, (*contestant).walls), fastest(all, (*contestant).cpus)
 	for _, x := range all {
 		s := record.SpreadOf(x.walls())

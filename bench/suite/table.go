@@ -21,13 +21,13 @@ type file struct {
 	Cases []result `json:"cases"`
 }
 
-const note = "Contestants run alternately in rounds on the same cores; ratios are taken within a round, to the fastest Python peer. " +
+const note = "Contestants run alternately in rounds on the same cores, or GPU; ratios are taken within a round, to the fastest Python peer. " +
 	"others is the share of the cores' time that other processes took meanwhile: where it is not near 0, only the times and " +
 	"ratios of CPU time with one thread mean much, because with more a barrier waits for whoever was put off its core."
 
 // key is what identifies a result.
 func (r result) key() string {
-	return fmt.Sprint(r.Case, r.Batch, r.Dtype, r.ISA, r.Threads, r.Contestant)
+	return fmt.Sprint(r.Case, r.Batch, r.Dtype, r.Device, r.ISA, r.Threads, r.Contestant)
 }
 
 // merge writes the record; results of cases that were not measured now stay.
@@ -57,7 +57,7 @@ func merge(path string, machine record.Machine, fresh []result) error {
 
 // printTable prints results in their order.
 func printTable(w io.Writer, all []result) {
-	fmt.Fprintf(w, "%-22s %-8s %-6s %-2s %-8s %9s %-18s %9s %7s %-14s %7s %7s %8s\n", "case", "dtype", "isa", "th", "who",
+	fmt.Fprintf(w, "%-22s %-8s %-6s %-2s %-8s %9s %-18s %9s %7s %-14s %7s %7s %8s\n", "case", "dtype", "on", "th", "who",
 		"median ms", "quartiles", "cpu ms", "ratio", "quartiles", "cpu", "others", "error")
 	spread := func(s *record.Spread) (median, quartiles string) {
 		if s == nil {
@@ -72,7 +72,11 @@ func printTable(w io.Writer, all []result) {
 		}
 		ratio, quartiles := spread(r.Ratio)
 		cpu, _ := spread(r.CPURatio)
-		fmt.Fprintf(w, "%-22s %-8s %-6s %-2d %-8s %9.4g %-18s %9.4g %7s %-14s %7s %6.0f%% %8.1e\n", name, r.Dtype, r.ISA, r.Threads,
+		on := r.ISA
+		if r.Device != "" {
+			on = r.Device
+		}
+		fmt.Fprintf(w, "%-22s %-8s %-6s %-2d %-8s %9.4g %-18s %9.4g %7s %-14s %7s %6.0f%% %8.1e\n", name, r.Dtype, on, r.Threads,
 			r.Contestant, r.Median, fmt.Sprintf("%.4g..%.4g", r.Low, r.High), r.CPU, ratio, quartiles, cpu, 100*r.Others, r.Error)
 	}
 }
@@ -85,7 +89,7 @@ var limits = map[string][]string{
 }
 
 // spawn measures with one instruction set in a process of its own, on two cores where taskset is there to say which.
-func spawn(isa string, threads int) (r results, err error) {
+func spawn(s *settings, isa string) (r results, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return r, err
@@ -98,15 +102,18 @@ func spawn(isa string, threads int) (r results, err error) {
 	path := filepath.Join(dir, "results.json")
 	args := append([]string{self}, os.Args[1:]...)
 	args = append(args, "-isa", isa, "-child", path)
-	if taskset, err := exec.LookPath("taskset"); err == nil {
-		args = append(pinning(taskset, threads), args...)
+	if taskset, err := exec.LookPath("taskset"); err == nil && !s.gpu() {
+		args = append(pinning(taskset, s.thread), args...)
 	}
 	cmd := exec.Command(args[0], args[1:]...)
-	cmd.Env = append(os.Environ(), limits[isa]...)
-	n := fmt.Sprint(threads)
+	cmd.Env = os.Environ()
+	if !s.gpu() {
+		cmd.Env = append(cmd.Env, limits[isa]...)
+	}
+	n := fmt.Sprint(s.thread)
 	cmd.Env = append(cmd.Env, "OMP_NUM_THREADS="+n, "MKL_NUM_THREADS="+n)
 	// What the peers compile takes minutes; it is kept from run to run.
-	cache, err := filepath.Abs(filepath.Join("out", "peers", "cache-"+isa))
+	cache, err := filepath.Abs(filepath.Join("out", "peers", strings.ReplaceAll("cache-"+isa+"-"+s.device, ":", "-")))
 	if err != nil {
 		return r, err
 	}

@@ -1,0 +1,131 @@
+#!/usr/bin/env bash
+# Checks and measures godcem on the GPU of a machine that has neither Go nor a network, from the folder that bench/gpu-kit.sh
+# makes: correctness first, then compute-sanitizer, then the training step beside PyTorch's and JAX's, where Python has
+# them, in turn on the same GPU, then ncu. What is not there is skipped, and named. See doc/gpu.md.
+#
+#   ./gpu.sh [--quick] [--results DIR] [--python PYTHON] [--no-sanitizer] [--no-bench] [--no-ncu]
+#
+# It leaves in DIR (results): summary.json, with a line per stage; gpu.json, the measurements; a log per stage. It fails if a
+# check did.
+set -uo pipefail
+cd "$(dirname "$0")"
+quick= results=results python= sanitizer=1 bench=1 profile=1
+while [ $# -gt 0 ]; do
+  case $1 in
+  --quick) quick=1 ;;
+  --results) results=$2; shift ;;
+  --python) python=$2; shift ;;
+  --no-sanitizer) sanitizer= ;;
+  --no-bench) bench= ;;
+  --no-ncu) profile= ;;
+  *) echo "gpu.sh: unknown argument $1; its head says which there are" >&2; exit 2 ;;
+  esac
+  shift
+done
+mkdir -p "$results" && results=$(cd "$results" && pwd) || exit 2
+stages=() failed=0
+
+json() { printf '%s' "$1" | tr '\n\t' '  ' | sed 's/[\\"]/\\&/g; s/[[:cntrl:]]//g'; }
+note() { # note STAGE OUTCOME SECONDS TEXT
+  stages+=("{\"stage\": \"$1\", \"outcome\": \"$2\", \"seconds\": $3, \"note\": \"$(json "$4")\"}")
+  printf '%-12s %-8s %5d s  %s\n' "$1" "$2" "$3" "$4"
+}
+stage() { # stage NAME COMMAND...
+  local name=$1 began=$SECONDS log=$results/$1.log
+  shift
+  echo "$*" >"$log"
+  if "$@" >>"$log" 2>&1; then
+    note "$name" passed $((SECONDS - began)) "$log"
+    return 0
+  fi
+  note "$name" FAILED $((SECONDS - began)) "$(grep -m 1 -E -- '--- FAIL|rror' "$log" | head -c 300); see $log"
+  failed=1
+  return 1
+}
+skip() { note "$1" skipped 0 "$2"; }
+finish() {
+  {
+    printf '{\n  "commit": "%s",\n  "machine": "%s",\n  "gpu": "%s",\n  "nvrtc": "%s",\n  "stages": [\n' \
+      "$(json "$(cat commit 2>/dev/null)")" "$(json "$(uname -srm)")" "$(json "$gpu")" "$(json "${GODCEM_NVRTC:-found by the loader}")"
+    local i
+    for i in "${!stages[@]}"; do
+      printf '    %s%s\n' "${stages[$i]}" "$([ "$i" -lt $((${#stages[@]} - 1)) ] && echo ,)"
+    done
+    printf '  ]\n}\n'
+  } >"$results/summary.json"
+  echo "results are in $results"
+  exit "$failed"
+}
+
+gpu=$(nvidia-smi --query-gpu=name,driver_version,memory.total,compute_cap --format=csv,noheader 2>/dev/null | paste -sd';')
+if [ -z "$gpu" ]; then gpu="unknown: no nvidia-smi"; fi
+if [ -z "$python" ]; then
+  for p in python3 python; do
+    if command -v "$p" >/dev/null; then python=$p && break; fi
+  done
+fi
+
+# NVRTC: as the programs find it by themselves, or beside the Python's packages (torch brings it along), or in a toolkit.
+export GODCEM_CACHE=${GODCEM_CACHE:-$results/cache}
+if [ -z "${GODCEM_NVRTC:-}" ] && [ -n "$python" ]; then
+  where=$("$python" -c '
+import glob, os, sys
+for p in sys.path:
+    for f in sorted(glob.glob(os.path.join(p, "nvidia", "*", "lib", "libnvrtc.so.1[123]*")), reverse=True):
+        print(f), sys.exit()' 2>/dev/null)
+  if [ -n "$where" ]; then export GODCEM_NVRTC=$where; fi
+fi
+if [ -z "${GODCEM_NVRTC:-}" ] && nvcc=$(command -v nvcc); then
+  found=$(ls -d "$(dirname "$(dirname "$(readlink -f "$nvcc")")")"/lib64/libnvrtc.so.1[123] 2>/dev/null | head -1)
+  if [ -n "$found" ]; then export GODCEM_NVRTC=$found; fi
+fi
+
+# 1. Correctness, before anything is timed.
+short=()
+if [ -n "$quick" ]; then short=(-test.short); fi
+stage backend ./cuda.test -test.v -test.timeout 60m "${short[@]}"
+stage steps ./steps.test -test.v -test.timeout 30m -test.run 'TestStepsOnDevices'
+if [ "$failed" != 0 ]; then
+  skip sanitizer "a check failed"
+  skip bench "a check failed"
+  skip ncu "a check failed"
+  finish
+fi
+
+# 2. compute-sanitizer, its four tools, on whole training steps.
+if [ -z "$sanitizer" ]; then
+  skip sanitizer "--no-sanitizer"
+elif ! tool=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null); then
+  skip sanitizer "no compute-sanitizer: it is part of a CUDA toolkit"
+else
+  for t in memcheck racecheck initcheck synccheck; do
+    stage "$t" "$tool" --tool "$t" --error-exitcode 3 ./steps.test -test.timeout 60m -test.run 'TestStepsOnDevices/float32/T=1$'
+  done
+fi
+
+# 3. The step beside the peers.
+if [ -z "$bench" ]; then
+  skip bench "--no-bench"
+else
+  flags=(-device cuda:0 -peers peers -python "${python:-python3}" -json "$results/gpu.json")
+  if [ -n "$quick" ]; then flags+=(-quick); fi
+  if [ -z "$python" ] || ! "$python" -c 'import numpy' 2>/dev/null; then
+    skip peers "no Python with numpy: godcem is measured alone"
+    flags+=(-only godcem)
+  fi
+  if stage bench ./suite "${flags[@]}"; then sed -n '/^case/,$p' "$results/bench.log"; fi
+  grep -h 'left out:' "$results/bench.log" | while read -r line; do echo "  $line"; done
+fi
+
+# 4. Where the time goes, kernel by kernel.
+if [ -z "$profile" ]; then
+  skip ncu "--no-ncu"
+elif ! tool=$(command -v ncu || ls /usr/local/cuda/bin/ncu 2>/dev/null); then
+  skip ncu "no ncu (Nsight Compute)"
+else
+  # Launches inside of a graph are profiled one by one; the clocks are left alone.
+  stage ncu "$tool" --clock-control none --graph-profiling node --launch-count 400 --csv --page raw \
+    --metrics gpu__time_duration.sum,dram__bytes.sum,sm__throughput.avg.pct_of_peak_sustained_elapsed \
+    ./suite -device cuda:0 -peers peers -only godcem -batch 100 -dtype float32 -rounds 1 -json "$results/ncu-suite.json" || true
+fi
+finish
