@@ -12,6 +12,9 @@ import (
 	"github.com/ebitengine/purego"
 )
 
+type launchFunc func(f uintptr, gx, gy, gz, bx, by, bz, shared uint32, stream uintptr,
+	params, extra unsafe.Pointer) int32
+
 // A goDriver is the simulated driver in this process.
 type goDriver struct {
 	init        func(flags uint32) int32
@@ -22,7 +25,7 @@ type goDriver struct {
 	read        func(dst unsafe.Pointer, src uintptr, n uintptr) int32
 	load        func(m *uintptr, image unsafe.Pointer) int32
 	function    func(f *uintptr, m uintptr, name string) int32
-	launch      func(f uintptr, gx, gy, gz, bx, by, bz, shared uint32, stream uintptr, params, extra unsafe.Pointer) int32
+	launch      launchFunc
 	synchronize func() int32
 	fault       func(text *byte, n uintptr) uintptr
 	image       []byte
