@@ -40,7 +40,7 @@ func (p *pictures) draw(ctx context.Context) error {
 		name string
 		plot func() viz.Plot
 	}{
-		{fitFigure, p.fit}, {surfaceFigure, p.surfaces}, {lossFigure, p.losses},
+		{fitFigure, p.fit}, {surfaceFigure, p.surfaces}, {slicesFigure, p.slices}, {lossFigure, p.losses},
 	} {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)

@@ -155,7 +155,7 @@ func runBoth(ctx context.Context, c Config, o run.Options) ([]*study, error) {
 func forget(c Config, dir string) error {
 	var names []string
 	for _, name := range []string{run.CheckpointFile, run.ConfigFile, run.BestFile, run.MetricsFile, run.ResultFile, ParamsFile,
-		fitFigure, surfaceFigure, lossFigure, reportFile} {
+		fitFigure, surfaceFigure, slicesFigure, lossFigure, reportFile} {
 		names = append(names, name)
 		for _, method := range sides {
 			names = append(names, filepath.Join(method, name))

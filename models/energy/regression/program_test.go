@@ -50,7 +50,7 @@ func TestRun(t *testing.T) {
 		}
 		checkMetrics(t, c, dir, r.Metrics)
 		for _, name := range []string{
-			fitFigure, surfaceFigure, lossFigure, run.ConfigFile, run.CheckpointFile, run.BestFile,
+			fitFigure, surfaceFigure, slicesFigure, lossFigure, run.ConfigFile, run.CheckpointFile, run.BestFile,
 		} {
 			if info, err := os.Stat(filepath.Join(dir, name)); err != nil || info.Size() == 0 {
 				t.Errorf("%s: %v", name, err)

@@ -34,6 +34,10 @@ func (p *pictures) report() error {
 				Figures: figure(fitFigure, "Predictions at all points, on the noise of the validations."),
 			},
 			{
+				Heading: "How many minima", Text: p.aboutSlices(),
+				Figures: figure(slicesFigure, "Energies over y at four x, each scaled to [0, 1]."),
+			},
+			{
 				Heading: "Training", Text: p.aboutTraining(),
 				Figures: figure(lossFigure, "The loss of the updates, its validation, and the share of the x at which the "+
 					"least energy lies within 0.75 of the data."),
@@ -151,6 +155,7 @@ func (p *pictures) table() *viz.Table {
 		{"loss, mean of the last 100 updates", "loss", "%.4f"},
 		{"share of x with the least energy at the data", "minimum_share", "%.2f"},
 		{"the same after the last update", "minimum_share_last", "%.2f"},
+		{"minima of the energy over y, mean over x", "minima", "%.2f"},
 		{"update of the best validation", "best_update", "%.0f"},
 		{"updates", "updates", "%.0f"},
 		{"updates skipped (loss or gradient not finite)", "skipped", "%.0f"},

@@ -58,6 +58,7 @@ func (s *study) judge(task Task) (err error) {
 	if s.metrics["mse"], s.field, s.metrics["minimum_share"], err = evaluate(task, truth); err != nil {
 		return err
 	}
+	s.metrics["minima"] = LocalMinima(s.field)
 	if s.tried, err = task.Trace(fixedNoise); err != nil {
 		return err
 	}
