@@ -10,7 +10,7 @@ import (
 
 var _ = []graphop.Lowerer{
 	keptOp[float32]{}, powerOp[float32]{}, selectOp[float32]{}, maskOp[float32]{}, lessOp[float32]{}, leastOp[float32]{},
-	smoothOp[float32]{}, smoothGradOp[float32]{}, stopOp[float32]{},
+	smoothOp[float32]{}, smoothGradOp[float32]{}, stopOp[float32]{}, cgFiguresOp[float32]{},
 }
 
 // finiteAs is 1 where x is finite, as Bool.
@@ -128,4 +128,25 @@ func (k stopOp[T]) Lower(b *ir.Builder, dt ir.DType, _ []int, in []ir.ID) ir.ID 
 		met = b.Binary(ir.Mul, met, b.Binary(ir.Sub, b.Full(dt, []int{k.b}, 1), fails))
 	}
 	return b.Where(flag, flag, met)
+}
+
+// Lower implements graphop.Lowerer: in float64, as Run.
+func (k cgFiguresOp[T]) Lower(b *ir.Builder, dt ir.DType, _ []int, in []ir.ID) ir.ID {
+	size := make([]ir.ID, len(in))
+	for i, x := range in {
+		size[i] = b.Unary(ir.Abs, b.Cast(ir.F64, x))
+	}
+	inf := b.Scalar(ir.F64, math.Inf(1))
+	largest := func(x ir.ID) ir.ID { // of math.Max: an infinity is above NaN
+		infinite := b.Reduce(ir.ReduceMax, b.Compare(ir.Eq, ir.F64, x, inf), 1)
+		return b.Where(infinite, inf, b.Reduce(ir.ReduceMax, x, 1))
+	}
+	zero := b.Full(ir.F64, []int{k.b}, 0)
+	off, most := largest(size[0]), largest(size[1])
+	off = b.Where(b.Binary(ir.Gt, most, zero), b.Binary(ir.Div, off, most), off)
+	step := largest(b.Binary(ir.Div, size[2], b.BinaryS(ir.Max, size[3], 1)))
+	flat := b.Binary(ir.And, b.Binary(ir.Eq, step, zero), b.Binary(ir.Gt, largest(size[4]), zero))
+	step = b.Where(flat, inf, step)
+	column := func(x ir.ID) ir.ID { return b.Reshape(b.Cast(dt, x), []int{k.b, 1}) }
+	return b.Concat(1, b.Full(dt, []int{k.b, 1}, 1), column(step), column(off))
 }
