@@ -97,7 +97,7 @@ func TestTheLimitsCanFail(t *testing.T) {
 		{false, usage{Registers: 255, SpillLoads: 9999, Stack: 8 << 10}, ""},
 		{false, usage{Registers: 255, Stack: 8<<10 + 8}, "a stack of 8200, want at most 8192"},
 	} {
-		r := &report{Archs: []int{80}, Kernels: []*kernelReport{{Name: "k", DCEM: c.dcem, Threads: 256, Archs: map[int]*usage{80: &c.used}}}}
+		r := &report{Archs: []int{80}, Kernels: []*kernelReport{{Name: "k", DCEM: c.dcem, Alone: true, Threads: 256, Archs: map[int]*usage{80: &c.used}}}}
 		got := r.broken()
 		if c.want == "" && len(got) > 0 || c.want != "" && !slices.ContainsFunc(got, func(s string) bool { return strings.Contains(s, c.want) }) {
 			t.Errorf("%+v: %q, want %q", c, got, c.want)
