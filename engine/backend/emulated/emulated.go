@@ -21,8 +21,6 @@ type Options struct {
 	Emit emit.Options
 	// Seed chooses the orders of blocks and threads, which differ from launch to launch.
 	Seed uint64
-	// Fallback, if not nil, runs the steps that cannot be emitted: each step is then emitted by itself.
-	Fallback backend.Device
 }
 
 // New returns the device, or an error that wraps simcuda.ErrUnavailable where there is no C++ compiler.
@@ -69,7 +67,6 @@ type executable struct {
 	// arena, scratch and counters are the device's memory.
 	arena, scratch, counters *simcuda.Memory
 	counts                   []count
-	fallbacks                []*fallback
 	seed, runs               uint64
 	closed                   bool
 }
@@ -87,45 +84,33 @@ type launch struct {
 	begins  [][2]int // bytes of the arena where values begin, which nobody may read before they are written
 }
 
+var (
+	_ backend.Remote    = (*executable)(nil)
+	_ backend.Scratcher = (*executable)(nil)
+	_ emit.Launcher     = (*executable)(nil)
+)
+
 var errClosed = errors.New("emulated: the executable is closed")
 
 func (x *executable) compile(o Options) (err error) {
 	p := x.p
-	var stepwise []*emit.Program
 	if x.e, err = emit.New(p, o.Emit); err != nil {
-		if o.Fallback == nil {
-			return err
-		}
-		if stepwise, err = x.emitSteps(o); err != nil {
-			return err
-		}
-	}
-	if stepwise == nil {
-		stepwise = []*emit.Program{x.e}
-	}
-	scratch, counts := 0, 0
-	for _, e := range stepwise {
-		scratch += (e.Scratch + plan.Align - 1) / plan.Align * plan.Align
-		counts += len(e.Counts)
+		return err
 	}
 	if x.arena, err = simcuda.NewMemory(p.Arena); err != nil {
 		return err
 	}
-	if x.scratch, err = zeroed(scratch); err != nil {
+	if x.scratch, err = zeroed(x.e.Scratch); err != nil {
 		return err
 	}
-	if x.counters, err = zeroed(8 * counts); err != nil {
+	if x.counters, err = zeroed(8 * len(x.e.Counts)); err != nil {
 		return err
 	}
 	if err := x.fill(); err != nil {
 		return err
 	}
-	scratch = 0
-	for _, e := range stepwise {
-		if err := x.load(e, scratch); err != nil {
-			return err
-		}
-		scratch += (e.Scratch + plan.Align - 1) / plan.Align * plan.Align
+	if err := x.load(); err != nil {
+		return err
 	}
 	x.finishLaunches()
 	return nil
@@ -161,11 +146,9 @@ func (x *executable) fill() error {
 	return nil
 }
 
-// load compiles the kernels of an emitted program and appends its launches. Its scratch memory begins at scratch.
-func (x *executable) load(e *emit.Program, scratch int) error {
-	if e == nil {
-		return nil
-	}
+// load compiles the kernels and resolves the launches.
+func (x *executable) load() error {
+	e := x.e
 	var sources []simcuda.Source
 	for i := range e.Kernels {
 		k := &e.Kernels[i]
@@ -179,7 +162,6 @@ func (x *executable) load(e *emit.Program, scratch int) error {
 	if err != nil {
 		return err
 	}
-	first := len(x.counts)
 	for _, c := range e.Counts {
 		x.counts = append(x.counts, count{counter: x.counterOf(c)})
 	}
@@ -192,10 +174,7 @@ func (x *executable) load(e *emit.Program, scratch int) error {
 			}
 		}
 		n := launch{name: l.Name, blocks: l.Blocks, steps: l.Steps, begins: x.beginnings(l.Steps, begun)}
-		if l.Kernel < -1 {
-			f := x.fallbacks[-l.Kernel-2]
-			n.host = func() error { return x.runFallback(f) }
-		} else if l.Kernel < 0 {
+		if l.Kernel < 0 {
 			if len(l.Steps) != 1 || x.p.Steps[l.Steps[0]].Custom == nil {
 				return fmt.Errorf("launch %s: the host runs one custom kernel, not steps %d", l.Name, l.Steps)
 			}
@@ -206,18 +185,17 @@ func (x *executable) load(e *emit.Program, scratch int) error {
 				return fmt.Errorf("kernel %s: %d bytes of shared memory, the program says %d", n.kernel.Name, got,
 					e.Kernels[l.Kernel].Shared)
 			}
-			if n.args, err = x.arguments(l, scratch, 8*first); err != nil {
+			if n.args, err = x.arguments(l); err != nil {
 				return fmt.Errorf("launch %s: %w", l.Name, err)
 			}
 		}
-		n.ends = l.Steps[len(l.Steps)-1]
 		x.launches = append(x.launches, n)
 	}
 	return nil
 }
 
 // arguments resolves addresses.
-func (x *executable) arguments(l *emit.Launch, scratch, counters int) ([]uint64, error) {
+func (x *executable) arguments(l *emit.Launch) ([]uint64, error) {
 	args := make([]uint64, len(l.Args))
 	for i, a := range l.Args {
 		switch a.Kind {
@@ -227,9 +205,9 @@ func (x *executable) arguments(l *emit.Launch, scratch, counters int) ([]uint64,
 			}
 			args[i] = uint64(uintptr(x.arena.Pointer())) + uint64(x.p.Buffers[a.Buf].Offset+a.Offset)
 		case emit.Scratch:
-			args[i] = uint64(uintptr(x.scratch.Pointer())) + uint64(scratch+a.Offset)
+			args[i] = uint64(uintptr(x.scratch.Pointer())) + uint64(a.Offset)
 		case emit.Counter:
-			args[i] = uint64(uintptr(x.counters.Pointer())) + uint64(counters+a.Offset)
+			args[i] = uint64(uintptr(x.counters.Pointer())) + uint64(a.Offset)
 		case emit.Value:
 			args[i] = a.Value
 		default:
@@ -309,12 +287,8 @@ func (x *executable) Close() error {
 			m.Free()
 		}
 	}
-	var errs []error
-	for _, f := range x.fallbacks {
-		errs = append(errs, f.x.Close())
-	}
 	*x = executable{closed: true}
-	return errors.Join(errs...)
+	return nil
 }
 
 // Launches implements emit.Launcher.

@@ -107,15 +107,9 @@ func (x *executable) finishLaunches() {
 	for i := range last {
 		last[i] = -1 // a step without a launch has nothing to do
 	}
-	if x.e != nil {
-		for i := range x.e.Launches {
-			for _, s := range x.e.Launches[i].Steps {
-				last[s] = i
-			}
-		}
-	} else {
-		for i := range x.launches {
-			last[x.launches[i].ends] = i
+	for i := range x.launches {
+		for _, s := range x.launches[i].steps {
+			last[s] = i
 		}
 	}
 	for i := range x.launches {

@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"unsafe"
 
+	"github.com/godcem/godcem/engine/backend"
 	"github.com/godcem/godcem/engine/emit"
 	"github.com/godcem/godcem/engine/ir"
 	"github.com/godcem/godcem/engine/plan"
@@ -82,8 +83,8 @@ func (x *executable) checked(what string, b plan.BufID, data any) ([]byte, error
 		return nil, fmt.Errorf("emulated: %s of buffer %d, which no run leaves behind", what, b)
 	}
 	if t, n := ir.DataType(data); t != want.Type || n != want.Count() {
-		return nil, fmt.Errorf("emulated: %s of buffer %d with a %T of %d elements, want %d of %v (shape %v)", what, b, data, n,
-			want.Count(), want.Type, want.Shape)
+		return nil, fmt.Errorf("emulated: %s of buffer %d with a %T of %d elements, want %d of %v (shape %v)", what, b,
+			data, n, want.Count(), want.Type, want.Shape)
 	}
 	return bytesOf(data), nil
 }
@@ -121,7 +122,10 @@ func (x *executable) Memory(plan.BufID) any { return nil }
 
 // Address implements backend.Remote.
 func (x *executable) Address(b plan.BufID) uintptr {
-	if x.closed || b < 0 || int(b) >= len(x.p.Buffers) || x.p.Buffers[b].Role == plan.Temp || x.p.Buffers[b].Count() == 0 {
+	if x.closed || b < 0 || int(b) >= len(x.p.Buffers) {
+		return 0
+	}
+	if buf := &x.p.Buffers[b]; buf.Role == plan.Temp || buf.Count() == 0 {
 		return 0
 	}
 	return uintptr(x.arena.Pointer()) + uintptr(x.p.Buffers[b].Offset)
@@ -138,6 +142,27 @@ func (x *executable) Fetch(dst []byte, from uintptr) error {
 	}
 	copy(dst, x.arena.Bytes()[at:])
 	return nil
+}
+
+// Take implements backend.Remote.
+func (x *executable) Take(b plan.BufID, other backend.Executable, from uintptr) (bool, error) {
+	o, ok := other.(*executable)
+	if !ok {
+		return false, nil
+	}
+	if x.closed || o.closed {
+		return true, errClosed
+	}
+	if b < 0 || int(b) >= len(x.p.Buffers) || x.p.Buffers[b].Role == plan.Temp {
+		return true, fmt.Errorf("emulated: take into buffer %d, which the host cannot name", b)
+	}
+	mem := make([]byte, x.p.Buffers[b].Bytes())
+	if err := o.Fetch(mem, from); err != nil {
+		return true, err
+	}
+	copy(x.memory(b), mem)
+	x.written(b)
+	return true, nil
 }
 
 // Scratch implements backend.Scratcher.
