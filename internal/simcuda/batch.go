@@ -35,8 +35,8 @@ var compiled = struct {
 // batchSize is how many kernels are compiled together at most: the preludes are read once per batch.
 const batchSize = 12
 
-// Build returns the kernels of sources. Those that this process or, in the cache's folder, an earlier one has compiled
-// are taken from there; the others are compiled, several at once. The error of a kernel that is wrong is a
+// Build returns the kernels of sources. Those that this process or, in the cache's folder, an earlier one has
+// compiled are taken from there; the others are compiled, several at once. The error of a kernel that is wrong is a
 // *CompileError.
 func Build(sources []Source) ([]*Kernel, error) {
 	n, err := open()

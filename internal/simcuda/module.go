@@ -117,7 +117,8 @@ func (k *Kernel) Launch(blocks, threads int, seed uint64, args ...any) error {
 	return k.launch(blocks, threads, seed, values, args)
 }
 
-// LaunchBits is Launch with the bits of the arguments, 8 bytes each at most. In the steady state it allocates nothing.
+// LaunchBits is Launch with the bits of the arguments, 8 bytes each at most. In the steady state it allocates
+// nothing.
 func (k *Kernel) LaunchBits(blocks, threads int, seed uint64, args []uint64) error {
 	if len(args) != len(k.Params) {
 		return fmt.Errorf("simcuda: kernel %s: %d arguments, want %d", k.Name, len(args), len(k.Params))
@@ -135,10 +136,10 @@ func (k *Kernel) launch(blocks, threads int, seed uint64, values []uint64, keep 
 		return errors.New("simcuda: a kernel that no module has")
 	}
 	if blocks < 1 || blocks > math.MaxInt32 || threads < 1 || threads > 1024 {
-		return &LaunchError{Invalid, fmt.Sprintf("kernel %s: %d blocks of %d threads, want 1 to %d of 1 to 1024", k.Name, blocks,
-			threads, math.MaxInt32)}
+		return &LaunchError{Invalid, fmt.Sprintf("kernel %s: %d blocks of %d threads, want 1 to %d of 1 to 1024", k.Name,
+			blocks, threads, math.MaxInt32)}
 	}
-	return k.native.launchKernel(k, blocks, threads, 0, seed, values, keep)
+	return k.native.launchKernel(k, blocks, threads, seed, values, keep)
 }
 
 // bits are an argument's bits and size; 0: it cannot be one.

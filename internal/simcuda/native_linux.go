@@ -32,10 +32,12 @@ var open = sync.OnceValues(func() (*native, error) {
 		return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
 	n := &native{}
-	for name, f := range map[string]*uintptr{"sim_go_compile": &n.compile, "sim_go_copy": &n.copy, "sim_go_free": &n.free,
-		"sim_module_load": &n.load, "sim_module_unload": &n.unload, "sim_module_count": &n.count, "sim_module_at": &n.at,
-		"sim_go_describe": &n.describe, "sim_go_launch": &n.launch, "sim_memory_add": &n.add, "sim_memory_remove": &n.remove,
-		"sim_memory_written": &n.written, "sim_memory_unknown": &n.unknown} {
+	for name, f := range map[string]*uintptr{
+		"sim_go_compile": &n.compile, "sim_go_copy": &n.copy, "sim_go_free": &n.free, "sim_module_load": &n.load,
+		"sim_module_unload": &n.unload, "sim_module_count": &n.count, "sim_module_at": &n.at,
+		"sim_go_describe": &n.describe, "sim_go_launch": &n.launch, "sim_memory_add": &n.add,
+		"sim_memory_remove": &n.remove, "sim_memory_written": &n.written, "sim_memory_unknown": &n.unknown,
+	} {
 		if *f, err = purego.Dlsym(h, name); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 		}
@@ -105,16 +107,17 @@ type call struct {
 	pointers                       []unsafe.Pointer
 	message                        [1024]byte
 	keep                           []any
+	two                            [2]uintptr
 	self                           [1]uintptr
 }
 
 var calls = sync.Pool{New: func() any { return new(call) }}
 
 // launch runs a kernel. values are its arguments' bits. keep is what must stay where it is meanwhile.
-func (n *native) launchKernel(k *Kernel, blocks, threads, dynamic int, seed uint64, values []uint64, keep []any) error {
+func (n *native) launchKernel(k *Kernel, blocks, threads int, seed uint64, values []uint64, keep []any) error {
 	c := calls.Get().(*call)
 	defer calls.Put(c)
-	c.kernel, c.blocks, c.threads, c.dynamic, c.seed = k.handle, uint64(blocks), uint64(threads), uint64(dynamic), seed
+	c.kernel, c.blocks, c.threads, c.dynamic, c.seed = k.handle, uint64(blocks), uint64(threads), 0, seed
 	c.values = append(append(c.values[:0], values...), 0)
 	c.pointers = c.pointers[:0]
 	for i := range c.values {
@@ -134,7 +137,13 @@ func (n *native) launchKernel(k *Kernel, blocks, threads, dynamic int, seed uint
 
 // memory tells the checking mode of memory.
 func (n *native) memory(f uintptr, p unsafe.Pointer, size int) {
-	purego.SyscallN(f, uintptr(p), uintptr(size))
+	if !Checking() {
+		return
+	}
+	c := calls.Get().(*call)
+	c.two = [2]uintptr{uintptr(p), uintptr(size)}
+	purego.SyscallN(f, c.two[:]...)
+	calls.Put(c)
 }
 
 func cstring(b []byte) string {

@@ -3,8 +3,9 @@
 // would punish (an access outside of memory or not aligned, a barrier that not all threads reach, a launch beyond the
 // limits) is an error that names kernel, block and thread.
 //
-// Two ways lead to it. Compile and Build take CUDA C and give kernels that work on the host's memory; package emulated
-// runs whole programs so. Libraries builds libcuda.so.1 and libnvrtc.so.12, which the unchanged CUDA backend runs on.
+// Two ways lead to it. Compile and Build take CUDA C and give kernels that work on the host's memory; package
+// emulated runs whole programs so. Libraries builds libcuda.so.1 and libnvrtc.so.12, which the unchanged CUDA backend
+// runs on.
 //
 // The environment:
 //
@@ -117,7 +118,8 @@ func Libraries(sanitize bool) (dir string, err error) {
 // build compiles libraries into a folder of the cache, unless they are there.
 func build(libs []library, sanitize bool) (dir string, err error) {
 	if runtime.GOOS != "linux" || runtime.GOARCH != "amd64" && runtime.GOARCH != "arm64" {
-		return "", fmt.Errorf("%w: it needs linux on amd64 or arm64, this is %s on %s", ErrUnavailable, runtime.GOOS, runtime.GOARCH)
+		return "", fmt.Errorf("%w: it needs linux on amd64 or arm64, this is %s on %s", ErrUnavailable, runtime.GOOS,
+			runtime.GOARCH)
 	}
 	c, err := compiler()
 	if err != nil {
