@@ -34,7 +34,8 @@ which --resume continues bit for bit. Ctrl-C saves and leaves.`,
 	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newBumps(), newRegression(), newSPEN(), newCartpole(), newPendulum(), newMPC(),
-		newLearn(learn.Dynamics), newLearn(learn.Cost), newPaper(), newServe(), newDump(), newExplain(), newDevices(), newDoctor(), newVersion())
+		newLearn(learn.Dynamics), newLearn(learn.Cost), newMismatch(), newPaper(),
+		newServe(), newDump(), newExplain(), newDevices(), newDoctor(), newVersion())
 	root.SetHelpCommand(&cobra.Command{
 		Use:     "help [command]",
 		Short:   "Show the help of a command",
