@@ -67,6 +67,10 @@ func newTrial(seed uint64) *trial {
 			points *= n
 		}
 	}
+	if n := 4; len(r.l.Dims) > 0 && rng.IntN(3) == 0 { // few neighbours, which a thread may take at once
+		r.l.Dims = append(r.l.Dims, n)
+		points *= n
+	}
 	all := uint64(1)<<len(r.l.Dims) - 1
 	run := r.buffer(plan.Input, ir.Int64, 1, -1)
 	full := -1
@@ -113,7 +117,7 @@ func newTrial(seed uint64) *trial {
 		case ir.Const:
 			n.Imm = []float64{0, math.Copysign(0, -1), 0.1, -3, 1e30, math.Inf(-1), math.NaN(), 1e-42}[rng.IntN(8)]
 		case ir.Cast:
-			n.Round, n.Type = rng.IntN(3) > 0, []ir.DType{ir.F32, ir.F64, ir.Int64, ir.Int32, ir.Uint8, ir.Bool}[rng.IntN(6)]
+			n.Round, n.Type = true, []ir.DType{ir.F32, ir.F64, ir.Int64, ir.Int32, ir.Uint8, ir.Bool}[rng.IntN(6)]
 		case ir.Normal, ir.Uniform:
 			n.Rand, n.Run = ir.Rand{Seed: rng.Uint64(), Draw: rng.Uint64()}, run
 			n.Index = &plan.Load{Buf: -1, Offset: []int{0, 4, 1, 1 << 34}[rng.IntN(4)]}
@@ -128,7 +132,10 @@ func newTrial(seed uint64) *trial {
 		t, set, over := r.l.Type, all, -1
 		if rng.IntN(2) == 0 {
 			s.Combine = plan.Combine(1 + rng.IntN(4))
-			set &= rng.Uint64() | rng.Uint64()
+			set &^= 1 << rng.IntN(len(r.l.Dims)+1)
+			if rng.IntN(2) == 0 {
+				set &= rng.Uint64() | rng.Uint64()
+			}
 		}
 		var count int
 		s.Strides, count = r.spread(rng, set, rng.IntN(4) > 0)
