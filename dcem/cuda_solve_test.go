@@ -16,8 +16,8 @@ import (
 )
 
 // TestCUDASolve: whole solves with their gradients, and the gradient of a gradient, are on the emulated device what
-// they are on the CPU. Some candidates have no finite cost. The tolerances are those for whole steps: float64 1e-11 of
-// the largest entry; float32 is what a step's own rounding makes of neighbouring values.
+// they are on the CPU. Some candidates have no finite cost. The tolerances are those for whole steps: float64 1e-11
+// of the largest entry; float32 is what a step's own rounding makes of neighbouring values.
 func TestCUDASolve(t *testing.T) {
 	if err := simcuda.Available(); err != nil {
 		t.Skip(err)
@@ -74,7 +74,8 @@ func cudaSolve(t *testing.T, dt tensor.Dtype, c Config, on ...engine.Option) (va
 			penalty[i] = math.Inf(1 - i%2*2)
 		}
 	}
-	lost := G.NewMatrix(g, dt, G.WithShape(c.Batch, c.Samples), G.WithName("lost"), G.WithValue(dense(dt, penalty, c.Batch, c.Samples)))
+	lost := G.NewMatrix(g, dt, G.WithShape(c.Batch, c.Samples), G.WithName("lost"),
+		G.WithValue(dense(dt, penalty, c.Batch, c.Samples)))
 	objective := func(x *G.Node) (*G.Node, error) {
 		spread := func(n *G.Node) *G.Node {
 			flat := G.Must(autodiff.Expand(n, c.Batch*c.Samples, c.Dim))

@@ -11,7 +11,7 @@ struct csoftmax {
   static __device__ double slope(double z, double) { return z < 0 ? soft_exp(z) : 0.0; }
   static __device__ double curve(double) { return 1; }
 
-  // free_sum returns the sum of e^(a-p) over scores up to v, and how many of the k are free if those above are capped.
+  // free_sum returns the sum of e^(a-p) over scores up to v; free is how many of the k are if those above are capped.
   template <class Block, class Scores>
   static __device__ double free_sum(Block& block, const Scores& a, unsigned k, double p, double v, double& free) {
     double s[2] = {0, 0};

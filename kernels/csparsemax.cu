@@ -1,11 +1,11 @@
 #include "row.cu"
 
-// The constrained sparsemax, doc/equations.md (3p): csparsemax.go. With t = x - p, p the k-th largest score, the sum of
-// clip(t + d, 0, 1) is a broken line in d. Newton's step from piece to piece, between halvings of the bracket, finds
-// the piece where it is k; 0 < d <= 1, and p is strictly above 0 there, so that no piece is flat.
+// The constrained sparsemax, doc/equations.md (3p): csparsemax.go. With t = x - p, p the k-th largest score, the sum
+// of clip(t + d, 0, 1) is a broken line in d. Newton's step from piece to piece, between halvings of the bracket,
+// finds the piece where it is k; 0 < d <= 1, and p is strictly above 0 there, so that no piece is flat.
 struct csparsemax {
   static constexpr bool TAILS = false;
-  static constexpr unsigned STEP_LIMIT = 160;  // halves 80 times: the bracket is then below the last bit of any weight
+  static constexpr unsigned STEP_LIMIT = 160;  // halves 80 times: then the bracket is below the last bit of a weight
 
   static __device__ double phi(double z) { return z < 0 ? 0.0 : z < 1 ? z : 1.0; }
   static __device__ double slope(double z, double) { return z > 0 && z < 1 ? 1.0 : 0.0; }

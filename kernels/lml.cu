@@ -30,8 +30,8 @@ struct lml {
     return half + log(c * sqrt(k * top / (m * rest)));
   }
 
-  // solve finds delta for the scores a, m of which are above -Inf, 1 <= k < m, and the k-th largest p; false at the step
-  // limit. Scores equal to p count with weight `on` as one of the upper k and with weight `off` as one of the others.
+  // solve finds delta for the scores a, m of which are above -Inf, 1 <= k < m, and the k-th largest p; false at the
+  // step limit. Of the scores equal to p, on are among the upper k and off are not.
   template <class T, class Block, class Scores>
   static __device__ bool solve(Block& block, const Scores& a, unsigned k_, unsigned m, double& p, double& delta) {
     const double k = k_, others = m - k_;
@@ -48,7 +48,7 @@ struct lml {
     });
     const double on = k - w[0], off = w[1] - on, q = off > 0 ? p : w[2];
 
-    // G = e^(p-x) of the upper k and, negative to tell them, -e^(x-q) of the others; 0 for p.
+    // G = e^(p-x) of the upper k and, negative to tell them, -e^(x-q) of the others; 0 for those equal to p.
     const double p_ = p;
     auto g = a.map([=](double v) { return v > p_ ? soft_exp(p_ - v) : v < p_ ? -soft_exp(v - q) : 0.0; });
     double s[2] = {0, 0};

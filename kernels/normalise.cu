@@ -143,8 +143,9 @@ __device__ void normalise_backward2(T* df, const T* f, const T* g, const T* v, v
     row_fill<THREADS, N>(df, (T)0);
     return;
   }
-  auto entries =
-      row_keep<THREADS, N>([=](unsigned i) { return normalise_entry<3>{{(double)f[i], (double)g[i], (double)v[i]}}; });
+  auto entries = row_keep<THREADS, N>([=](unsigned i) {
+    return normalise_entry<3>{{(double)f[i], (double)g[i], (double)v[i]}};
+  });
   row_block<THREADS> block(shared);
   centred c[3];
   normalise_centre<T>(c, block, entries);

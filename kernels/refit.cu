@@ -29,11 +29,12 @@ struct refit_sum {
 constexpr unsigned REFIT_THREADS = 256;  // that refit_dims makes use of
 constexpr unsigned REFIT_BYTES = REFIT_THREADS * sizeof(refit_sum);
 
-// refit_dims computes for the dimensions d from lo to hi the sum over the samples of weight w != 0 of term(w, x, d), and
-// calls done(d, sum, any) in one thread. Neighbouring threads have neighbouring dimensions; samples are shared among
-// the threads of a dimension.
+// refit_dims computes for the dimensions d from lo to hi the sum over the samples of weight w != 0 of term(w, x, d),
+// and calls done(d, sum, any) in one thread. Neighbouring threads have neighbouring dimensions; samples are shared
+// among the threads of a dimension.
 template <class T, unsigned N, unsigned D, unsigned THREADS, class Term, class Done>
-__device__ inline void refit_dims(const T* x, const T* w, unsigned lo, unsigned hi, void* shared, Term term, Done done) {
+__device__ inline void refit_dims(const T* x, const T* w, unsigned lo, unsigned hi, void* shared, Term term,
+                                  Done done) {
   constexpr unsigned USED = THREADS < REFIT_THREADS ? THREADS : REFIT_THREADS;
   constexpr unsigned ACROSS = refit_lanes<D, USED>(), DOWN = USED / ACROSS;
   constexpr unsigned GROUPS = ACROSS < 32 ? USED / 32 : DOWN;  // that are left when warps have added up
@@ -125,7 +126,8 @@ __device__ void refit_mu_by_x(T* dx, const T*, const T* w, const T* g, void*, do
   }
 }
 
-// refit_mu_by_w writes dw = <g, x>/k, 0 if all weights are; entries of x that are not finite count nothing where w is 0.
+// refit_mu_by_w writes dw = <g, x>/k, 0 if all weights are; entries of x that are not finite count nothing where w
+// is 0.
 template <class T, unsigned N, unsigned D, unsigned THREADS>
 __device__ void refit_mu_by_w(T* dw, const T* x, const T* w, const T* g, void* shared, double k) {
   const bool any = refit_any<T, N, THREADS>(w, shared);
@@ -142,11 +144,11 @@ __device__ void refit_mu_by_w(T* dw, const T* x, const T* w, const T* g, void* s
   }
 }
 
-// refit_slopes sets c[d-lo] = g/(k sigma) for the dimensions d from lo to hi, 0 where the variance is 0 or sigma at its
-// floor.
+// refit_slopes sets c[d-lo] = g/(k sigma) for the dimensions d from lo to hi, 0 where the variance is 0 or sigma at
+// its floor.
 template <class T, unsigned N, unsigned D, unsigned THREADS>
-__device__ inline void refit_slopes(double* c, const T* x, const T* w, const T* mu, const T* g, double k, double least,
-                                    unsigned lo, unsigned hi, void* shared) {
+__device__ inline void refit_slopes(double* c, const T* x, const T* w, const T* mu, const T* g, double k,
+                                    double least, unsigned lo, unsigned hi, void* shared) {
   refit_dims<T, N, D, THREADS>(
       x, w, lo, hi, shared,
       [=](double wi, double v, unsigned d) {
@@ -155,7 +157,8 @@ __device__ inline void refit_slopes(double* c, const T* x, const T* w, const T* 
       },
       [=](unsigned d, double sum, bool) {
         const double sigma = sqrt(sum / k);
-        c[d - lo] = sigma <= least ? 0.0 : (double)g[d] / (k * sigma);  // least >= 0: variance 0 is here too; NaN is not
+        // least >= 0: variance 0 is at the floor too; NaN is not
+        c[d - lo] = sigma <= least ? 0.0 : (double)g[d] / (k * sigma);
       });
 }
 
@@ -177,8 +180,8 @@ __device__ void refit_sigma_by_x(T* dx, const T* x, const T* w, const T* mu, con
   }
 }
 
-// refit_sigma_by_w writes dw = sum_d c (x-mu)^2 / 2, 0 if all weights are; entries of x that are not finite count nothing
-// where w is 0.
+// refit_sigma_by_w writes dw = sum_d c (x-mu)^2 / 2, 0 if all weights are; entries of x that are not finite count
+// nothing where w is 0.
 template <class T, unsigned N, unsigned D, unsigned THREADS>
 __device__ void refit_sigma_by_w(T* dw, const T* x, const T* w, const T* mu, const T* g, void* shared,
                                  double k, double least) {

@@ -1,10 +1,8 @@
 #include "csoftmax.cu"
 #include "csparsemax.cu"
 
-// Soft top-k, doc/equations.md (3), (3s), (3p): softtopk.go, a row of N per block. LINK is lml, csoftmax or csparsemax.
-// out may be an operand.
-
-// Shared memory: ROW_BYTES, and for softtopk_solve select_bytes more.
+// Soft top-k, doc/equations.md (3), (3s), (3p): softtopk.go, a row of N per block. LINK is lml, csoftmax or
+// csparsemax. out may be an operand. Shared memory: ROW_BYTES, and for softtopk_solve select_bytes more.
 
 // softtopk_solve writes a row's threshold, p and delta: NaN for a spoilt row.
 template <class T, class LINK, unsigned N, unsigned THREADS>
@@ -128,7 +126,8 @@ __device__ inline double soft_total(Block& block, const Z& z, H& h) {
 
 // softtopk_backward writes dx = scale h (g - sum h g / H), doc/equations.md (3').
 template <class T, class LINK, unsigned N, unsigned THREADS>
-__device__ void softtopk_backward(T* dx, const T* x, const double* thresh, const T* g, void* shared, unsigned, double scale) {
+__device__ void softtopk_backward(T* dx, const T* x, const double* thresh, const T* g, void* shared, unsigned,
+                                  double scale) {
   const double p = thresh[0], delta = thresh[1];
   if (!(delta < Float<double>::inf())) {
     row_fill<THREADS, N>(dx, (T)0);
@@ -139,7 +138,7 @@ __device__ void softtopk_backward(T* dx, const T* x, const double* thresh, const
   auto h = z.map(soft_slope<LINK>{0});
   const double total = soft_total<LINK>(block, z, h);
   double down, mean = soft_mean<T>(block, h, total, g, down);
-  const double unshift = exp(-h.f.g.shift / 2);  // half of it: e^-shift itself may underflow where its product does not
+  const double unshift = exp(-h.f.g.shift / 2);  // half: e^-shift itself may underflow where its product does not
   h.each([&](unsigned i, double w) {
     double u = 0;
     if (w > 0) u = w * ((double)g[i] * down - mean) * unshift * unshift * scale / down;

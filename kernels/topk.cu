@@ -8,9 +8,10 @@ __device__ void topk_mask(T* mask, const T* f, void* shared, unsigned k) {
   typedef row_key<T> order;
   typedef typename order::Key Key;
   row_block<THREADS> block(shared);
-  // Turned around, so that the smallest value has the largest key; what is not finite gets the smallest of all, which no
-  // finite value has.
-  auto keys = row_keep<THREADS, N>([=](unsigned i) { return row_finite(f[i]) ? ~order::of(f[i]) : (Key)0; });
+  // Turned around, so that the smallest value has the largest key; what is not finite gets the smallest of all, which
+  // no finite value has.
+  auto key = [=](unsigned i) { return row_finite(f[i]) ? ~order::of(f[i]) : (Key)0; };
+  auto keys = row_keep<THREADS, N>(key);
   double s[3] = {0, 0, 0};  // finite values; those before the k-th; those equal to it
   keys.each([&](unsigned, Key v) { s[0] += v != 0; });
   const double finite = block.sum(s[0]);
@@ -19,7 +20,7 @@ __device__ void topk_mask(T* mask, const T* f, void* shared, unsigned k) {
     return;
   }
   void* room = (char*)shared + ROW_BYTES;
-  const Key last = select_kth<THREADS, N, Key>(block, [&](unsigned i) { return row_finite(f[i]) ? ~order::of(f[i]) : (Key)0; }, k, room);
+  const Key last = select_kth<THREADS, N, Key>(block, key, k, room);
   s[0] = 0;
   keys.each([&](unsigned, Key v) {
     s[1] += v > last;
@@ -37,7 +38,7 @@ __device__ void topk_mask(T* mask, const T* f, void* shared, unsigned k) {
   unsigned before = 0;
   for (unsigned from = 0; from < N; from += THREADS) {
     const unsigned i = from + threadIdx.x;
-    const Key v = i < N && row_finite(f[i]) ? ~order::of(f[i]) : (Key)0;
+    const Key v = i < N ? key(i) : (Key)0;
     const unsigned tied = __ballot_sync(FULL, v == last);
     block.sync();  // all have read of_warp, and room
     if (threadIdx.x % 32 == 0) of_warp[threadIdx.x / 32] = __popc(tied);
