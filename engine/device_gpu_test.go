@@ -106,6 +106,45 @@ func TestCheckNumericsOnGPU(t *testing.T) {
 	must(t, vm.RunAll())
 }
 
+// Losses are those of a VM on the CPU, whenever they are asked for.
+func TestLossesOnGPU(t *testing.T) {
+	cpu, err := Open("cpu")
+	must(t, err)
+	d := openGPU(t)
+	var all [2][]float64
+	for k, on := range []Device{cpu, d} {
+		w, loss := square(t, 5)
+		vm, err := NewVM(loss.Graph(), On(on), KeepOnDevice(loss), WithUpdate(kernels.Optimizer{Rate: 0.01}, loss, w))
+		must(t, err)
+		for i := range 50 {
+			must(t, vm.RunAll())
+			if i == 7 || i == 30 {
+				l, err := vm.Losses()
+				must(t, err)
+				all[k] = append(all[k], l...)
+			}
+			if i == 20 {
+				l, err := vm.Loss()
+				must(t, err)
+				all[k] = append(all[k], l)
+			}
+		}
+		must(t, vm.Sync())
+		l, err := vm.Losses()
+		must(t, err)
+		all[k] = append(all[k], l...)
+		must(t, vm.Close())
+	}
+	if len(all[0]) != 51 || len(all[1]) != 51 {
+		t.Fatalf("%d and %d losses, want 51", len(all[0]), len(all[1]))
+	}
+	for i := range all[0] {
+		if !(math.Abs(all[0][i]-all[1][i]) <= 1e-5*all[0][0]) {
+			t.Errorf("loss %d is %v on the GPU, %v on the CPU", i, all[1][i], all[0][i])
+		}
+	}
+}
+
 // gpuChild reports whether the process is the one of its own that the test works in: the simulated driver reads these
 // variables when it is initialised.
 func gpuChild(t *testing.T, env ...string) bool {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 
+	"github.com/godcem/godcem/engine/backend"
 	"github.com/godcem/godcem/engine/ir"
 	"github.com/godcem/godcem/kernels"
 	G "gorgonia.org/gorgonia"
@@ -21,6 +22,7 @@ type losses struct {
 	info    []float64 // gradient norm, clipped, skipped, loss: of the last run that was looked at
 	host    any       // info
 	pending bool      // a run has ended that was not looked at
+	waiting int       // runs that the device keeps the reports of
 	ring    []float64
 	first   int
 	count   int
@@ -178,6 +180,11 @@ func (vm *VM) syncParam(p *param) error {
 // takeLoss notes what the last run's update reported, unless that was done.
 func (vm *VM) takeLoss() error {
 	l := &vm.losses
+	for l.waiting > 0 {
+		if err := vm.nextReport(); err != nil {
+			return err
+		}
+	}
 	if !l.pending {
 		return nil
 	}
@@ -185,12 +192,48 @@ func (vm *VM) takeLoss() error {
 		return fmt.Errorf("engine: the update's report: %w", err)
 	}
 	l.pending = false
+	l.note()
+	return nil
+}
+
+// keepReport has the device keep what the run that was just begun will report, or notes that it must be read before
+// the next run. The reports of the last few runs wait on the device, so that no run waits for the one before it.
+func (vm *VM) keepReport() error {
+	r, ok := vm.exec.(backend.Reporter)
+	if !ok {
+		vm.losses.pending = true
+		return nil
+	}
+	if vm.losses.waiting == backend.Reports {
+		if err := vm.nextReport(); err != nil {
+			return err
+		}
+	}
+	if err := r.Report(vm.update.Info); err != nil {
+		return fmt.Errorf("engine: the update's report: %w", err)
+	}
+	vm.losses.waiting++
+	return nil
+}
+
+// nextReport takes the oldest report that waits.
+func (vm *VM) nextReport() error {
+	l := &vm.losses
+	l.waiting-- // it cannot be asked for again
+	if err := vm.exec.(backend.Reporter).NextReport(l.host); err != nil {
+		return fmt.Errorf("engine: the update's report: %w", err)
+	}
+	l.note()
+	return nil
+}
+
+// note adds the loss of info to the ring.
+func (l *losses) note() {
 	if l.count == len(l.ring) {
 		l.first, l.count = (l.first+1)%len(l.ring), l.count-1
 	}
 	l.ring[(l.first+l.count)%len(l.ring)] = l.info[3]
 	l.count++
-	return nil
 }
 
 // report makes losses.info that of the last run.

@@ -182,8 +182,10 @@ func (vm *VM) RunAll() (err error) {
 		if err := vm.feed(); err != nil {
 			return err
 		}
-		if err := vm.takeLoss(); err != nil {
-			return err
+		if vm.losses.pending {
+			if err := vm.takeLoss(); err != nil {
+				return err
+			}
 		}
 		if err := vm.collectEarly(); err != nil {
 			return err
@@ -208,7 +210,9 @@ func (vm *VM) RunAll() (err error) {
 		vm.counters[i].next++
 	}
 	if vm.update != nil {
-		vm.losses.pending = true
+		if err := vm.keepReport(); err != nil {
+			return err
+		}
 	}
 	if vm.tracer != nil {
 		vm.tracer.end()

@@ -86,3 +86,16 @@ type Tuner interface {
 	// Tune sets what it prefers.
 	Tune(o *plan.Options)
 }
+
+// Reports is how many reports of a Reporter may wait.
+const Reports = 16
+
+// A Reporter is an Executable that keeps what a buffer holds after one run while later ones go on, so that none of them
+// waits for the host.
+type Reporter interface {
+	// Report keeps what an Output or State buffer holds after the last Run. It is an error if Reports of them wait, or if
+	// the buffer is not of the size of those that wait.
+	Report(b plan.BufID) error
+	// NextReport waits for the oldest of the reports, and gives it as Read gives a buffer.
+	NextReport(dst any) error
+}

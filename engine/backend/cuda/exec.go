@@ -30,6 +30,7 @@ type executable struct {
 	arena    cu.DevicePtr
 	counters cu.DevicePtr
 	stage    stager
+	reports  reports
 	blas     *products // nil: no launch is a library's
 
 	form         // what Run does
@@ -53,6 +54,7 @@ var (
 	_ backend.Binder     = (*executable)(nil)
 	_ backend.Scratcher  = (*executable)(nil)
 	_ backend.Remote     = (*executable)(nil)
+	_ backend.Reporter   = (*executable)(nil)
 	_ emit.Launcher      = (*executable)(nil)
 )
 
@@ -410,7 +412,7 @@ func (x *executable) free() error {
 		}
 		errs = append(errs, x.blas.free(), x.stream.Destroy())
 	}
-	errs = append(errs, x.stage.free())
+	errs = append(errs, x.stage.free(), x.reports.free())
 	places := []cu.DevicePtr{x.arena, x.scratch, x.counters}
 	if x.single != nil {
 		places = append(places, x.single.scratch)

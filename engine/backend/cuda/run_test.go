@@ -303,3 +303,45 @@ func TestRemote(t *testing.T) {
 		t.Errorf("Take into an output, as Write: %v, error %v", done, err)
 	}
 }
+
+// Reports are of the runs they were asked after, oldest first, and nobody waits for what is not asked for.
+func TestReports(t *testing.T) {
+	s, d := simulated(t), open(t)
+	p := program(t, d, halves(50, 30))
+	e := compile(t, d, p)
+	defer e.Close()
+	sum := p.Outputs[1].Buf
+	got := make([]float32, 30)
+	if err := e.NextReport(got); err == nil {
+		t.Error("a report of nothing: no error")
+	}
+	for round := range 2 {
+		waits := s.count("sync")
+		for i := range backend.Reports {
+			feed(t, e, p, float32(round*100+i)/64)
+			if err := e.Run(nil); err != nil {
+				t.Fatal(err)
+			}
+			if err := e.Report(sum); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if waits = s.count("sync") - waits; waits > 2 { // the stage may go around
+			t.Errorf("%d waits in %d runs", waits, backend.Reports)
+		}
+		if err := e.Report(sum); err == nil {
+			t.Error("a report too many: no error")
+		}
+		for i := range backend.Reports {
+			if i == 3 {
+				if err := e.NextReport(got[:29]); err == nil {
+					t.Error("a report into too short a slice: no error")
+				}
+			}
+			if err := e.NextReport(got); err != nil {
+				t.Fatal(err)
+			}
+			checkHalves(t, got[29], float32(round*100+i)/64, 50)
+		}
+	}
+}
