@@ -15,11 +15,11 @@ template <unsigned D, class R> __device__ inline void dense_transposed(double* q
   }
 }
 
-// dense_row solves J'w = v and J s = g over the coordinates that are free, in double, by LU with partial pivoting. out:
-// (D + 3): w, the reciprocal of J's condition in the maximum norm, the largest |s| relative to max(1, |y|), the largest
-// |J'w - v| relative to |v|. v, g, y, free: (D); rows: J's, whole arrays, of which row counts. Where J is singular w is 0;
-// what is not finite makes NaN of the three. shared:
-// 8 (D*D + 3*D + 1 + THREADS/32) + 4 D bytes. All threads of the block.
+// dense_row solves J'w = v and J s = g over the coordinates that are free, in double, by LU with partial pivoting.
+// out: (D + 3): w, the reciprocal of J's condition in the maximum norm, the largest |s| relative to max(1, |y|), the
+// largest |J'w - v| relative to |v|. v, g, y, free: (D); rows: J's, whole arrays, of which row counts. Where J is
+// singular w is 0; what is not finite makes NaN of the three. shared: 8 (D*D + 3*D + 1 + THREADS/32) + 4 D bytes. All
+// threads of the block.
 template <class T, unsigned D, unsigned THREADS>
 __device__ void dense_row(T* out, const T* v, const T* g, const T* y, const T* free, const T* const (&rows)[D],
                           size_t row, void* shared) {
