@@ -26,6 +26,9 @@ type tiling struct {
 const (
 	chain      = 256 // CHAIN of gemm.cu
 	mostSlices = 64  // gather adds up two levels of eights
+
+	// mostRegisters leaves room for addresses and indices: ptxas takes 50 to 60 more, and has 255.
+	mostRegisters = 176
 )
 
 // tilingFor remembers what tilingOf found.
@@ -73,7 +76,8 @@ func (e *emitter) tilingsOf(d *plan.Dot, threads int) iter.Seq[tiling] {
 						}
 						for _, slices := range powers(1, mostSlices) {
 							u := t
-							if u.slice(d, slices) && e.dotShared(d, &u) <= e.o.Shared && !yield(u) {
+							if u.slice(d, slices) && u.registers(d) <= mostRegisters && e.dotShared(d, &u) <= e.o.Shared &&
+								!yield(u) {
 								return
 							}
 						}
@@ -154,6 +158,15 @@ func (t *tiling) operands(d *plan.Dot) int {
 		n = max(n, t.sk*t.bm*t.bn*size)
 	}
 	return max(n, 16)
+}
+
+// registers is how many a thread needs for its sums, the operands of a term, and those of the next step.
+func (t *tiling) registers(d *plan.Dot) int {
+	n := t.tm*t.tn + t.tm + t.tn + ceilDiv((t.bm+t.bn)*t.bk, t.threads)
+	if t.long {
+		n += t.tm * t.tn
+	}
+	return n * d.Type.Size() / 4
 }
 
 // cycles is what a product takes on the busiest multiprocessor, roughly.
