@@ -67,3 +67,47 @@ extern "C" __global__ void __launch_bounds__(128) sums(float* out, const float* 
 		}
 	}
 }
+
+// TestOrders: a seed gives one order of blocks and threads; among seeds there are many, and a symptom of a race shows.
+func TestOrders(t *testing.T) {
+	needCompiler(t)
+	m, err := Compile(`
+extern "C" __global__ void order(unsigned* ticket, int* first, int* after) {
+  int self = blockIdx.x * blockDim.x + threadIdx.x;
+  first[atomicAdd(&ticket[0], 1u)] = self;
+  __syncthreads();
+  after[atomicAdd(&ticket[1], 1u)] = self;
+}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer m.Close()
+	const blocks, threads = 5, 96
+	run := func(seed uint64) (all [2 * blocks * threads]int32) {
+		n := blocks * threads
+		if err := m.Launch("order", blocks, threads, seed, make([]uint32, 2), all[:n], all[n:]); err != nil {
+			t.Fatal(err)
+		}
+		var seen [blocks * threads]int
+		for _, i := range all {
+			seen[i]++
+		}
+		for i, times := range seen {
+			if times != 2 {
+				t.Fatalf("seed %d: thread %d ran %d times, want 2", seed, i, times)
+			}
+		}
+		return all
+	}
+	orders := map[[2 * blocks * threads]int32]bool{}
+	for seed := range uint64(20) {
+		a := run(seed)
+		if a != run(seed) {
+			t.Errorf("seed %d gives two orders", seed)
+		}
+		orders[a] = true
+	}
+	if len(orders) != 20 {
+		t.Errorf("%d orders of 20 seeds", len(orders))
+	}
+}
