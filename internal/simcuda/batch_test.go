@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 // kernelSources are n kernels that store their number, made distinct by salt, so that no cache knows them.
@@ -89,6 +90,36 @@ func forget() {
 	defer compiled.Unlock()
 	clear(compiled.kernels)
 	clear(compiled.images)
+}
+
+func TestPrune(t *testing.T) {
+	t.Setenv("GODCEM_CACHE", t.TempDir())
+	for _, name := range []string{"a.image", "b.ref", "lib-c/x", "other"} {
+		path := filepath.Join(cacheDir(), name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, nil, 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	old := time.Now().Add(-time.Hour)
+	if err := os.Chtimes(filepath.Join(cacheDir(), "b.ref"), old, old); err != nil {
+		t.Fatal(err)
+	}
+	left := func() (names string) {
+		entries, err := os.ReadDir(cacheDir())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range entries {
+			names += e.Name() + " "
+		}
+		return names
+	}
+	if prune(time.Now().Add(-time.Minute)); left() != "a.image lib-c other " {
+		t.Errorf("of what is an hour and no time old remain %s", left())
+	}
+	if prune(time.Now().Add(time.Minute)); left() != "other " {
+		t.Errorf("of what is ours remain %s", left())
+	}
 }
 
 func TestMemory(t *testing.T) {

@@ -29,6 +29,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // ErrUnavailable is why nothing can be simulated here: it says what is missing.
@@ -174,7 +175,21 @@ func build(libs []library, sanitize bool) (dir string, err error) {
 		}
 		return "", fmt.Errorf("simcuda: %w", err)
 	}
+	prune(time.Now().Add(-30 * 24 * time.Hour))
 	return dir, nil
+}
+
+// prune removes what was put into the cache before a time: sources change, and what they gave is of no use then.
+func prune(before time.Time) {
+	entries, _ := os.ReadDir(cacheDir())
+	for _, e := range entries {
+		name := e.Name()
+		ours := strings.HasSuffix(name, ".image") || strings.HasSuffix(name, ".ref") || strings.HasPrefix(name, "lib-") ||
+			strings.HasPrefix(name, "build-") || strings.HasPrefix(name, "new-")
+		if info, err := e.Info(); ours && err == nil && info.ModTime().Before(before) {
+			_ = os.RemoveAll(filepath.Join(cacheDir(), name))
+		}
+	}
 }
 
 // sourceSum tells versions of the sources that match a pattern apart.
