@@ -68,7 +68,7 @@ extern "C" __global__ void __launch_bounds__(128) sums(float* out, const float* 
 	}
 }
 
-// TestOrders: a seed gives one order of blocks and threads; among seeds there are many, and a symptom of a race shows.
+// TestOrders: a seed gives one order of blocks and threads, and other seeds give others.
 func TestOrders(t *testing.T) {
 	needCompiler(t)
 	m, err := Compile(`
