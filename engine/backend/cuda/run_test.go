@@ -117,7 +117,7 @@ func TestNothingIsLeft(t *testing.T) {
 // Inputs that are too large for the stage go in pieces; what was written and not yet copied is not overwritten.
 func TestLargeAndManyWrites(t *testing.T) {
 	d := open(t)
-	rows := mostStage/4/64 + 100 // more than one part of the stage
+	rows := 2*mostStage/4/64 + 100 // three parts of the stage: the first comes round again
 	p := program(t, d, halves(rows, 64))
 	e := compile(t, d, p)
 	defer e.Close()
