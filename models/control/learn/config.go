@@ -59,11 +59,11 @@ type Config struct {
 // Default returns the configuration that a program has without flags.
 func Default(kind string) Config {
 	c := Config{
-		Updates: 400, Plans: 10, Noise: Common, Expert: Soft, Start: []float64{1.4, 0.75}, Horizon: 20, Samples: 200, Elites: 20,
+		Updates: 1000, Plans: 10, Noise: Common, Expert: Soft, Start: []float64{1.4, 0.75}, Horizon: 20, Samples: 200, Elites: 20,
 		Iterations: 5, Temperature: 0.5, Rate: 0.05, Machine: train.Engine, CheckpointEvery: 50, Figures: true,
 	}
 	if kind == Cost { // a flat valley leads to the answer; a softer choice of elites makes it less flat
-		c.Start, c.Updates, c.Temperature = []float64{1, 0.4, 0.05}, 1000, 2
+		c.Start, c.Temperature = []float64{1, 0.4, 0.05}, 2
 	}
 	return c
 }
