@@ -16,7 +16,7 @@ import (
 // The simplest use, of all there is to do at the point whose indices are the variables i0 and i1:
 //
 //	b := newBody(e, &q, loop)
-//	text := b.values(indent, []string{"i0", "i1"}, "acc") + b.sets(indent, []string{"i0", "i1"})
+//	text := b.valuesOf(0, indent, []string{"i0", "i1"}, "acc") + b.sets(indent, []string{"i0", "i1"})
 //	b.value(&loop.Stores[s]) // "v7": what combining store s takes
 type body struct {
 	e *emitter
@@ -190,17 +190,9 @@ func (b *body) name(v int32) string { return fmt.Sprintf("v%d", v) }
 // value is the variable that a store takes.
 func (b *body) value(s *plan.Store) string { return b.name(s.Value) }
 
-// values declares the variables of all values at a point, with at the indices, expressions of type index. acc is the
-// product's element, if the loop is the epilogue of a Dot.
-func (b *body) values(indent string, at []string, acc string) string {
-	var w strings.Builder
-	for s := 0; s <= len(b.l.Dims)+1; s++ {
-		w.WriteString(b.valuesOf(s, indent, at, acc))
-	}
-	return w.String()
-}
-
-// valuesOf declares the variables of the values of one stage; those of the stages before must be in scope.
+// valuesOf declares the variables of the values of one stage at a point, with at the indices, expressions of type
+// index; those of the stages before must be in scope. acc is the product's element, if the loop is the epilogue of a
+// Dot.
 func (b *body) valuesOf(stage int, indent string, at []string, acc string) string {
 	var w strings.Builder
 	t := ctype(b.l.Type)

@@ -106,7 +106,6 @@ type generator struct {
 	kept, reduced  []int
 	results, terms int // products of their sizes
 	lanes          int // neighbouring points of the last dimension that a thread takes at once
-	lane           string
 	packs          packs
 }
 
