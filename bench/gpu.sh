@@ -3,18 +3,22 @@
 # makes: correctness first, then compute-sanitizer, then the training step beside PyTorch's and JAX's, where Python has
 # them, in turn on the same GPU, then ncu. What is not there is skipped, and named. See doc/gpu.md.
 #
-#   ./gpu.sh [--quick] [--results DIR] [--python PYTHON] [--no-sanitizer] [--no-bench] [--no-ncu]
+#   ./gpu.sh [--quick] [--results DIR] [--python PYTHON] [--batch 1,16,100] [--no-checks] [--no-sanitizer] [--no-bench] [--no-ncu]
+#
+# --batch: sizes of the steps that are timed. --no-checks: where they have passed before.
 #
 # It leaves in DIR (results): summary.json, with a line per stage; gpu.json, the measurements; a log per stage. It fails if a
 # check did.
 set -uo pipefail
 cd "$(dirname "$0")"
-quick= results=results python= sanitizer=1 bench=1 profile=1
+quick= results=results python= batch= checks=1 sanitizer=1 bench=1 profile=1
 while [ $# -gt 0 ]; do
   case $1 in
   --quick) quick=1 ;;
   --results) results=$2; shift ;;
   --python) python=$2; shift ;;
+  --batch) batch=$2; shift ;;
+  --no-checks) checks= ;;
   --no-sanitizer) sanitizer= ;;
   --no-bench) bench= ;;
   --no-ncu) profile= ;;
@@ -65,6 +69,7 @@ if [ -z "$python" ]; then
   done
 fi
 
+GODCEM_COMMIT=$(cat commit 2>/dev/null) && export GODCEM_COMMIT
 # NVRTC: as the programs find it by themselves, or beside the Python's packages (torch brings it along), or in a toolkit.
 export GODCEM_CACHE=${GODCEM_CACHE:-$results/cache}
 if [ -z "${GODCEM_NVRTC:-}" ] && [ -n "$python" ]; then
@@ -83,8 +88,12 @@ fi
 # 1. Correctness, before anything is timed.
 short=()
 if [ -n "$quick" ]; then short=(-test.short); fi
-stage backend ./cuda.test -test.v -test.timeout 60m "${short[@]}"
-stage steps ./steps.test -test.v -test.timeout 30m -test.run 'TestStepsOnDevices'
+if [ -n "$checks" ]; then
+  stage backend ./cuda.test -test.v -test.timeout 60m "${short[@]}"
+  stage steps ./steps.test -test.v -test.timeout 30m -test.run 'TestStepsOnDevices'
+else
+  skip checks "--no-checks"
+fi
 if [ "$failed" != 0 ]; then
   skip sanitizer "a check failed"
   skip bench "a check failed"
@@ -109,6 +118,7 @@ if [ -z "$bench" ]; then
 else
   flags=(-device cuda:0 -peers peers -python "${python:-python3}" -json "$results/gpu.json")
   if [ -n "$quick" ]; then flags+=(-quick); fi
+  if [ -n "$batch" ]; then flags+=(-batch "$batch"); fi
   if [ -z "$python" ] || ! "$python" -c 'import numpy' 2>/dev/null; then
     skip peers "no Python with numpy: godcem is measured alone"
     flags+=(-only godcem)

@@ -49,8 +49,12 @@ func Processor() string {
 	return runtime.GOARCH
 }
 
-// Commit is that of the working tree, with "+dirty" where files that git knows have changed.
+// Commit is that of the working tree, with "+dirty" where files that git knows have changed; or what GODCEM_COMMIT says,
+// where there is no working tree.
 func Commit() string {
+	if c := os.Getenv("GODCEM_COMMIT"); c != "" {
+		return c
+	}
 	head, err := exec.Command("git", "rev-parse", "--short=12", "HEAD").Output()
 	if err != nil {
 		return "unknown"

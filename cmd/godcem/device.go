@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -127,6 +126,3 @@ func setting(info *debug.BuildInfo, key string) string {
 	}
 	return ""
 }
-
-// errNoExec is why a platform cannot become another program.
-var errNoExec = fmt.Errorf("a program cannot become %s on %s", gpuProgram, runtime.GOOS)
