@@ -175,7 +175,8 @@ func TestModelGradients(t *testing.T) {
 			t.Run(name+"/"+method, func(t *testing.T) {
 				r := rand.New(rand.NewPCG(3, 4))
 				xs := uniform(r, b*dx, 1)
-				run := func(theta []float64, gradients bool) (loss float64, grad, start []float64) {
+				var run func(theta []float64, gradients bool) (loss float64, grad, start []float64)
+				run = func(theta []float64, gradients bool) (loss float64, grad, start []float64) {
 					g := G.NewGraph()
 					m, err := build(g, energy.Config{InputDim: dx, OutputDim: dy, Hidden: []int{4, 3}, Dtype: tensor.Float64})
 					if err != nil {
@@ -209,6 +210,11 @@ func TestModelGradients(t *testing.T) {
 						if grads, err = autodiff.Gradients(out, m.Params().Nodes()...); err != nil {
 							t.Fatal(err)
 						}
+					}
+					if autodiff.Check(g) != nil {
+						// Some of the two thousand graphs of this test have two nodes of one 32-bit hash, which the
+						// TapeMachine takes for one. Another graph has other gates, and other hashes.
+						return run(theta, gradients)
 					}
 					vm := G.NewTapeMachine(g)
 					defer vm.Close()
