@@ -6,7 +6,7 @@ FUZZTIME ?= 10m
 SOAK_ROWS ?= 1000000
 SOAK_KILLS ?= 100
 
-.PHONY: help run gpu cuda test test-go test-gpu test-gpu-asan ptxas gpu-kit check check-gpu cross race fuzz soak accept-first-light accept-cartpole accept-engine bench bench-kernels clean \
+.PHONY: help run gpu cuda test test-go test-gpu test-gpu-asan ptxas gpu-kit check check-gpu cross race fuzz soak accept-first-light accept-control accept-cartpole accept-engine bench bench-kernels clean \
 	bench-peers bench-suite
 
 help: ## this list
@@ -63,6 +63,9 @@ race: ## the library under the race detector (needs cgo); the backends' table wi
 
 accept-first-light: ## the claims of the regression and of bumps over seeds (about 15 minutes): bench/results/first-light.json
 	$(GO) run ./bench/accept/firstlight
+
+accept-control: ## the claims about control and structured prediction over seeds (about 20 minutes): bench/results/control.json
+	$(GO) run ./bench/accept/control
 
 accept-cartpole: ## the claim of the cartpole over three seeds (about 15 minutes): bench/results/cartpole.json
 	$(GO) run ./bench/accept/cartpole
