@@ -61,8 +61,7 @@ fi
 run $quick "$@" ./engine/backend/cuda/...
 run -run 'TestOnGPU' "$@" ./cmd/godcem
 export GODCEM_DEVICE=cuda:0
-# Tests of kernels on the emulator need no driver, run without the tag (make test-go), and do not yet bear a simulated
-# driver in the same process.
+# Tests of kernels on the emulator need no driver: make test-go has run them.
 emulator='TestStepAsCUDA|TestCUDA|Emulated|Emulator'
 if [ -n "$quick" ]; then
   run $quick -skip "$emulator" "$@" -run 'Golden|Train|Step|Resume' ./dcem/... ./models/...

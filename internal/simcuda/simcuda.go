@@ -128,7 +128,8 @@ func build(libs []library, sanitize bool) (dir string, err error) {
 	}
 	// The C++ runtime is linked in, and hidden: the libraries go to machines without a compiler.
 	flags := []string{"-std=c++17", "-O2", "-g1", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall", "-Wextra",
-		"-static-libstdc++", "-static-libgcc", "-Wl,--version-script=exports.map"}
+		"-static-libstdc++", "-static-libgcc", "-Wl,--version-script=exports.map",
+		"-Wl,-Bsymbolic"} // the runtime may be in a process twice: in the driver, and for the emulator
 	if sanitize {
 		flags = append(flags, "-fsanitize=address", "-fno-omit-frame-pointer")
 	} else {
