@@ -17,7 +17,8 @@ import (
 var (
 	// ErrOutOfMemory: the device has not the memory that a graph needs. Nothing else has changed.
 	ErrOutOfMemory = backend.ErrOutOfMemory
-	// ErrDeviceLost: what was on the device is gone. Its VMs can only be closed.
+	// ErrDeviceLost: what was on the device is gone. Its VMs can only be closed. Of a GPU the process is best ended, and
+	// another resumes from the last checkpoint: see doc/gpu.md.
 	ErrDeviceLost = backend.ErrDeviceLost
 )
 
@@ -62,7 +63,8 @@ func Open(name string) (Device, error) {
 }
 
 // Devices describes the devices that Open can open here. GPUs are among them in a program built with the tag gpu; one
-// that cannot be opened has the reason as its Detail.
+// that is too old has the reason as its Detail. They are not opened, so nothing of them is taken; whether another process
+// has one for itself is seen by Open alone.
 func Devices() []Info {
 	var infos []Info
 	for _, o := range openers {
@@ -71,13 +73,11 @@ func Devices() []Info {
 		d.Close()
 	}
 	for n := range countCUDA() {
-		d, err := openCUDA(n)
+		i, err := describeCUDA(n)
 		if err != nil {
-			infos = append(infos, Info{Name: fmt.Sprintf("cuda:%d", n), Detail: err.Error()})
-			continue
+			i.Name, i.Detail = fmt.Sprintf("cuda:%d", n), err.Error()
 		}
-		infos = append(infos, d.Info())
-		d.Close()
+		infos = append(infos, i)
 	}
 	return infos
 }

@@ -34,7 +34,7 @@ func TestOpenGPU(t *testing.T) {
 	d := openGPU(t)
 	info := d.Info()
 	if info.Name != "cuda:0" || info.Model == "" || info.Memory < 1<<20 ||
-		!strings.Contains(info.Detail, "compute capability") {
+		!strings.Contains(info.Detail, "compute capability "+info.Compute) || info.Compute < "7.5" && len(info.Compute) == 3 {
 		t.Errorf("the device is %+v", info)
 	}
 	if !slices.ContainsFunc(Devices(), func(i Info) bool { return i == info }) {
@@ -223,7 +223,9 @@ func TestGPUOutOfMemory(t *testing.T) {
 	if got := w.Value().Data().([]float32)[1]; got != 1 {
 		t.Errorf("the host's parameter is %v, want 1", got)
 	}
-	vm, err := NewVM(loss.Graph(), WithUpdate(kernels.Optimizer{Rate: 0.1}, loss, w))
+	cpu, err := Open("cpu")
+	must(t, err)
+	vm, err := NewVM(loss.Graph(), On(cpu), WithUpdate(kernels.Optimizer{Rate: 0.1}, loss, w))
 	must(t, err)
 	must(t, vm.RunAll())
 	must(t, vm.Close())

@@ -10,4 +10,6 @@ var errNoCUDA = errors.New("this program is built without the tag gpu: build it 
 
 func openCUDA(int) (Device, error) { return nil, errNoCUDA }
 
+func describeCUDA(int) (Info, error) { return Info{}, errNoCUDA }
+
 func countCUDA() int { return 0 }

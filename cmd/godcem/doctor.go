@@ -25,8 +25,13 @@ func described() (all []engine.Info, r cudaprobe.Report, err error) {
 	}
 	r, err = cudaprobe.Probe()
 	for _, g := range r.GPUs {
-		all = append(all, engine.Info{Name: fmt.Sprintf("cuda:%d", g.Index), Model: g.Name, Memory: g.Memory,
-			Detail: fmt.Sprintf("compute capability %d.%d, %d multiprocessors", g.Major, g.Minor, g.SMs)})
+		i := engine.Info{Name: fmt.Sprintf("cuda:%d", g.Index), Model: g.Name, Memory: g.Memory,
+			Compute: fmt.Sprintf("%d.%d", g.Major, g.Minor),
+			Detail:  fmt.Sprintf("compute capability %d.%d, %d multiprocessors", g.Major, g.Minor, g.SMs)}
+		if err := g.Usable(); err != nil {
+			i.Detail += "; cannot be used: " + err.Error()
+		}
+		all = append(all, i)
 	}
 	return all, r, err
 }

@@ -17,11 +17,12 @@ var (
 
 // Info describes a device.
 type Info struct {
-	Name    string `json:"name"`    // as engine.Open takes it: "cpu", "ref", "null", "cuda:0"
-	Model   string `json:"model"`   // what it is, for people
-	Memory  int64  `json:"memory"`  // bytes in all; 0: unknown
-	Threads int    `json:"threads"` // of a CPU
-	Detail  string `json:"detail"`  // instruction set, compute capability
+	Name    string `json:"name"`              // as engine.Open takes it: "cpu", "ref", "null", "cuda:0"
+	Model   string `json:"model"`             // what it is, for people
+	Memory  int64  `json:"memory"`            // bytes in all; 0: unknown
+	Threads int    `json:"threads"`           // of a CPU
+	Compute string `json:"compute,omitempty"` // compute capability of a GPU: "9.0"
+	Detail  string `json:"detail"`            // instruction set, multiprocessors and the like; why it cannot be used
 }
 
 // A Device compiles programs. It may be used by several goroutines.

@@ -14,6 +14,16 @@ const MinDriver = 11040
 // MinCompute is the least compute capability that godcem's kernels are compiled for: 75 is 7.5.
 const MinCompute = 75
 
+// What can be done about errors of the driver, by what they are called.
+const (
+	AdviceNotReady = "the GPUs' fabric is not ready: on machines with NVSwitch (HGX, DGX) the service nvidia-fabricmanager must run, " +
+		"of the driver's version (`systemctl status nvidia-fabricmanager`)"
+	AdviceSystem = "the operating system refused the driver something: the devices /dev/nvidia* must be there and open to this user; " +
+		"a container is started with --gpus all"
+	AdviceUnknown = "often /dev/nvidia-uvm is missing, in containers above all (start it with --gpus all; on the host `nvidia-modprobe -u`); " +
+		"else `nvidia-smi` and the kernel's log (`dmesg`) may say more"
+)
+
 // A GPU is a device as the driver describes it.
 type GPU struct {
 	Index  int    `json:"index"` // "cuda:0" has index 0
@@ -58,8 +68,13 @@ func Check(r Report, err error, index int) error {
 	if index < 0 || index >= len(r.GPUs) {
 		return fmt.Errorf("no device cuda:%d: the driver has %d, cuda:0 to cuda:%d", index, len(r.GPUs), len(r.GPUs)-1)
 	}
-	if g := r.GPUs[index]; g.Compute() < MinCompute {
-		return fmt.Errorf("cuda:%d (%s) has compute capability %d.%d, want at least %d.%d", index, g.Name, g.Major, g.Minor, MinCompute/10, MinCompute%10)
+	return r.GPUs[index].Usable()
+}
+
+// Usable is why godcem does not run on a GPU.
+func (g GPU) Usable() error {
+	if g.Compute() < MinCompute {
+		return fmt.Errorf("cuda:%d (%s) has compute capability %d.%d, want at least %d.%d", g.Index, g.Name, g.Major, g.Minor, MinCompute/10, MinCompute%10)
 	}
 	return nil
 }

@@ -19,6 +19,9 @@ const (
 	errNoDevice    = 100
 	errMismatch    = 803 // the library and the kernel module are of different versions
 	errUnsupported = 804 // of a compatibility package
+	errNotReady    = 802 // machines with NVSwitch
+	errSystem      = 304 // a call of the operating system failed
+	errUnknown     = 999
 	attrSMs        = 16
 	attrMajor      = 75
 	attrMinor      = 76
@@ -139,6 +142,10 @@ func (d *driver) failure(status int32) error {
 	case errUnsupported:
 		return fmt.Errorf("%w: %s: a CUDA compatibility package stands before the driver's own library, on a GPU that it does not serve; "+
 			"take its folder out of LD_LIBRARY_PATH", ErrFailed, what)
+	}
+	advice := map[int32]string{errNotReady: AdviceNotReady, errSystem: AdviceSystem, errUnknown: AdviceUnknown}
+	if a := advice[status]; a != "" {
+		return fmt.Errorf("%w: %s: %s", ErrFailed, what, a)
 	}
 	return fmt.Errorf("%w: %s; `nvidia-smi` and the kernel's log (`dmesg`) may say more", ErrFailed, what)
 }

@@ -22,8 +22,9 @@ type function struct{ fn cu.Function }
 // cores have something to do.
 const batch = 16
 
-// baseOptions are NVRTC's. No contraction: elementwise arithmetic is one IEEE operation at a time.
-var baseOptions = []string{"--fmad=false", "--std=c++14", "-default-device"}
+// baseOptions are NVRTC's. No contraction: elementwise arithmetic is one IEEE operation at a time. Numbers of lines, for
+// compute-sanitizer and ncu, cost nothing when kernels run.
+var baseOptions = []string{"--fmad=false", "--std=c++14", "-default-device", "-lineinfo"}
 
 // resolve gives the kernels as functions. Those that the device has not yet are compiled, or taken from the cache.
 func (d *device) resolve(ks []emit.Kernel) ([]function, error) {

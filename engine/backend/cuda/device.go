@@ -13,12 +13,11 @@ import (
 	"gorgonia.org/cu"
 
 	"github.com/godcem/godcem/engine/backend"
+	"github.com/godcem/godcem/engine/emit"
 	"github.com/godcem/godcem/engine/plan"
+	"github.com/godcem/godcem/internal/cudaprobe"
 	"github.com/godcem/godcem/internal/nvrtc"
 )
-
-// leastDriver is the oldest driver that has all that is called: CUDA 11.4.
-const leastDriver = 11040
 
 // A device is a GPU's primary context, and the kernels that were loaded into it.
 type device struct {
@@ -61,8 +60,48 @@ func Count() (int, error) {
 	return n, nil
 }
 
+// Describe says what a GPU is, by its number, without making a context on it. Of one that godcem does not run on there
+// is an error too, beside what is known.
+func Describe(ordinal int) (backend.Info, error) {
+	d, err := find(ordinal)
+	if d == nil {
+		return backend.Info{}, err
+	}
+	return d.info, err
+}
+
 // New opens a GPU by its number, from 0. It has the driver's order, which the variable CUDA_VISIBLE_DEVICES changes.
+//
+// After an error that ended the context, of a kernel for example, CUDA promises nothing to the process; to open the device
+// again is an attempt, and an error says so.
 func New(ordinal int) (backend.Device, error) {
+	d, err := find(ordinal)
+	if err != nil {
+		return nil, again(err)
+	}
+	if d.ctx, err = d.dev.RetainPrimaryCtx(); err != nil {
+		return nil, again(d.fail("making a context", err))
+	}
+	if earlier.Load() != nil {
+		if err := d.answers(); err != nil {
+			_ = d.dev.ReleasePrimaryCtx() // the error is the news
+			return nil, again(err)
+		}
+	}
+	return d, nil
+}
+
+// answers reports whether the device does what it is told, in a process in which one has not.
+func (d *device) answers() error {
+	if err := d.enter(); err != nil {
+		return err
+	}
+	defer d.leave()
+	return d.fail("waiting for it", cu.Synchronize())
+}
+
+// find describes a GPU. The error is why it cannot be used.
+func find(ordinal int) (*device, error) {
 	n, err := Count()
 	if err != nil {
 		return nil, err
@@ -74,20 +113,14 @@ func New(ordinal int) (backend.Device, error) {
 		return nil, fmt.Errorf("cuda: device %d, want one of 0 to %d: the driver shows %d", ordinal, n-1, n)
 	}
 	d := &device{ordinal: ordinal, driver: cu.Version(), functions: map[string]function{}}
-	if d.driver < leastDriver {
-		return nil, fmt.Errorf("cuda: the driver is for CUDA %d.%d, want 11.4 or later: update it (driver 470 or later)",
-			d.driver/1000, d.driver%1000/10)
+	if d.driver < cudaprobe.MinDriver {
+		return nil, fmt.Errorf("cuda: the driver is for CUDA %s, want %s or later: update it",
+			cudaprobe.Version(d.driver), cudaprobe.Version(cudaprobe.MinDriver))
 	}
 	if d.dev, err = cu.GetDevice(ordinal); err != nil {
 		return nil, d.fail("opening the device", err)
 	}
-	if err := d.describe(); err != nil {
-		return nil, err
-	}
-	if d.ctx, err = d.dev.RetainPrimaryCtx(); err != nil {
-		return nil, d.fail("making a context", err)
-	}
-	return d, nil
+	return d, d.describe()
 }
 
 // describe asks the driver what the device is.
@@ -114,11 +147,12 @@ func (d *device) describe() error {
 		}
 	}
 	l.capability = 10*major + minor
-	d.info = backend.Info{Name: d.name(), Model: model, Memory: memory,
+	d.info = backend.Info{Name: d.name(), Model: model, Memory: memory, Compute: fmt.Sprintf("%d.%d", major, minor),
 		Detail: fmt.Sprintf("compute capability %d.%d, %d multiprocessors, driver for CUDA %d.%d", major, minor, l.sms,
 			d.driver/1000, d.driver%1000/10)}
-	if l.capability < 70 {
-		return fmt.Errorf("%s: %s has compute capability %d.%d, want 7.0 or later", d.name(), model, major, minor)
+	if l.capability < cudaprobe.MinCompute {
+		return fmt.Errorf("%s: %s has compute capability %d.%d, want at least %d.%d", d.name(), model, major, minor,
+			cudaprobe.MinCompute/10, cudaprobe.MinCompute%10)
 	}
 	return nil
 }
@@ -144,11 +178,8 @@ func (d *device) leave() {
 	runtime.UnlockOSThread()
 }
 
-// slack is how many steps places in the arena stay apart, so that neighbouring steps can share a kernel.
-const slack = 16
-
-// Tune implements backend.Tuner.
-func (d *device) Tune(o *plan.Options) { o.Slack = slack }
+// Tune implements backend.Tuner: neighbouring steps can share a kernel.
+func (d *device) Tune(o *plan.Options) { o.Slack = emit.Slack }
 
 // Compile implements backend.Device.
 func (d *device) Compile(p *plan.Program) (backend.Executable, error) {

@@ -52,6 +52,8 @@ import (
 	"unsafe"
 
 	"gorgonia.org/cu"
+
+	"github.com/godcem/godcem/internal/cudaprobe"
 )
 
 // A status is an answer of the driver that is not success.
@@ -87,12 +89,25 @@ func known(err error) error {
 	return err
 }
 
-// The statuses that are told apart.
-const (
-	outOfMemory  = status(C.CUDA_ERROR_OUT_OF_MEMORY)
-	noBinary     = status(C.CUDA_ERROR_NO_BINARY_FOR_GPU)
-	invalidImage = status(C.CUDA_ERROR_INVALID_IMAGE)
-)
+// outOfMemory is told apart from all others.
+const outOfMemory = status(C.CUDA_ERROR_OUT_OF_MEMORY)
+
+const otherCompiler = "the driver cannot run what NVRTC compiled: update the driver, or use an NVRTC of its CUDA version or " +
+	"an earlier one (GODCEM_NVRTC; `godcem doctor` names what is used)"
+
+// advice is what can be done about errors that leave the context as it was.
+var advice = map[status]string{
+	C.CUDA_ERROR_NO_BINARY_FOR_GPU:       otherCompiler,
+	C.CUDA_ERROR_INVALID_IMAGE:           otherCompiler,
+	C.CUDA_ERROR_INVALID_PTX:             otherCompiler,
+	C.CUDA_ERROR_UNSUPPORTED_PTX_VERSION: otherCompiler,
+	C.CUDA_ERROR_JIT_COMPILER_NOT_FOUND: "the GPU is newer than NVRTC, and the driver's library that translates for it is missing: install " +
+		"libnvidia-ptxjitcompiler of the driver (in a container: NVIDIA_DRIVER_CAPABILITIES=compute,utility), or use a later NVRTC",
+	46: "another process may have the GPU for itself: see `nvidia-smi -q -d COMPUTE` for the compute mode " +
+		"(`nvidia-smi -c DEFAULT` shares it), and `nvidia-smi` for the processes", // CUDA_ERROR_DEVICE_UNAVAILABLE
+	C.CUDA_ERROR_SYSTEM_NOT_READY: cudaprobe.AdviceNotReady,
+	C.CUDA_ERROR_OPERATING_SYSTEM: cudaprobe.AdviceSystem,
+}
 
 // lasting are the errors after which nothing of the context is of use any more.
 var lasting = map[status]bool{
@@ -112,7 +127,7 @@ var lasting = map[status]bool{
 	C.CUDA_ERROR_UNKNOWN:                true,
 	C.CUDA_ERROR_INVALID_CONTEXT:        true,
 	C.CUDA_ERROR_SYSTEM_DRIVER_MISMATCH: true,
-	46:                                  true, // CUDA_ERROR_DEVICE_UNAVAILABLE, not in every header
+	721:                                 true, // CUDA_ERROR_CONTAINED, not in every header
 }
 
 // kernelFaults are errors that a kernel caused.

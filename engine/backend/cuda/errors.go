@@ -5,6 +5,7 @@ package cuda
 import (
 	"errors"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/godcem/godcem/engine/backend"
 )
@@ -46,26 +47,38 @@ func (d *device) fail(doing string, err error) error {
 	switch {
 	case s == outOfMemory:
 		f.kind = backend.ErrOutOfMemory
-	case s == noBinary || s == invalidImage:
-		f.advice = "the driver cannot run what NVRTC compiled: update the driver, or use an NVRTC of its CUDA version " +
-			"(see `godcem doctor`)"
 	case kernelFaults[s]:
 		f.kind = backend.ErrDeviceLost
-		f.advice = "a kernel of this program or of another on the device did what it must not do; close the VMs and the " +
-			"device and open it again; run under compute-sanitizer to find the kernel"
+		f.advice = "a kernel of this process did what it must not do, and CUDA promises nothing to a process after that: end " +
+			"it, and resume from the last checkpoint; GODCEM_CUDA_SYNC=1 names the kernel, compute-sanitizer the access"
 	case lasting[s]:
 		f.kind = backend.ErrDeviceLost
-		f.advice = "the device is lost to this process; close the VMs and the device and open it again, and if that fails " +
-			"look at nvidia-smi and at the system's log (dmesg, Xid)"
+		f.advice = "the device is lost to this process: end it, and resume from the last checkpoint; if the device does not " +
+			"open then either, look at nvidia-smi and at the system's log (dmesg, Xid)"
+	default:
+		f.advice = advice[s]
 	}
 	if lasting[s] {
 		d.broken.CompareAndSwap(nil, &broken{f})
+		earlier.CompareAndSwap(nil, &broken{f})
 	}
 	return f
 }
 
 // A broken is the first error that ended the context.
 type broken struct{ err error }
+
+// earlier is the first error in the process that ended a context.
+var earlier atomic.Pointer[broken]
+
+// again adds to an error of opening a device what went before it.
+func again(err error) error {
+	if b := earlier.Load(); b != nil && err != nil {
+		return fmt.Errorf("%w; opening a device after an earlier error in the same process is an attempt only: end the "+
+			"process, and resume from the last checkpoint; the earlier error: %w", err, b.err)
+	}
+	return err
+}
 
 // refused is the error of every call after one that ended the context.
 func (d *device) refused() error {

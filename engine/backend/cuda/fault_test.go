@@ -32,8 +32,9 @@ func wantError(t *testing.T, what string, err, kind error, words ...string) {
 	}
 }
 
-// A device that is lost in a run says so when the host next waits; after that all is refused with the first cause. After
-// a kernel's fault the device can be opened again.
+// A device that is lost in a run says so when the host next waits; after that all is refused with the first cause. The advice
+// is to end the process. To open the device again is an attempt, in which this driver lets the process have it after a
+// kernel's fault, and not once it is lost.
 func TestLostDevice(t *testing.T) {
 	for _, fail := range []string{"lost@3", "fault@3", "ecc@3"} {
 		t.Run(fail[:4], func(t *testing.T) {
@@ -53,7 +54,7 @@ func TestLostDevice(t *testing.T) {
 					break
 				}
 			}
-			wantError(t, "the run that loses the device", late, backend.ErrDeviceLost, "cuda:0", "open it again")
+			wantError(t, "the run that loses the device", late, backend.ErrDeviceLost, "cuda:0", "end it, and resume from the last checkpoint")
 			var f *failure
 			if !errors.As(late, &f) {
 				t.Fatalf("%v is no failure", late)
@@ -77,7 +78,7 @@ func TestLostDevice(t *testing.T) {
 			}
 			if strings.HasPrefix(fail, "lost") {
 				_, err := New(0)
-				wantError(t, "a device that is lost for good", err, backend.ErrDeviceLost, "nvidia-smi")
+				wantError(t, "a device that is lost for good", err, backend.ErrDeviceLost, "nvidia-smi", "end the process, and resume", f.cause.Error())
 				return
 			}
 			d = open(t)
@@ -174,6 +175,56 @@ func TestOldDriver(t *testing.T) {
 	}
 	_, err := New(0)
 	wantError(t, "a driver for CUDA 11.2", err, nil, "11.2", "11.4", "update")
+}
+
+// A GPU that is too old is an error, and is described all the same.
+func TestOldGPU(t *testing.T) {
+	if !child(t, "GODCEM_SIM_ARCH=70") {
+		return
+	}
+	_, err := New(0)
+	wantError(t, "a GPU of 7.0", err, nil, "7.0", "at least 7.5")
+	i, err := Describe(0)
+	wantError(t, "a GPU of 7.0, described", err, nil, "7.0", "at least 7.5")
+	if i.Compute != "7.0" || i.Model == "" || i.Memory == 0 {
+		t.Errorf("it is described as %+v", i)
+	}
+}
+
+// A description takes nothing of the device.
+func TestDescribe(t *testing.T) {
+	s := simulated(t)
+	before := s.alive()
+	i, err := Describe(0)
+	if err != nil || i.Name != "cuda:0" || i.Compute == "" || s.alive() != before {
+		t.Errorf("%+v, error %v, alive are %q, want %q", i, err, s.alive(), before)
+	}
+	open(t)
+	if s.alive() == before {
+		t.Errorf("with an opened device alive are %q, as without: a context does not show", before)
+	}
+}
+
+// Errors of the driver say what can be done, and end the context or not.
+func TestAdvice(t *testing.T) {
+	if !child(t) { // what ends a context is remembered
+		return
+	}
+	for s, want := range map[status]struct {
+		words   string
+		lasting bool
+	}{
+		222: {"update the driver", false}, 218: {"update the driver", false}, 221: {"ptxjitcompiler", false}, 209: {"update the driver", false},
+		46: {"compute mode", false}, 802: {"fabricmanager", false}, 304: {"--gpus all", false},
+		700: {"resume from the last checkpoint", true}, 719: {"GODCEM_CUDA_SYNC=1", true}, 721: {"resume from the last checkpoint", true},
+		999: {"resume from the last checkpoint", true}, 214: {"Xid", true},
+	} {
+		d := &device{}
+		wantError(t, s.Error(), d.fail("trying", s), nil, want.words)
+		if got := d.broken.Load() != nil; got != want.lasting {
+			t.Errorf("%v ends the context: %v, want %v", s, got, want.lasting)
+		}
+	}
 }
 
 // An absent compiler is an error that says how to get it, once there is something to compile.
