@@ -101,15 +101,30 @@ if [ "$failed" != 0 ]; then
   finish
 fi
 
-# 2. compute-sanitizer, its four tools, on whole training steps.
+# 2. compute-sanitizer: each of its tools on small steps in both types, with and without iterations that depend on each
+# other; then on the full-size step; the two that look at every access on the backend's table too.
 if [ -z "$sanitizer" ]; then
   skip sanitizer "--no-sanitizer"
 elif ! tool=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null); then
   skip sanitizer "no compute-sanitizer: it is part of a CUDA toolkit"
 else
+  under() { # under TOOL NAME PROGRAM...
+    local t=$1 name=$2
+    shift 2
+    stage "$name" "$tool" --tool "$t" --target-processes all --error-exitcode 3 "$@"
+  }
+  types=float32,float64 steps='TestStepsOnDevices/float(32|64)/T=[14]$'
+  if [ -n "$quick" ]; then types=float32 steps='TestStepsOnDevices/float32/T=1$'; fi
   for t in memcheck racecheck initcheck synccheck; do
-    stage "$t" "$tool" --tool "$t" --error-exitcode 3 ./steps.test -test.timeout 60m -test.run 'TestStepsOnDevices/float32/T=1$'
+    under "$t" "$t" ./steps.test -test.timeout 60m -test.run "$steps"
+    under "$t" "$t-full" ./suite -device cuda:0 -peers peers -only godcem -cases regression -batch 100 -dtype "$types" -rounds 1 \
+      -json "$results/$t-suite.json"
   done
+  if [ -z "$quick" ]; then
+    for t in memcheck racecheck; do
+      under "$t" "$t-table" ./cuda.test -test.short -test.timeout 120m -test.run 'TestBackend'
+    done
+  fi
 fi
 
 # 3. The step beside the peers.

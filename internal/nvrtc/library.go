@@ -197,15 +197,31 @@ func (l *Library) failure(name, doing string, status int32) error {
 	return fmt.Errorf("nvrtc: %s: %s: %s (%d), from %s", name, doing, l.errorString(status), status, l.path)
 }
 
+// failedDir is the folder for what did not compile: below that of compiled kernels; "": none.
+func failedDir() string {
+	switch at := os.Getenv(cacheEnv); at {
+	case "":
+		cache, err := os.UserCacheDir()
+		if err != nil {
+			cache = os.TempDir()
+		}
+		return filepath.Join(cache, "godcem", "failed")
+	case "off":
+		return ""
+	default:
+		return filepath.Join(at, "failed")
+	}
+}
+
 // compileError saves what there is to read and reports it.
 func (l *Library) compileError(name, source string, options []string, log string, status int32) error {
 	e := &CompileError{Name: name, Status: l.errorString(status), Options: options, Log: log, Source: numbered(source)}
-	cache, err := os.UserCacheDir()
-	if err != nil {
-		cache = os.TempDir()
+	dir := failedDir()
+	if dir == "" {
+		return e
 	}
 	sum := sha256.Sum256([]byte(e.Source + e.Log + strings.Join(options, " ")))
-	path := filepath.Join(cache, "godcem", "failed", "nvrtc-"+hex.EncodeToString(sum[:8])+".txt")
+	path := filepath.Join(dir, "nvrtc-"+hex.EncodeToString(sum[:8])+".txt")
 	text := fmt.Sprintf("%s: %s\nNVRTC %d.%d: %s\noptions: %s\n\n%s\n\n%s", e.Name, e.Status, l.major, l.minor, l.path, strings.Join(options, " "), log, e.Source)
 	if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o700), atomicfile.WriteBytes(path, []byte(text))); err == nil {
 		e.Path = path

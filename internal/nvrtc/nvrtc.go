@@ -11,6 +11,9 @@ import (
 // Env names the variable that says which library to open: a file, or a folder that has one.
 const Env = "GODCEM_NVRTC"
 
+// cacheEnv names the CUDA backend's variable for the folder of compiled kernels; "off": nothing is written.
+const cacheEnv = "GODCEM_CACHE"
+
 // ErrMissing is in the error of Open where there is no library.
 var ErrMissing = errors.New("no NVRTC (libnvrtc.so) found")
 
@@ -37,7 +40,7 @@ type CompileError struct {
 	Options []string // of the compiler
 	Log     string   // of the compiler; its line numbers are those of Source
 	Source  string   // with a number before each line
-	Path    string   // a file with all of this; "" if none could be written
+	Path    string   // a file with all of this, in $GODCEM_CACHE/failed or the user's cache folder; "" if none was written
 }
 
 // Error is the status, the log's first error and the file.

@@ -60,6 +60,7 @@ func TestCompile(t *testing.T) {
 func TestCompileErrors(t *testing.T) {
 	l := real(t)
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	t.Setenv(cacheEnv, "")
 	_, log, err := l.Compile("wrong.cu", double+"__global__ void wrong() { y = 1; }\n", "-arch=sm_90")
 	var e *CompileError
 	if !errors.As(err, &e) {
@@ -101,10 +102,15 @@ func TestUnwritableCache(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Setenv("XDG_CACHE_HOME", blocked)
-	_, _, err := l.Compile("wrong.cu", "nonsense", "-arch=sm_90")
-	var e *CompileError
-	if !errors.As(err, &e) || e.Path != "" || strings.Contains(e.Error(), "numbered source") {
-		t.Errorf("%v", err)
+	folder := t.TempDir()
+	for at, want := range map[string]string{"": "", "off": "", blocked: "", folder: filepath.Join(folder, "failed")} {
+		t.Setenv(cacheEnv, at)
+		_, _, err := l.Compile("wrong.cu", "nonsense", "-arch=sm_90")
+		var e *CompileError
+		if !errors.As(err, &e) || (e.Path == "") != (want == "") || strings.Contains(e.Error(), "numbered source") != (want != "") ||
+			want != "" && filepath.Dir(e.Path) != want {
+			t.Errorf("%s=%s: %v, want a file in %q", cacheEnv, at, err, want)
+		}
 	}
 }
 
