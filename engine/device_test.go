@@ -131,6 +131,7 @@ func TestRunAllDoesNotAllocate(t *testing.T) {
 }
 
 func TestSetThreads(t *testing.T) {
+	engine.OnCPU(t)
 	old := engine.SetThreads(0)
 	if old < 1 {
 		t.Fatalf("%d threads", old)

@@ -87,7 +87,17 @@ func (vm *VM) slots() ([]*slot, error) {
 		}
 	}
 	for i := range vm.inputs {
-		put(vm.inputs[i].src, &vm.inputs[i].slot)
+		in := &vm.inputs[i]
+		if in.host != nil { // a device may have read the value where it is, and it may be on the device
+			v := in.node.Value()
+			if in.sliced {
+				v, _ = vm.module.Value(in.src)
+			}
+			if v == nil || !in.load(in.bytes(), v) {
+				continue
+			}
+		}
+		put(in.src, &in.slot)
 	}
 	for i := range vm.direct {
 		in := &vm.direct[i]

@@ -192,6 +192,7 @@ func TestKeepOnDevice(t *testing.T) {
 
 // Where the device's memory is the host's, KeepOnDevice is Outputs and Device gives a plain tensor.
 func TestKeepOnDeviceNear(t *testing.T) {
+	OnCPU(t) // a device whose memory the host sees
 	g, x, y, z := doubler(t)
 	vm, err := NewVM(g, KeepOnDevice(y))
 	must(t, err)
