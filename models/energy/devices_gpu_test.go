@@ -67,8 +67,12 @@ func stepsOf(t *testing.T, d engine.Device, dt tensor.Dtype, iterations, runs in
 			t.Errorf("close: %v", err)
 		}
 	}()
-	if l := vm.Explain().Launches; l != nil && (l.Graphs != 1 || l.HostSteps != 0) {
-		t.Errorf("%d graphs of launches, %d steps on the host, want 1 and 0", l.Graphs, l.HostSteps)
+	if l := vm.Explain().Launches; d.Info().Name == "cpu" {
+		if l != nil {
+			t.Errorf("launches on the CPU: %+v", l)
+		}
+	} else if l == nil || l.Graphs != 1 || l.HostSteps != 0 {
+		t.Errorf("launches %+v, want one graph of them and no step on the host", l)
 	}
 	var all steps
 	for range runs {
@@ -114,8 +118,9 @@ const offset = "energy/2/b"
 func isGradient(name string) bool { return strings.HasPrefix(name, "gradient") }
 
 // TestStepsOnDevices: whole training steps, noise drawn, on the CPU and on the GPU, simulated or not, agree. Sums have
-// another order there, and ten iterations of the method magnify what the last bit of a weight makes by some 1e6 (see the
-// golden files' README, which the bounds for float32 are three times the values of).
+// another order there, and functions other last bits. The bounds for float32 are what the golden files' README says of it
+// for up to four iterations, 5e-5, and twice that for the gradients of ten, which magnify more; they, and those for float64, are
+// 100 to 400 times what the simulated GPU is off by here, 6e-7 and 3e-15.
 func TestStepsOnDevices(t *testing.T) {
 	cpu, err := engine.Open("cpu")
 	if err != nil {
@@ -132,8 +137,8 @@ func TestStepsOnDevices(t *testing.T) {
 		values     float64 // of answers, losses and parameters
 		gradients  float64
 	}{
-		{tensor.Float64, 1, 1e-11, 1e-11}, {tensor.Float64, 4, 1e-11, 1e-11}, {tensor.Float64, 10, 1e-8, 1e-8},
-		{tensor.Float32, 1, 1.5e-4, 1.5e-4}, {tensor.Float32, 4, 1.5e-4, 1.5e-4}, {tensor.Float32, 10, 2.1e-3, 0.18},
+		{tensor.Float64, 1, 5e-13, 5e-13}, {tensor.Float64, 4, 5e-13, 5e-13}, {tensor.Float64, 10, 5e-13, 1e-12},
+		{tensor.Float32, 1, 5e-5, 5e-5}, {tensor.Float32, 4, 5e-5, 5e-5}, {tensor.Float32, 10, 5e-5, 1e-4},
 	} {
 		t.Run(fmt.Sprintf("%v/T=%d", c.dt, c.iterations), func(t *testing.T) {
 			const runs = 3
