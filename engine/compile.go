@@ -34,6 +34,7 @@ type compiled struct {
 	reads    []read
 	sets     []set
 	duals    []dual
+	gather   gathering
 
 	update      *plan.Update // nil: none
 	lastCompute int          // the last step before the updates; -1: there is none
@@ -263,6 +264,7 @@ func (vm *VM) compile(stale *frontend.Module) (c *compiled, err error) {
 	}
 	c.bindDuals(vm.config)
 	c.keep(vm.config)
+	c.bindGather()
 	p.done("bind")
 	c.stages = p.stages
 	return c, nil

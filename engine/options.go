@@ -97,6 +97,10 @@ func Seed(seed uint64) Option {
 // The params' values are copied to the device by NewVM. After that the VM writes a param again only when its node is
 // bound to another value object than the one it saw last (gorgonia.Let with a new value); changes made in place are
 // seen by [VM.Load] alone. Moments stay. The host's values are refreshed in place by [VM.Sync] and [VM.Close].
+//
+// On a GPU, a step copies nothing to the host but the update's report (see [VM.Losses], [VM.Loss], [VM.Info]) and what
+// is named: the graph's roots, the loss among them, have no value after a RunAll unless Outputs names them, they are
+// read or set, or BindDualValues wants them. They are as if KeepOnDevice had named them. On the CPU roots have values.
 func WithUpdate(opt kernels.Optimizer, loss *G.Node, params ...*G.Node) Option {
 	return func(c *config) error {
 		c.update = &updateConfig{optimizer: opt, loss: loss, params: slices.Clone(params)}

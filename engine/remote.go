@@ -226,9 +226,10 @@ func (vm *VM) take(in *input, v G.Value) (done bool, err error) {
 	return true, err
 }
 
-// keep says which outputs stay on the device until they are asked for.
+// keep says which outputs stay on the device until they are asked for: those of KeepOnDevice and, so that no training
+// step waits for the one before it, of an update's graph all that nobody has named.
 func (c *compiled) keep(conf *config) {
-	if c.near || c.blind || len(conf.kept) == 0 {
+	if c.near || c.blind || len(conf.kept) == 0 && conf.update == nil {
 		return
 	}
 	asked := make(map[*G.Node]int) // how often a node is wanted on the host
@@ -252,7 +253,8 @@ func (c *compiled) keep(conf *config) {
 	}
 	for i := range c.outputs {
 		o := &c.outputs[i]
-		o.late = slices.Contains(conf.kept, o.node) && asked[o.node] == 0 && !o.early && !taken[o.buf]
+		wanted := conf.update == nil && !slices.Contains(conf.kept, o.node) || asked[o.node] > 0
+		o.late = !wanted && !o.early && !taken[o.buf]
 	}
 }
 

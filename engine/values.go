@@ -21,6 +21,8 @@ type output struct {
 	early bool
 	// late: the value stays on the device until it is asked for.
 	late bool
+	// gathered: the value is one of those that are read together.
+	gathered bool
 	// single: a scalar node whose value is a tensor of shape (1).
 	single bool
 	value  G.Value // what the node was bound to last
@@ -238,6 +240,9 @@ func (c *compiled) bindDuals(conf *config) {
 
 // collect gives the nodes the values of the run.
 func (vm *VM) collect() error {
+	if err := vm.gather.read(vm.exec); err != nil {
+		return fmt.Errorf("engine: the values of the run: %w", err)
+	}
 	for i := range vm.outputs {
 		o := &vm.outputs[i]
 		if !o.bind {
@@ -247,7 +252,7 @@ func (vm *VM) collect() error {
 			o.forget()
 			continue
 		}
-		if !o.early {
+		if !o.early && !o.gathered {
 			if err := o.fetch(vm.exec); err != nil {
 				return fmt.Errorf("engine: the value of %s: %w", describe(o.node), err)
 			}

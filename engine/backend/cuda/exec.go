@@ -38,6 +38,7 @@ type executable struct {
 	graphs []segment
 	perRun int // graphs of launches among them
 
+	image     staged   // of the small inputs
 	bound     [][]byte // by buffer: an input's memory on the host
 	binds     []plan.BufID
 	counts    []count
@@ -103,7 +104,7 @@ func load(d *device, p *plan.Program) (loaded *executable, err error) {
 	if err := d.refused(); err != nil {
 		return nil, err
 	}
-	x := &executable{d: d, p: p, bound: make([][]byte, len(p.Buffers)), careful: os.Getenv(SyncEnv) != ""}
+	x := &executable{d: d, p: p, image: newImage(p), bound: make([][]byte, len(p.Buffers)), careful: os.Getenv(SyncEnv) != ""}
 	if err := x.check(); err != nil {
 		return nil, fmt.Errorf("%s: %w", d.name(), err)
 	}

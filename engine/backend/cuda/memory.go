@@ -70,8 +70,8 @@ func stageSize(n int) int {
 	return max(leastStage, min((n+plan.Align-1)/plan.Align*plan.Align, mostStage))
 }
 
-// newStager makes a stager for a program: all inputs fit a half, and the largest output the way back, where they are
-// not too large; then they go in pieces.
+// newStager makes a stager for a program: all inputs fit a half, and all outputs the way back, where they are not too
+// large; then they go in pieces.
 func newStager(d *device, p *plan.Program, counters int) (s stager, err error) {
 	in, out := 0, 0
 	for i := range p.Buffers {
@@ -79,7 +79,7 @@ func newStager(d *device, p *plan.Program, counters int) (s stager, err error) {
 		case plan.Input:
 			in += (b.Bytes() + plan.Align - 1) / plan.Align * plan.Align
 		case plan.Output:
-			out = max(out, b.Bytes())
+			out += (b.Bytes() + plan.Align - 1) / plan.Align * plan.Align
 		}
 	}
 	s.size, s.backSize = stageSize(in), stageSize(out)
@@ -215,7 +215,8 @@ func (x *executable) address(b plan.BufID) cu.DevicePtr {
 	return x.arena + cu.DevicePtr(x.p.Buffers[b].Offset)
 }
 
-// Write implements backend.Executable. It returns when src may be changed; the copy takes its turn in the stream.
+// Write implements backend.Executable. It returns when src may be changed; the copy takes its turn in the stream, that of
+// a small input when something needs it.
 func (x *executable) Write(b plan.BufID, src any) error {
 	if err := x.host("write", b); err != nil {
 		return err
@@ -229,6 +230,9 @@ func (x *executable) Write(b plan.BufID, src any) error {
 	}
 	defer x.d.leave()
 	x.unbind(b)
+	if x.image.set(b, mem) {
+		return nil
+	}
 	return x.spoil("copying to buffer", b, x.stage.up(x.stream, x.address(b), mem))
 }
 
@@ -257,6 +261,9 @@ func (x *executable) Read(b plan.BufID, dst any) error {
 		return err
 	}
 	defer x.d.leave()
+	if err := x.flush(); err != nil {
+		return err
+	}
 	return x.spoil("reading buffer", b, x.down(mem, x.address(b)))
 }
 
@@ -332,16 +339,6 @@ func (x *executable) unbind(b plan.BufID) {
 	}
 }
 
-// feed copies what is bound.
-func (x *executable) feed() error {
-	for _, b := range x.binds {
-		if err := x.stage.up(x.stream, x.address(b), x.bound[b]); err != nil {
-			return x.broke("copying to buffer "+x.label(b), err)
-		}
-	}
-	return nil
-}
-
 // Address implements backend.Remote.
 func (x *executable) Address(b plan.BufID) uintptr {
 	if x.host("address", b) != nil {
@@ -370,6 +367,9 @@ func (x *executable) Fetch(dst []byte, from uintptr) error {
 		return err
 	}
 	defer x.d.leave()
+	if err := x.flush(); err != nil {
+		return err
+	}
 	if err := x.down(dst, cu.DevicePtr(from)); err != nil {
 		return x.broke("copying from the device", err)
 	}
@@ -399,6 +399,10 @@ func (x *executable) Take(b plan.BufID, other backend.Executable, from uintptr) 
 	}
 	defer x.d.leave()
 	x.unbind(b)
+	if err := x.flush(); err != nil { // of what is copied, and of b, which is not to be overwritten later
+		return true, err
+	}
+	x.image.forget(b)
 	err := cu.MemcpyDtoDAsync(x.address(b), cu.DevicePtr(from), int64(n), x.stream)
 	if err == nil && o != x {
 		err = x.settle() // its next run may change what is copied

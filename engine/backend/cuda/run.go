@@ -135,6 +135,9 @@ func (x *executable) Sync() error {
 		return err
 	}
 	defer x.d.leave()
+	if err := x.flush(); err != nil {
+		return err
+	}
 	if err := x.settle(); err != nil {
 		return x.broke("the last run", err)
 	}
