@@ -46,8 +46,9 @@ func (k blendOp[T]) Rules() []*graphop.Rule {
 }
 func (k blendOp[T]) Lower(b *ir.Builder, _ ir.DType, shape []int, in []ir.ID) ir.ID {
 	var sum ir.ID
+	x := b.Reshape(in[0], []int{shape[0], k.k * k.u}) // Join's gradient comes as (M, K, U)
 	for i, at := range k.at {
-		v := b.Slice(in[0], []int{0, at * k.u}, []int{1, 1}, shape)
+		v := b.Slice(x, []int{0, at * k.u}, []int{1, 1}, shape)
 		if k.w[i] != 1 {
 			v = b.BinaryS(ir.Mul, v, k.w[i])
 		}
@@ -86,13 +87,13 @@ func (k unblendOp[T]) Lower(b *ir.Builder, _ ir.DType, shape []int, in []ir.ID) 
 		if k.w[i] != 1 {
 			v = b.BinaryS(ir.Mul, v, k.w[i])
 		}
-		v = b.Pad(v, []int{0, at * k.u}, []int{1, 1}, shape)
+		v = b.Pad(v, []int{0, at * k.u}, []int{1, 1}, []int{b.Shape(v)[0], k.k * k.u})
 		if i > 0 {
 			v = b.Binary(ir.Add, sum, v)
 		}
 		sum = v
 	}
-	return sum
+	return b.Reshape(sum, shape)
 }
 
 // replaceOp puts m candidates in the places from at on: x (B, N, D), y (B, m, D).
