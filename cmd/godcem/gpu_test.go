@@ -3,6 +3,7 @@
 package main
 
 import (
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -27,6 +28,22 @@ func TestOnGPU(t *testing.T) {
 	}
 	if code, stdout, stderr := outcome(t, "explain", "bumps", "--iterations", "1", "--device", "cuda:0"); code != 0 || !strings.Contains(stdout, "cuda:0") {
 		t.Errorf("explain: %d, %s%s", code, stdout, stderr)
+	}
+
+	// A driver that lacks functions, as an older one does, is no reason not to start, nor is an absent one.
+	for _, c := range []struct {
+		path string
+		code int
+		want string
+	}{{withDriver(t), 0, "Stub GPU"}, {"", 1, "godcem (built with -tags gpu): no NVIDIA driver (libcuda.so.1) found"}} {
+		cmd := exec.Command(gpu, "devices")
+		cmd.Env = append(os.Environ(), "LD_LIBRARY_PATH="+c.path)
+		out, _ := cmd.CombinedOutput() // its code is looked at
+		if c.path == "" && strings.Contains(string(out), "\ncuda:0 ") {
+			t.Log("not run: this machine has an NVIDIA driver, and the rest is about having none")
+		} else if cmd.ProcessState.ExitCode() != c.code || !strings.Contains(string(out), c.want) {
+			t.Errorf("with the driver of %q: %v, %s, want code %d and %q", c.path, cmd.ProcessState, out, c.code, c.want)
+		}
 	}
 
 	// Without a device both say so in their own words: the one with the tag before gorgonia.org/cu ends it.
