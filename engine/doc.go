@@ -53,6 +53,8 @@ type (
 	Hoster = ir.Hoster
 	// Coster is a Kernel that knows its cost.
 	Coster = ir.Coster
+	// Stager is a Kernel that knows how many of its steps wait for each other on a device.
+	Stager = ir.Stager
 )
 
 // Devices, as package engine/backend defines them.

@@ -126,7 +126,7 @@ func (vm *VM) explain() *Explanation {
 		e.Memory.Scratch = int(s.Scratch())
 	}
 	if l, ok := vm.exec.(emit.Launcher); ok {
-		e.Launches = launches(p, l)
+		e.Launches = launches(vm, l)
 	}
 	return e
 }

@@ -42,19 +42,25 @@ func TestExplainLaunches(t *testing.T) {
 	if len(l.Repeats) != 1 || l.Repeats[0].Length != 1 || l.Repeats[0].Times != 5 || l.Kernels != 1 {
 		t.Errorf("%d kernels, repeats %+v, want one kernel 5 times", l.Kernels, l.Repeats)
 	}
-	sum := 0.0
+	// The inputs are copied together, the output alone.
+	if l.Outputs != 1 || l.OutputBytes != 4*2500 || l.Copies != 2 || l.Report {
+		t.Errorf("%+v, want an output of 10 kB, and 2 copies", l)
+	}
+	sum, least := 2*2e-6, 2*2e-6
 	for _, x := range l.List {
 		sum += x.Seconds
-		want := 2e-6 + max(float64(x.Flops)/60e12, float64(x.Bytes)/4.3e12)
-		if !(math.Abs(x.Seconds-want) < 1e-12) ||
+		least += x.Least
+		work, traffic := float64(x.Flops)/60e12, float64(x.Bytes)/4.3e12
+		want, model := 2e-6+max(work, traffic), 2e-6+max(work*132/float64(min(x.Blocks, 132)), traffic)
+		if !(math.Abs(x.Least-want) < 1e-12) || !(math.Abs(x.Seconds-model) < 1e-12) || x.Stages != 0 ||
 			x.Flops <= 2*50*50*50 || x.Bytes < 3*4*2500 || x.Blocks < 1 || x.Threads < 32 || x.Kernel == "" {
-			t.Errorf("%+v: want %v seconds, a kernel, and its work", x, want)
+			t.Errorf("%+v: want %v and %v seconds, a kernel, and its work", x, want, model)
 		}
 	}
-	if !(math.Abs(l.Seconds-sum) < 1e-12) {
-		t.Errorf("%v seconds in all, the launches take %v", l.Seconds, sum)
+	if !(math.Abs(l.Seconds-sum) < 1e-12) || !(math.Abs(l.Least-least) < 1e-12) {
+		t.Errorf("%v and %v seconds in all, the launches and copies take %v and %v", l.Least, l.Seconds, least, sum)
 	}
-	for _, want := range []string{"5 of 1 kernels in 1 graph launch", "host copies: none but the inputs (2, 20.0 kB)",
+	for _, want := range []string{"5 of 1 kernels in 1 graph launch", "host copies: 2 a run, of 2 inputs (20.0 kB), 1 output (10.0 kB)\n",
 		"5 times 1 launch from #0", "\nlaunches:\n"} {
 		if s := e.String(); !strings.Contains(s, want) {
 			t.Errorf("no %q in\n%s", want, s)

@@ -137,8 +137,11 @@ type (
 	// Hoster is a kernel that only the host can run, between compiled parts: its name appears as a fallback in
 	// Explain.
 	Hoster interface{ OnHost() bool }
-	// Coster is a kernel that knows its cost per call.
+	// Coster is a kernel that knows its cost per call; 0 is one that it does not know.
 	Coster interface{ Cost() (flops, bytes int64) }
+	// Stager is a kernel that knows how many of its steps must wait for each other on a device, such as sums over a
+	// row by all threads of a block.
+	Stager interface{ Stages() int }
 )
 
 // HasEffects reports whether k is an Effector with effects.

@@ -107,7 +107,13 @@ func (f *fuser) custom(id ir.ID) {
 	s.Bytes = f.bytes(s.Reads) + f.bytes(s.Writes)
 	s.Flops = int64(n.Count())
 	if k, ok := c.Kernel.(ir.Coster); ok {
-		s.Flops, s.Bytes = k.Cost()
+		flops, bytes := k.Cost()
+		if flops > 0 {
+			s.Flops = flops
+		}
+		if bytes > 0 {
+			s.Bytes = bytes
+		}
 	}
 	f.add(s, id)
 }

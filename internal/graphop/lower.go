@@ -54,6 +54,8 @@ type kernel struct{ Kernel }
 var (
 	_ ir.Kernel   = kernel{}
 	_ ir.Effector = kernel{}
+	_ ir.Coster   = kernel{}
+	_ ir.Stager   = kernel{}
 )
 
 // Run implements ir.Kernel.
@@ -68,6 +70,22 @@ func (k kernel) Source(out int, in []int) *ir.Source {
 		return s.Source(out, in)
 	}
 	return nil
+}
+
+// Cost implements ir.Coster: a Kernel with a method of that name knows its cost.
+func (k kernel) Cost() (flops, bytes int64) {
+	if c, ok := k.Kernel.(ir.Coster); ok {
+		return c.Cost()
+	}
+	return 0, 0
+}
+
+// Stages implements ir.Stager: a Kernel with a method of that name knows them.
+func (k kernel) Stages() int {
+	if s, ok := k.Kernel.(ir.Stager); ok {
+		return s.Stages()
+	}
+	return 0
 }
 
 // Effects implements ir.Effector.
