@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Makes out/gpu-kit: all that bench/gpu.sh needs on a machine with a GPU, where there is neither Go nor a network. Copy the folder there
-# and run its gpu.sh. The programs need glibc and the driver's libcuda.so.1 alone; NVRTC they look for.
+# and run its gpu.sh. The programs need glibc (that of this machine or a later one), the driver's libcuda.so.1 and NVRTC.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 kit=out/gpu-kit

@@ -14,6 +14,14 @@ cd "$(dirname "$0")"
 quick= results=results python= batch= checks=1 sanitizer=1 bench=1 profile=1
 while [ $# -gt 0 ]; do
   case $1 in
+  --results | --python | --batch)
+    if [ -z "${2:-}" ]; then
+      echo "gpu.sh: $1 wants a value after it" >&2
+      exit 2
+    fi
+    ;;
+  esac
+  case $1 in
   --quick) quick=1 ;;
   --results) results=$2; shift ;;
   --python) python=$2; shift ;;
@@ -39,18 +47,28 @@ stage() { # stage NAME COMMAND...
   shift
   echo "$*" >"$log"
   if "$@" >>"$log" 2>&1; then
-    note "$name" passed $((SECONDS - began)) "$log"
-    return 0
+    # A pattern that no test has passes too: the one that is asked for must be named.
+    if [ -z "${must:-}" ] || grep -q -- "--- PASS: $must" "$log"; then
+      note "$name" passed $((SECONDS - began)) "$log"
+      return 0
+    fi
+    echo "gpu.sh: error: the log names no $must that passed" >>"$log"
   fi
-  note "$name" FAILED $((SECONDS - began)) "$(grep -m 1 -E -- '--- FAIL|rror' "$log" | head -c 300); see $log"
+  note "$name" FAILED $((SECONDS - began)) "$(sed 1d "$log" | grep -m 1 -E -- '--- FAIL|[Ee]rror|NVRTC' | head -c 300); see $log"
   failed=1
   return 1
+}
+# tests NAME TEST COMMAND...: a stage that wants TEST to have run and passed.
+tests() {
+  local name=$1 must=$2
+  shift 2
+  stage "$name" "$@"
 }
 skip() { note "$1" skipped 0 "$2"; }
 finish() {
   {
-    printf '{\n  "commit": "%s",\n  "machine": "%s",\n  "gpu": "%s",\n  "nvrtc": "%s",\n  "stages": [\n' \
-      "$(json "$(cat commit 2>/dev/null)")" "$(json "$(uname -srm)")" "$(json "$gpu")" "$(json "${GODCEM_NVRTC:-found by the loader}")"
+    printf '{\n  "commit": "%s",\n  "machine": "%s",\n  "gpu": "%s",\n  "simulated": %s,\n  "nvrtc": "%s",\n  "stages": [\n' \
+      "$(json "$(cat commit 2>/dev/null)")" "$(json "$(uname -srm)")" "$(json "$gpu")" "$simulated" "$(json "${GODCEM_NVRTC:-found by the loader}")"
     local i
     for i in "${!stages[@]}"; do
       printf '    %s%s\n' "${stages[$i]}" "$([ "$i" -lt $((${#stages[@]} - 1)) ] && echo ,)"
@@ -63,6 +81,18 @@ finish() {
 
 gpu=$(nvidia-smi --query-gpu=name,driver_version,memory.total,compute_cap --format=csv,noheader 2>/dev/null | paste -sd';')
 if [ -z "$gpu" ]; then gpu="unknown: no nvidia-smi"; fi
+simulated=false
+driver=$(ldd ./cuda.test 2>/dev/null | sed -n 's/.*libcuda\.so\.1 => \([^ ]*\) .*/\1/p')
+if [ -f "$driver" ] && grep -q simcudaLive "$driver"; then
+  simulated=true gpu="SIMULATED by $driver"
+fi
+echo "GPU: $gpu"
+# Measurements of another commit or another GPU are not added to.
+about="$(cat commit 2>/dev/null) on $gpu"
+if [ -f "$results/gpu.json" ] && [ "$(cat "$results/gpu.of" 2>/dev/null)" != "$about" ]; then
+  mv "$results/gpu.json" "$results/gpu.before.json"
+fi
+echo "$about" >"$results/gpu.of"
 if [ -z "$python" ]; then
   for p in python3 python; do
     if command -v "$p" >/dev/null; then python=$p && break; fi
@@ -70,27 +100,42 @@ if [ -z "$python" ]; then
 fi
 
 GODCEM_COMMIT=$(cat commit 2>/dev/null) && export GODCEM_COMMIT
-# NVRTC: as the programs find it by themselves, or beside the Python's packages (torch brings it along), or in a toolkit.
 export GODCEM_CACHE=${GODCEM_CACHE:-$results/cache}
-if [ -z "${GODCEM_NVRTC:-}" ] && [ -n "$python" ]; then
-  where=$("$python" -c '
+
+# 0. Whether anything runs: the driver, the GPU, and NVRTC: as the programs find it by themselves, else beside the Python's packages
+# (torch brings it along), else in a toolkit.
+one=(./cuda.test -test.v -test.run '^TestCounters$')
+if [ -z "${GODCEM_NVRTC:-}" ] && ! "${one[@]}" >"$results/nvrtc.log" 2>&1; then
+  {
+    if [ -n "$python" ]; then
+      "$python" -c '
 import glob, os, sys
 for p in sys.path:
     for f in sorted(glob.glob(os.path.join(p, "nvidia", "*", "lib", "libnvrtc.so.1[123]*")), reverse=True):
-        print(f), sys.exit()' 2>/dev/null)
-  if [ -n "$where" ]; then export GODCEM_NVRTC=$where; fi
+        print(f)' 2>/dev/null
+    fi
+    if nvcc=$(command -v nvcc); then ls -d "$(dirname "$(dirname "$(readlink -f "$nvcc")")")"/lib64/libnvrtc.so.1[123] 2>/dev/null; fi
+  } >"$results/nvrtc.found"
+  while read -r f; do
+    if GODCEM_NVRTC=$f "${one[@]}" >>"$results/nvrtc.log" 2>&1; then
+      export GODCEM_NVRTC=$f
+      break
+    fi
+  done <"$results/nvrtc.found"
 fi
-if [ -z "${GODCEM_NVRTC:-}" ] && nvcc=$(command -v nvcc); then
-  found=$(ls -d "$(dirname "$(dirname "$(readlink -f "$nvcc")")")"/lib64/libnvrtc.so.1[123] 2>/dev/null | head -1)
-  if [ -n "$found" ]; then export GODCEM_NVRTC=$found; fi
+if ! tests first TestCounters "${one[@]}"; then
+  echo "  the kit needs the driver's libcuda.so.1, glibc 2.34 or later, and NVRTC (libnvrtc.so.12 or .13: GODCEM_NVRTC=FILE, a toolkit,"
+  echo "  or, where there is a network, pip install nvidia-cuda-nvrtc-cu12)"
+  for s in checks sanitizer bench ncu; do skip "$s" "nothing runs on the GPU"; done
+  finish
 fi
 
 # 1. Correctness, before anything is timed.
 short=()
 if [ -n "$quick" ]; then short=(-test.short); fi
 if [ -n "$checks" ]; then
-  stage backend ./cuda.test -test.v -test.timeout 60m "${short[@]}"
-  stage steps ./steps.test -test.v -test.timeout 30m -test.run 'TestStepsOnDevices'
+  tests backend TestBackend ./cuda.test -test.v -test.timeout 60m "${short[@]}"
+  tests steps TestStepsOnDevices ./steps.test -test.v -test.timeout 30m -test.run 'TestStepsOnDevices'
 else
   skip checks "--no-checks"
 fi
@@ -116,15 +161,21 @@ else
   types=float32,float64 steps='TestStepsOnDevices/float(32|64)/T=[14]$'
   if [ -n "$quick" ]; then types=float32 steps='TestStepsOnDevices/float32/T=1$'; fi
   for t in memcheck racecheck initcheck synccheck; do
-    under "$t" "$t" ./steps.test -test.timeout 60m -test.run "$steps"
+    must=TestStepsOnDevices under "$t" "$t" ./steps.test -test.v -test.timeout 60m -test.run "$steps"
     under "$t" "$t-full" ./suite -device cuda:0 -peers peers -only godcem -cases regression -batch 100 -dtype "$types" -rounds 1 \
       -json "$results/$t-suite.json"
   done
   if [ -z "$quick" ]; then
     for t in memcheck racecheck; do
-      under "$t" "$t-table" ./cuda.test -test.short -test.timeout 120m -test.run 'TestBackend'
+      must=TestBackend under "$t" "$t-table" ./cuda.test -test.v -test.short -test.timeout 120m -test.run 'TestBackend'
     done
   fi
+fi
+
+if [ "$failed" != 0 ]; then
+  skip bench "compute-sanitizer found something"
+  skip ncu "compute-sanitizer found something"
+  finish
 fi
 
 # 3. The step beside the peers.
