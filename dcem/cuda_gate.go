@@ -32,28 +32,36 @@ func template[T kernels.Float](name string, numbers []any, args ...string) strin
 	return fmt.Sprintf("%s<%s, THREADS>(%s);", name, strings.Join(parameters, ", "), strings.Join(args, ", "))
 }
 
+// within is a source whose rows have so many elements at most, nil if 32-bit numbers do not count them: the host's.
+func within(elements int, s *ir.Source) *ir.Source {
+	if elements > cudaLargestOfRow {
+		return nil
+	}
+	return s
+}
+
 // rowAt is the argument that points to row row of operand i, whose rows have n elements.
 func rowAt(i, n int) string { return fmt.Sprintf("$%d + (size_t)row * %du", i, n) }
 
 // Source implements ir.Sourcer.
 func (k gateGradOp[T]) Source(int, []int) *ir.Source {
-	return &ir.Source{
+	return within(k.n*k.d, &ir.Source{
 		Files: []string{"gate.cu"}, Rows: k.b, Width: k.n * k.d,
 		Call: template[T]("gate_row", []any{k.n, k.d}, rowAt(0, k.n*k.d), rowAt(1, k.n), rowAt(2, k.n*k.d), "$c"),
 		// The counters live as long as the graph.
 		Counts: []*atomic.Int64{&k.state.count.lost},
-	}
+	})
 }
 
 // Source implements ir.Sourcer.
 func (k costGateGradOp[T]) Source(out int, _ []int) *ir.Source {
 	rows := k.rows(out)
 	n := out / rows
-	return &ir.Source{
+	return within(n, &ir.Source{
 		Files: []string{"gate.cu"}, Rows: rows, Width: n,
 		Call:   template[T]("cost_gate_row", []any{n}, rowAt(0, n), rowAt(1, n), rowAt(2, n), "$c"),
 		Counts: []*atomic.Int64{&k.state.count.excluded},
-	}
+	})
 }
 
 // rows is the number of problems, as far as it is known.
@@ -66,18 +74,18 @@ func (k costGateGradOp[T]) rows(out int) int {
 
 // Source implements ir.Sourcer.
 func (k gatherOp[T]) Source(int, []int) *ir.Source {
-	return &ir.Source{
+	return within(k.n*k.d, &ir.Source{
 		Files: []string{"gather.cu"}, Rows: k.b, Width: k.n,
 		Call: template[T]("gather_row", []any{k.n, k.m, k.d}, rowAt(0, k.m*k.d), rowAt(1, k.n), rowAt(2, k.n*k.d)),
-	}
+	})
 }
 
 // Source implements ir.Sourcer.
 func (k scatterOp[T]) Source(int, []int) *ir.Source {
-	return &ir.Source{
+	return within(k.n*k.d, &ir.Source{
 		Files: []string{"gather.cu"}, Rows: k.b, Width: k.n,
 		Call: template[T]("scatter_row", []any{k.n, k.m, k.d}, rowAt(0, k.n*k.d), rowAt(1, k.n), rowAt(2, k.m*k.d)),
-	}
+	})
 }
 
 // riskRows divides m candidates among blocks: as many as a block has threads at most.
@@ -94,8 +102,8 @@ func riskSource[T kernels.Float](k riskOp[T], m int, name string, flags []any, w
 	first, last := k.w[0], k.w[len(k.w)-1]
 	numbers := append([]any{each, k.p, len(k.w), len(k.w) == k.p && first == last}, flags...)
 	call := append(args(each), exact(first), exact(last))
-	return &ir.Source{Files: []string{"risk.cu"}, Rows: rows, Width: each * width,
-		Call: template[T](name, numbers, call...)}
+	return within(each*k.p, &ir.Source{Files: []string{"risk.cu"}, Rows: rows, Width: each * width,
+		Call: template[T](name, numbers, call...)})
 }
 
 // exact is a constant of CUDA C, every digit of it.

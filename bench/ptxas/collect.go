@@ -21,9 +21,6 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// slack is what the CUDA backend asks of plans; see plan.Options.
-const slack = 16
-
 // sms is how many multiprocessors a common device of a compute capability has: emitted kernels depend on it.
 var sms = map[int]int{75: 40 /* T4 */, 80: 108 /* A100 */, 86: 82 /* RTX 3090 */, 89: 128 /* RTX 4090 */, 90: 132 /* H200 */}
 
@@ -100,7 +97,7 @@ type listener struct {
 
 func (l *listener) Info() backend.Info   { return backend.Info{Name: "listener"} }
 func (l *listener) Close() error         { return nil }
-func (l *listener) Tune(o *plan.Options) { o.Slack = slack }
+func (l *listener) Tune(o *plan.Options) { o.Slack = emit.Slack }
 
 var errHeard = errors.New("heard")
 
@@ -145,7 +142,7 @@ func cases() (all []*plan.Program, err error) {
 			if err != nil {
 				return nil, fmt.Errorf("%s/%v: %w", c.Name, t, err)
 			}
-			p, err := plan.New(g, plan.Options{Slack: slack})
+			p, err := plan.New(g, plan.Options{Slack: emit.Slack})
 			if err != nil {
 				return nil, fmt.Errorf("%s/%v: %w", c.Name, t, err)
 			}

@@ -87,20 +87,23 @@ func TestParseLog(t *testing.T) {
 
 func TestTheLimitsCanFail(t *testing.T) {
 	for _, c := range []struct {
-		dcem bool
-		used usage
-		want string
+		dcem, fused bool
+		used        usage
+		want        string
 	}{
-		{true, usage{Registers: 128, Shared: 48 << 10}, ""},
-		{true, usage{}, "no registers"},
-		{true, usage{Registers: 129}, "129 registers: fewer than 2 blocks of 256 threads"},
-		{true, usage{Registers: 1, SpillStores: 4}, "4 and 0 bytes spilled"},
-		{true, usage{Registers: 1, Stack: 16}, "a stack of 16, want at most 0"},
-		{true, usage{Registers: 1, Shared: 48<<10 + 1}, "49153 bytes of shared"},
-		{false, usage{Registers: 255, SpillLoads: 9999, Stack: 8 << 10}, ""},
-		{false, usage{Registers: 255, Stack: 8<<10 + 8}, "a stack of 8200, want at most 8192"},
+		{true, false, usage{Registers: 128, Shared: 48 << 10}, ""},
+		{true, false, usage{}, "no registers"},
+		{true, false, usage{Registers: 129}, "129 registers: fewer than 2 blocks of 256 threads"},
+		{true, false, usage{Registers: 1, SpillStores: 4}, "4 and 0 bytes spilled"},
+		{true, false, usage{Registers: 1, Stack: 16}, "a stack of 16, want at most 0 and 0"},
+		{true, false, usage{Registers: 1, Shared: 48<<10 + 1}, "49153 bytes of shared"},
+		{true, true, usage{Registers: 255, Stack: 40}, ""},
+		{true, true, usage{Registers: 255, SpillLoads: 4, Stack: 8}, "0 and 4 bytes spilled"},
+		{true, true, usage{Registers: 255, Stack: 48}, "a stack of 48, want at most 0 and 40"},
+		{false, false, usage{Registers: 255, SpillLoads: 9999, Stack: 8 << 10}, ""},
+		{false, false, usage{Registers: 255, Stack: 8<<10 + 8}, "a stack of 8200, want at most"},
 	} {
-		r := &report{Archs: []int{80}, Kernels: []*kernelReport{{Name: "k", DCEM: c.dcem, Alone: true, Threads: 256, Archs: map[int]*usage{80: &c.used}}}}
+		r := &report{Archs: []int{80}, Kernels: []*kernelReport{{Name: "k", DCEM: c.dcem, Alone: !c.fused, Threads: 256, Archs: map[int]*usage{80: &c.used}}}}
 		got := r.broken()
 		if c.want == "" && len(got) > 0 || c.want != "" && !slices.ContainsFunc(got, func(s string) bool { return strings.Contains(s, c.want) }) {
 			t.Errorf("%+v: %q, want %q", c, got, c.want)

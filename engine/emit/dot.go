@@ -2,6 +2,7 @@ package emit
 
 import (
 	"fmt"
+	"math"
 	"strings"
 
 	"github.com/godcem/godcem/engine/ir"
@@ -20,7 +21,11 @@ func (e *emitter) dot(i int, d *plan.Dot) ([]part, error) {
 	if q := e.libraryProduct(i, d); q != nil {
 		return []part{*q}, nil
 	}
-	return []part{e.dotPart(i, d, e.tilingFor(d, dotThreads))}, nil
+	q := e.dotPart(i, d, e.tilingFor(d, dotThreads))
+	if q.blocks > math.MaxInt32 {
+		return nil, fmt.Errorf("a product of %d tiles, want at most %d", q.blocks, math.MaxInt32)
+	}
+	return []part{q}, nil
 }
 
 // dotPart is the dot in a given tiling.
@@ -43,6 +48,18 @@ func (e *emitter) checkDot(d *plan.Dot) error {
 	if !d.Type.Float() || ep.Type != d.Type || len(ep.Dims) != 2 || ep.Dims[0] != d.Batch*d.M || ep.Dims[1] != d.N {
 		return fmt.Errorf("an epilogue of %v over %v for %d products (%d,%d) of %v, want the product's", ep.Type, ep.Dims,
 			d.Batch, d.M, d.N, d.Type)
+	}
+	// Kernels count rows, columns, terms and tiles in 32 bits, a tile beyond the end at most.
+	const most = math.MaxInt32 - 1<<10
+	for _, n := range []struct {
+		name string
+		size int
+	}{
+		{"matrices", d.Batch}, {"rows", d.Batch * d.M}, {"columns", d.N}, {"terms", d.K},
+	} {
+		if n.size > most {
+			return fmt.Errorf("a product of %d %s, want at most %d", n.size, n.name, most)
+		}
 	}
 	for _, o := range []plan.Operand{d.A, d.B} {
 		if t := e.p.Buffers[o.Buf].Type; t != d.Type {

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os/exec"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/godcem/godcem/engine/backend/ref"
@@ -169,6 +170,38 @@ func needSimulation(t *testing.T) {
 			t.Skip(err)
 		}
 		t.Fatal(err)
+	}
+}
+
+// TestLargeProducts: what 32-bit numbers do not count is refused, not done wrongly.
+func TestLargeProducts(t *testing.T) {
+	const large = 1<<32 + 128
+	for _, c := range []struct {
+		batch, m, n, k int
+		want           string // "": it passes
+	}{
+		{1, 1, 1, large, "4294967424 terms"},
+		{1, large, 1, 1, "4294967424 rows"},
+		{1, 1, large, 1, "4294967424 columns"},
+		{large, 1, 1, 1, "4294967424 matrices"},
+		{1 << 16, 1 << 16, 1, 1, "4294967296 rows"},
+		{1, 1 << 20, 1 << 20, 1 << 20, ""},
+		{1, 1 << 30, 1 << 30, 1, "tiles, want at most 2147483647"},
+		{1, 1, 1, 1<<31 - 2048, ""},
+	} {
+		d := &plan.Dot{Type: ir.F32, Batch: c.batch, M: c.m, N: c.n, K: c.k}
+		d.A.Ld, d.B.Ld, d.B.Buf = c.k, c.n, 1
+		d.Epilogue = plan.Loop{Type: ir.F32, Dims: []int{c.batch * c.m, c.n},
+			Loads:  []plan.Load{{Buf: plan.Acc, Strides: []int{c.n, 1}}},
+			Stores: []plan.Store{{Buf: 2, Strides: []int{c.n, 1}}}}
+		buffer := func(n int) plan.Buffer { return plan.Buffer{Type: ir.F32, Shape: []int{n}, Over: -1, Node: -1} }
+		p := &plan.Program{Buffers: []plan.Buffer{buffer(c.batch * c.m * c.k), buffer(c.batch * c.k * c.n),
+			buffer(c.batch * c.m * c.n)},
+			Steps: []plan.Step{{Name: "#0 dot", Dot: d, Reads: []plan.BufID{0, 1}, Writes: []plan.BufID{2}}}}
+		_, err := New(p, Options{})
+		if c.want == "" && err != nil || c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)) {
+			t.Errorf("%d x (%d,%d,%d): %v, want %q", c.batch, c.m, c.k, c.n, err, c.want)
+		}
 	}
 }
 

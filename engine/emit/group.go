@@ -96,7 +96,7 @@ func (g *group) host() bool { return g.lanes[0].parts[0].host }
 // onRows reports whether a kernel of package kernels is in the group: it is bound by latency, not by occupancy.
 func (g *group) onRows(e *emitter) bool {
 	for q := range g.all() {
-		if q.rows > 0 && e.p.Steps[q.step].Custom != nil {
+		if q.rows > 0 && e.ofRow(q) {
 			return true
 		}
 	}
@@ -175,7 +175,7 @@ func (e *emitter) byRows(q *part, rows int) (part, bool) {
 		return *q, true
 	}
 	l := e.p.Steps[q.step].Loop
-	if q.rows > 0 || q.host || l == nil || e.stageCount(q.step) > 1 {
+	if q.rows > 0 || q.host || l == nil || e.stageCount(q.step) > 1 || e.long(q) {
 		return part{}, false
 	}
 	// A row is one block's work: that must not take much longer than a launch, unless rows fill the device.
@@ -189,6 +189,19 @@ func (e *emitter) byRows(q *part, rows int) (part, bool) {
 	return e.loopRows(q.step, l, rows)
 }
 
+// longBody is how many instructions a loop's body has at least that is a kernel's main work, such as a rollout of many
+// steps: what it keeps in registers leaves no room for others, and it wants the whole device, not a block per row.
+const longBody = 96
+
+// long reports whether a part is such a loop, or a product with such an epilogue.
+func (e *emitter) long(q *part) bool {
+	s := &e.p.Steps[q.step]
+	return s.Loop != nil && len(s.Loop.Body) >= longBody || s.Dot != nil && len(s.Dot.Epilogue.Body) >= longBody
+}
+
+// ofRow reports whether a part is a kernel of package kernels: those work on rows.
+func (e *emitter) ofRow(q *part) bool { return e.p.Steps[q.step].Custom != nil }
+
 // stageCount is the number of parts of a step.
 func (e *emitter) stageCount(step int) (n int) {
 	at, _ := slices.BinarySearchFunc(e.stages, step, func(q part, step int) int { return q.step - step })
@@ -201,6 +214,11 @@ func (e *emitter) stageCount(step int) (n int) {
 // fits reports whether a part can be in a kernel with others: threads, shared memory, arguments.
 func (g *grouper) fits(at *group, q *part) bool {
 	params := len(q.params)
+	for p := range at.all() {
+		if g.e.long(q) && g.e.ofRow(p) || g.e.ofRow(q) && g.e.long(p) {
+			return false
+		}
+	}
 	fixed := q.threads
 	free := q.threads == 0
 	for p := range at.all() {
