@@ -15,6 +15,7 @@ import (
 
 // An explanation for a device with launches counts and models them; it has none for others.
 func TestExplainLaunches(t *testing.T) {
+	engine.OnCPU(t)
 	g := G.NewGraph()
 	matrix := func(name string) *G.Node {
 		v := tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(50, 50))

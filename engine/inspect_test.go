@@ -108,6 +108,7 @@ func TestTraceThatCannotBeWritten(t *testing.T) {
 }
 
 func TestExplain(t *testing.T) {
+	engine.OnCPU(t)
 	m := hosted(t)
 	vm := newVM(t, m.g, engine.WithUpdate(kernels.Optimizer{}, m.loss, m.w...), engine.Outputs(m.out))
 	e := vm.Explain()
@@ -245,6 +246,7 @@ func TestDevices(t *testing.T) {
 
 // TestExplainScratch: what the device needs beside the arena is told, in the table and in JSON.
 func TestExplainScratch(t *testing.T) {
+	engine.OnCPU(t) // whose products pack operands
 	g := G.NewGraph()
 	const rows, size = 300, 200
 	x, w := input(g, "x", normals(1, rows, size)), input(g, "w", normals(2, size, size))
