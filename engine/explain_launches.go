@@ -41,7 +41,7 @@ type Launches struct {
 	Copies int  `json:"copies"`
 	Report bool `json:"report"` // an update's is among them
 	// Least is the least that an H200 could need: for each launch 2 us, and the longer of its arithmetic at
-	// 60 TFLOP/s (float64: 30) and its traffic at 4.3 TB/s; and for each copy 2 us. No device can be quicker.
+	// 60 TFLOP/s (float64: 30) and its traffic at 4.3 TB/s; and for each copy 2 us.
 	Least float64 `json:"least_seconds"`
 	// Seconds is more of a guess: Least, but blocks have a 132nd of the arithmetic each, and what must wait within a
 	// launch takes 0.5 us each time. It is a model too, not a measurement.

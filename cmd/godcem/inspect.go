@@ -109,8 +109,8 @@ func newExplain() *cobra.Command {
 		Long: `explain compiles the training step of a program and prints its steps with their shapes,
 flops and bytes, what was fused into each, the memory it takes, and which ops fall back
 to the host. With --runs it also runs the step and adds measured times. On a GPU, and with
---device null:cuda where there is none, it prints the launches too, and the least time
-that they could take on an H200.`,
+--device null:cuda where there is none, it prints the launches too, the least time
+that they could take on an H200, and a model of the time, which has guesses in it.`,
 		Example: `  godcem explain regression
   godcem explain regression --runs 20
   godcem explain regression --device null:cuda

@@ -65,8 +65,8 @@ func TestLaunches(t *testing.T) {
 			if l.Graphs != 1 || l.HostSteps != 0 {
 				t.Errorf("%v, batch %d: %d graphs of launches, %d steps on the host", dt, batch, l.Graphs, l.HostSteps)
 			}
-			t.Logf("%v, batch %d: %d launches of %d kernels, %.0f us at least; %+v",
-				dt, batch, len(l.List), l.Kernels, l.Seconds*1e6, l.Repeats)
+			t.Logf("%v, batch %d: %d launches of %d kernels, %.0f us at least, %.0f by the model; %+v",
+				dt, batch, len(l.List), l.Kernels, l.Least*1e6, l.Seconds*1e6, l.Repeats)
 			const forward, backward = 5, 5 // per iteration
 			if most := 10*(forward+backward) + 6; len(l.List) > most {
 				t.Errorf("%v, batch %d: %d launches, want at most %d", dt, batch, len(l.List), most)
