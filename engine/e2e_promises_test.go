@@ -317,7 +317,11 @@ func TestVMsSideBySide(t *testing.T) {
 			if err := p.vm.RunAll(); err != nil {
 				return nil, err
 			}
-			switch v := p.loss.Value().Data().(type) {
+			loss, err := p.vm.Value(p.loss) // a GPU keeps it until it is asked for
+			if err != nil {
+				return nil, err
+			}
+			switch v := loss.Data().(type) {
 			case float64:
 				losses = append(losses, v)
 			case float32:

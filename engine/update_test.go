@@ -63,6 +63,9 @@ func TestWithUpdate(t *testing.T) {
 				if err != nil || !(math.Abs(ourLoss-loss) <= tol*loss) {
 					t.Errorf("step %d: loss %v, %v, want %v", step, ourLoss, err, loss)
 				}
+				if _, err := vm.Value(ours.loss); err != nil { // a GPU keeps it until it is asked for
+					t.Fatal(err)
+				}
 				same(t, "the loss's node", ours.loss.Value(), G.NewF64(ourLoss), 0)
 				losses = append(losses, ourLoss)
 			}
@@ -104,6 +107,9 @@ func TestUpdateKeepsNoGradients(t *testing.T) {
 		if n.Op() != nil && n.Value() != nil && !isConstant(n) {
 			t.Errorf("%v has a value", n)
 		}
+	}
+	if _, err := vm.Value(m.loss); err != nil { // a GPU keeps it until it is asked for
+		t.Error(err)
 	}
 	if m.hidden.Value() != nil || m.loss.Value() == nil {
 		t.Errorf("hidden is %v, want none; the loss is %v", m.hidden.Value(), m.loss.Value())
