@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"github.com/godcem/godcem/engine"
 )
 
 // standIns are what Gorgonia's examples call instead of the functions of these names.
@@ -85,7 +87,7 @@ func TestGorgoniasExamples(t *testing.T) {
 		t.Fatalf("%v:\n%s", err, out)
 	}
 	c = exec.Command(program, "-test.v", "-test.skip", "^Example_(iop|linearRegression)$")
-	c.Dir = tmp
+	c.Dir, c.Env = tmp, append(os.Environ(), engine.DeviceEnv+"=") // it is built without the tag gpu
 	out, err := c.CombinedOutput()
 	if passed := bytes.Count(out, []byte("--- PASS: Example")); err != nil || passed < 16 {
 		t.Errorf("%d examples passed, %v:\n%s", passed, err, out)
