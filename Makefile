@@ -25,7 +25,9 @@ gpu: bin/godcem ## godcem-gpu beside godcem, which runs it for --device cuda:0; 
 cuda: ## CUDA's headers, NVRTC and ptxas into .cuda, for machines without a toolkit (320 MB from PyPI; needs python3 with pip)
 	cuda/fetch.sh
 
-test: test-go ## every test that this machine can run, and the names of those that it cannot
+test: ## every test that this machine can run; at the end, what it cannot and why
+	@if command -v g++ >/dev/null; then cuda/env.sh >/dev/null || true; fi # what the tests compile with, before they look for it
+	$(GO) test ./...
 	cuda/test.sh --quick
 
 test-go: ## every test that a machine with Go alone can run
