@@ -306,7 +306,7 @@ func TestViewOfAParameter(t *testing.T) {
 	w := m.w[0]
 	flat := G.Must(G.Reshape(w, tensor.Shape{5, 3}))
 	turned := G.Must(G.Transpose(w, 1, 0))
-	vm := newVM(t, m.g, engine.WithUpdate(kernels.Optimizer{Rate: 0.1}, m.loss, m.w...))
+	vm := newVM(t, m.g, engine.Outputs(flat, turned), engine.WithUpdate(kernels.Optimizer{Rate: 0.1}, m.loss, m.w...))
 	for range 3 {
 		if err := vm.Sync(); err != nil {
 			t.Fatal(err)
