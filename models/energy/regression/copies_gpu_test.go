@@ -66,12 +66,6 @@ func TestStepCopies(t *testing.T) {
 	}
 
 	loss, params, o := build()
-	var roots G.Nodes
-	for _, n := range loss.Graph().Roots() {
-		if n.Op() != nil {
-			roots = append(roots, n)
-		}
-	}
 	vm, err := engine.NewVM(loss.Graph(), engine.On(d), engine.WithUpdate(o, loss, params...))
 	must(t, err)
 	for i := range backend.Reports + 2 {
