@@ -15,8 +15,10 @@ import (
 	"github.com/godcem/godcem/engine/plan"
 	"github.com/godcem/godcem/kernels"
 	"github.com/godcem/godcem/models/control/embed"
+	"github.com/godcem/godcem/models/control/learn"
 	"github.com/godcem/godcem/models/energy/bumps"
 	"github.com/godcem/godcem/models/energy/regression"
+	"github.com/godcem/godcem/models/energy/spen"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -77,6 +79,14 @@ func programs() []program {
 			c.Float64, c.Method = wide, method
 			graph("cartpole "+method+width(wide), !wide || method == embed.DCEM, func() (*G.Node, G.Nodes, kernels.Optimizer, error) { return embed.StepGraph(c) })
 		}
+	}
+	for _, method := range []string{spen.DCEM, spen.GD, spen.FeedForward} {
+		c := spen.Default()
+		c.Method = method
+		graph("spen "+method, true, func() (*G.Node, G.Nodes, kernels.Optimizer, error) { return spen.StepGraph(c) })
+	}
+	for _, kind := range []string{learn.Dynamics, learn.Cost} {
+		graph(kind, true, func() (*G.Node, G.Nodes, kernels.Optimizer, error) { return learn.StepGraph(kind, learn.Default(kind)) })
 	}
 	c := bumps.Default()
 	graph("bumps", true, func() (*G.Node, G.Nodes, kernels.Optimizer, error) { return bumps.StepGraph(c) })
