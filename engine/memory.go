@@ -14,23 +14,10 @@ import (
 
 // bytesOf is the memory of a flat slice.
 func bytesOf(s any) []byte {
-	switch s := s.(type) {
-	case []float32:
-		return raw(s)
-	case []float64:
-		return raw(s)
-	case []int64:
-		return raw(s)
-	case []int:
-		return raw(s)
-	case []int32:
-		return raw(s)
-	case []uint8:
-		return s
-	case []bool:
-		return raw(s)
+	if t, _ := ir.DataType(s); t == ir.NoType {
+		panic(fmt.Sprintf("engine: the memory of a %T", s))
 	}
-	panic(fmt.Sprintf("engine: the memory of a %T", s))
+	return ir.Bytes(s)
 }
 
 func raw[T any](s []T) []byte {

@@ -144,29 +144,3 @@ type boxed struct {
 }
 
 func (s boxed) bind(mem []byte) { *s.to = slice(mem, s.typ, 0, len(mem)/s.typ.Size()) }
-
-// bytesOf is the memory of a slice of the host; nil: it is of no element type.
-func bytesOf(data any) []byte {
-	switch d := data.(type) {
-	case []float32:
-		return raw(d)
-	case []float64:
-		return raw(d)
-	case []int64:
-		return raw(d)
-	case []int:
-		return raw(d)
-	case []int32:
-		return raw(d)
-	case []uint8:
-		return d
-	case []bool:
-		return raw(d)
-	}
-	return nil
-}
-
-func raw[S any](s []S) []byte {
-	var one S
-	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), len(s)*int(unsafe.Sizeof(one)))
-}

@@ -42,7 +42,7 @@ func (e *bindingExecutable) Write(b plan.BufID, src any) error {
 	if e.p.Buffers[b].Role != plan.Input {
 		return nil
 	}
-	data := bytesOf(src)
+	data := ir.Bytes(src)
 	line := aligned(make([]byte, len(data)+2*plan.Align))
 	at := e.p.Buffers[b].Type.Size()
 	in := hostInput{line[at : at+len(data) : at+len(data)], slices.Clone(data)}
@@ -131,7 +131,7 @@ func TestBind(t *testing.T) {
 		}
 	}
 	array := func(v float64) []float64 { return slices.Repeat([]float64{v}, rows*cols) }
-	bind := func(a []float64) bool { return e.Bind(x, raw(a)) }
+	bind := func(a []float64) bool { return e.Bind(x, ir.Bytes(a)) }
 	if err := e.Write(x, array(1)); err != nil {
 		t.Fatal(err)
 	}
@@ -157,7 +157,7 @@ func TestBind(t *testing.T) {
 	if bind(b); b[0] != 3 {
 		t.Error("Write changed what was bound")
 	}
-	for what, mem := range map[string][]byte{"nil": nil, "short": raw(a[1:]), "odd": raw(append(a, 0))[4 : 4+8*len(a)],
+	for what, mem := range map[string][]byte{"nil": nil, "short": ir.Bytes(a[1:]), "odd": ir.Bytes(append(a, 0))[4 : 4+8*len(a)],
 		"the arena": e.own(x)} {
 		if bind(b); e.Bind(x, mem) {
 			t.Errorf("%s: bound", what)
@@ -165,12 +165,12 @@ func TestBind(t *testing.T) {
 		check(what, 5)
 	}
 	for _, id := range []plan.BufID{sum, same, -1, 99} {
-		if e.Bind(id, raw(a)) {
+		if e.Bind(id, ir.Bytes(a)) {
 			t.Errorf("buffer %d: bound", id)
 		}
 	}
 	small, y, _, _ := rowSum(2, 3)
-	if loaded(t, small).Bind(y, raw(make([]float64, 6))) {
+	if loaded(t, small).Bind(y, ir.Bytes(make([]float64, 6))) {
 		t.Error("a small array is bound")
 	}
 }
@@ -192,7 +192,7 @@ func TestBindShared(t *testing.T) {
 		go func() {
 			defer wg.Done()
 			for range 20 {
-				if !e.Bind(x, raw(a)) || e.Run(nil) != nil || e.Memory(sum).([]float64)[rows-1] != cols {
+				if !e.Bind(x, ir.Bytes(a)) || e.Run(nil) != nil || e.Memory(sum).([]float64)[rows-1] != cols {
 					t.Error("a run went wrong")
 				}
 			}

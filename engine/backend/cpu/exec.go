@@ -190,7 +190,7 @@ func (x *executable) checked(what string, b plan.BufID, data any) ([]byte, error
 		return nil, fmt.Errorf("cpu: %s of buffer %s with a %T of %d elements, want %d of %v (shape %v)",
 			what, x.name(b), data, n, want.Count(), want.Type, want.Shape)
 	}
-	return bytesOf(data), nil
+	return ir.Bytes(data), nil
 }
 
 // Write implements backend.Executable.

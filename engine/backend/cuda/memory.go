@@ -151,32 +151,6 @@ func (s *stager) settled() {
 	s.half[0].pending, s.half[1].pending = false, false
 }
 
-// bytesOf is the memory of a slice of the host; nil: it is of no element type.
-func bytesOf(data any) []byte {
-	switch d := data.(type) {
-	case []float32:
-		return raw(d)
-	case []float64:
-		return raw(d)
-	case []int64:
-		return raw(d)
-	case []int:
-		return raw(d)
-	case []int32:
-		return raw(d)
-	case []uint8:
-		return d
-	case []bool:
-		return raw(d)
-	}
-	return nil
-}
-
-func raw[S any](s []S) []byte {
-	var one S
-	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), len(s)*int(unsafe.Sizeof(one)))
-}
-
 // checked is the memory of the host's data for a buffer.
 func (x *executable) checked(what string, b plan.BufID, data any) ([]byte, error) {
 	want := &x.p.Buffers[b]
@@ -184,7 +158,7 @@ func (x *executable) checked(what string, b plan.BufID, data any) ([]byte, error
 		return nil, fmt.Errorf("%s: %s of buffer %s with a %T of %d elements, want %d of %v (shape %v)",
 			x.d.name(), what, x.label(b), data, n, want.Count(), want.Type, want.Shape)
 	}
-	return bytesOf(data), nil
+	return ir.Bytes(data), nil
 }
 
 // label is how messages call a buffer: its number and the node whose value it is.

@@ -110,6 +110,6 @@ func (x *executable) NextReport(dst any) error {
 	if err := r.done[i].Synchronize(); err != nil {
 		return x.broke("the last runs", err)
 	}
-	copy(bytesOf(dst), unsafe.Slice((*byte)(unsafe.Add(r.mem, i*r.size)), r.size))
+	copy(ir.Bytes(dst), unsafe.Slice((*byte)(unsafe.Add(r.mem, i*r.size)), r.size))
 	return nil
 }

@@ -2,7 +2,11 @@
 
 package cuda
 
-import "fmt"
+import (
+	"fmt"
+
+	"github.com/godcem/godcem/engine/ir"
+)
 
 // usable is the error with which a call is refused.
 func (x *executable) usable() error {
@@ -100,14 +104,14 @@ func (x *executable) watched(f *form, watch func(step int) error) error {
 func (x *executable) runHost(h *hostStep) error {
 	name := x.p.Steps[h.step].Name
 	for i, b := range h.c.In {
-		if err := x.down(bytesOf(h.in[i]), x.address(b)); err != nil {
+		if err := x.down(ir.Bytes(h.in[i]), x.address(b)); err != nil {
 			return x.broke("fetching what step "+name+" reads", err)
 		}
 	}
 	if err := h.run(); err != nil {
 		return fmt.Errorf("%s: step %s: %w", x.d.name(), name, err)
 	}
-	if err := x.stage.up(x.stream, x.address(h.c.Out), bytesOf(h.out)); err != nil {
+	if err := x.stage.up(x.stream, x.address(h.c.Out), ir.Bytes(h.out)); err != nil {
 		return x.broke("copying what step "+name+" wrote", err)
 	}
 	return nil

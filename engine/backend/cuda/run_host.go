@@ -10,6 +10,7 @@ import (
 	"gorgonia.org/cu"
 
 	"github.com/godcem/godcem/engine/backend"
+	"github.com/godcem/godcem/engine/ir"
 	"github.com/godcem/godcem/engine/plan"
 	"github.com/godcem/godcem/internal/vec"
 )
@@ -150,7 +151,7 @@ func (x *executable) Gather(bufs []plan.BufID, dsts []any) error {
 	}
 	first, at := 0, 0 // of those on their way, and how much of the pinned memory they take
 	for i, b := range bufs {
-		dst := bytesOf(dsts[i])
+		dst := ir.Bytes(dsts[i])
 		n := (len(dst) + plan.Align - 1) / plan.Align * plan.Align
 		if at+n > x.stage.backSize {
 			if err := x.gathered(bufs[first:i], dsts[first:i]); err != nil {
@@ -192,7 +193,7 @@ func (x *executable) gathered(bufs []plan.BufID, dsts []any) error {
 	}
 	at := 0
 	for i := range bufs {
-		dst := bytesOf(dsts[i])
+		dst := ir.Bytes(dsts[i])
 		copy(dst, unsafe.Slice((*byte)(unsafe.Add(x.stage.back, at)), len(dst)))
 		at += (len(dst) + plan.Align - 1) / plan.Align * plan.Align
 	}

@@ -270,7 +270,7 @@ func TestRemote(t *testing.T) {
 	}
 	in, out := p.Inputs[0].Buf, p.Outputs[0].Buf
 	got := make([]float32, 24)
-	if err := e.Fetch(raw(got), e.Address(out)); err != nil {
+	if err := e.Fetch(ir.Bytes(got), e.Address(out)); err != nil {
 		t.Fatal(err)
 	}
 	checkHalves(t, got[23], 0.5, 1)

@@ -11,31 +11,6 @@ import (
 	"github.com/godcem/godcem/engine/plan"
 )
 
-// bytesOf is the memory of a flat slice of an element type.
-func bytesOf(data any) []byte {
-	switch d := data.(type) {
-	case []float32:
-		return raw(d)
-	case []float64:
-		return raw(d)
-	case []int64:
-		return raw(d)
-	case []int:
-		return raw(d)
-	case []int32:
-		return raw(d)
-	case []uint8:
-		return d
-	case []bool:
-		return raw(d)
-	}
-	return nil
-}
-
-func raw[T any](s []T) []byte {
-	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(s))), len(s)*int(unsafe.Sizeof(*new(T))))
-}
-
 // slice is a buffer as a slice of its element type.
 func (x *executable) slice(b plan.BufID) any {
 	buf := &x.p.Buffers[b]
@@ -86,7 +61,7 @@ func (x *executable) checked(what string, b plan.BufID, data any) ([]byte, error
 		return nil, fmt.Errorf("emulated: %s of buffer %d with a %T of %d elements, want %d of %v (shape %v)", what, b,
 			data, n, want.Count(), want.Type, want.Shape)
 	}
-	return bytesOf(data), nil
+	return ir.Bytes(data), nil
 }
 
 // Write implements backend.Executable.
