@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 
 	"github.com/godcem/godcem/internal/run"
@@ -31,23 +32,8 @@ about five seeds in six. It takes some seconds, most of them for the animation.`
   godcem bumps --config out/bumps/config.yaml --out out/again`,
 		Args: noArguments,
 	}
-	cmd.Flags().SortFlags = false
-	common := run.BindCommon(cmd.Flags(), "out/bumps")
-	device := bindDevice(cmd.Flags())
-	run.BindFlags(cmd.Flags(), &c)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := common.Resolve(cmd.Flags(), &c, bumps.Kind); err != nil {
-			return err
-		}
-		ctx, stop := run.Interruptible(cmd.Context())
-		defer stop()
-		summary := cmd.OutOrStdout()
-		if common.Quiet {
-			summary = io.Discard
-		}
-		return onDevice(*device, c.Machine, func() error {
-			return bumps.Run(ctx, c, common.Options("bumps", &c), summary)
-		})
-	}
+	bindProgram(cmd, bumps.Kind, "out/bumps", &c, &c.Machine, func(ctx context.Context, o run.Options, w io.Writer) error {
+		return bumps.Run(ctx, c, o, w)
+	})
 	return cmd
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 
 	"github.com/godcem/godcem/internal/run"
@@ -30,23 +31,8 @@ side by side.`,
   godcem cartpole --resume`,
 		Args: noArguments,
 	}
-	cmd.Flags().SortFlags = false
-	common := run.BindCommon(cmd.Flags(), "out/cartpole")
-	device := bindDevice(cmd.Flags())
-	run.BindFlags(cmd.Flags(), &c)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := common.Resolve(cmd.Flags(), &c, embed.Kind); err != nil {
-			return err
-		}
-		ctx, stop := run.Interruptible(cmd.Context())
-		defer stop()
-		summary := cmd.OutOrStdout()
-		if common.Quiet {
-			summary = io.Discard
-		}
-		return onDevice(*device, c.Machine, func() error {
-			return embed.Run(ctx, c, common.Options("cartpole", &c), summary)
-		})
-	}
+	bindProgram(cmd, embed.Kind, "out/cartpole", &c, &c.Machine, func(ctx context.Context, o run.Options, w io.Writer) error {
+		return embed.Run(ctx, c, o, w)
+	})
 	return cmd
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 
 	"github.com/godcem/godcem/internal/run"
@@ -32,23 +33,8 @@ Their scale is lost, since no controller sees it.`
 		cmd.Example = `  godcem learn-cost
   godcem learn-cost --start 1,3,0.002 --seed 2`
 	}
-	cmd.Flags().SortFlags = false
-	common := run.BindCommon(cmd.Flags(), "out/"+kind)
-	device := bindDevice(cmd.Flags())
-	run.BindFlags(cmd.Flags(), &c)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := common.Resolve(cmd.Flags(), &c, kind); err != nil {
-			return err
-		}
-		ctx, stop := run.Interruptible(cmd.Context())
-		defer stop()
-		summary := cmd.OutOrStdout()
-		if common.Quiet {
-			summary = io.Discard
-		}
-		return onDevice(*device, c.Machine, func() error {
-			return learn.Run(ctx, kind, c, common.Options(kind, &c), summary)
-		})
-	}
+	bindProgram(cmd, kind, "out/"+kind, &c, &c.Machine, func(ctx context.Context, o run.Options, w io.Writer) error {
+		return learn.Run(ctx, kind, c, o, w)
+	})
 	return cmd
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 
 	"github.com/godcem/godcem/internal/run"
@@ -21,23 +22,8 @@ data and the better one to plan with. Half a minute on two cores.`,
   godcem mismatch --hidden 64 --irrelevant 8`,
 		Args: noArguments,
 	}
-	cmd.Flags().SortFlags = false
-	common := run.BindCommon(cmd.Flags(), "out/mismatch")
-	device := bindDevice(cmd.Flags())
-	run.BindFlags(cmd.Flags(), &c)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := common.Resolve(cmd.Flags(), &c, mismatch.Kind); err != nil {
-			return err
-		}
-		ctx, stop := run.Interruptible(cmd.Context())
-		defer stop()
-		summary := cmd.OutOrStdout()
-		if common.Quiet {
-			summary = io.Discard
-		}
-		return onDevice(*device, c.Machine, func() error {
-			return mismatch.Run(ctx, c, common.Options("mismatch", &c), summary)
-		})
-	}
+	bindProgram(cmd, mismatch.Kind, "out/mismatch", &c, &c.Machine, func(ctx context.Context, o run.Options, w io.Writer) error {
+		return mismatch.Run(ctx, c, o, w)
+	})
 	return cmd
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 
 	"github.com/godcem/godcem/internal/run"
@@ -26,21 +27,9 @@ the planner believes in: --plant mass=1.3.`,
   godcem mpc --env pendulum --plant mass=1.3,length=0.9`,
 		Args: noArguments,
 	}
-	cmd.Flags().SortFlags = false
-	common := run.BindCommon(cmd.Flags(), "out/mpc")
-	run.BindFlags(cmd.Flags(), &c)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := common.Resolve(cmd.Flags(), &c, mpc.Kind); err != nil {
-			return err
-		}
-		ctx, stop := run.Interruptible(cmd.Context())
-		defer stop()
-		summary := cmd.OutOrStdout()
-		if common.Quiet {
-			summary = io.Discard
-		}
-		return mpc.Run(ctx, c, common.Options("mpc", &c), summary)
-	}
+	bindProgram(cmd, mpc.Kind, "out/mpc", &c, nil, func(ctx context.Context, o run.Options, w io.Writer) error {
+		return mpc.Run(ctx, c, o, w)
+	})
 	return cmd
 }
 
@@ -56,20 +45,8 @@ hanging. Some seconds on two cores.`,
   godcem pendulum --episodes 100 --samples 100`,
 		Args: noArguments,
 	}
-	cmd.Flags().SortFlags = false
-	common := run.BindCommon(cmd.Flags(), "out/pendulum")
-	run.BindFlags(cmd.Flags(), &c)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := common.Resolve(cmd.Flags(), &c, mpc.SwingUpKind); err != nil {
-			return err
-		}
-		ctx, stop := run.Interruptible(cmd.Context())
-		defer stop()
-		summary := cmd.OutOrStdout()
-		if common.Quiet {
-			summary = io.Discard
-		}
-		return mpc.RunSwingUp(ctx, c, common.Options("pendulum", &c), summary)
-	}
+	bindProgram(cmd, mpc.SwingUpKind, "out/pendulum", &c, nil, func(ctx context.Context, o run.Options, w io.Writer) error {
+		return mpc.RunSwingUp(ctx, c, o, w)
+	})
 	return cmd
 }

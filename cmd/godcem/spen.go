@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 
 	"github.com/godcem/godcem/internal/run"
@@ -27,23 +28,8 @@ Without flags all three are trained, one after the other: a minute or two on two
   godcem spen --resume`,
 		Args: noArguments,
 	}
-	cmd.Flags().SortFlags = false
-	common := run.BindCommon(cmd.Flags(), "out/spen")
-	device := bindDevice(cmd.Flags())
-	run.BindFlags(cmd.Flags(), &c)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := common.Resolve(cmd.Flags(), &c, spen.Kind); err != nil {
-			return err
-		}
-		ctx, stop := run.Interruptible(cmd.Context())
-		defer stop()
-		summary := cmd.OutOrStdout()
-		if common.Quiet {
-			summary = io.Discard
-		}
-		return onDevice(*device, c.Machine, func() error {
-			return spen.Run(ctx, c, common.Options("spen", &c), summary)
-		})
-	}
+	bindProgram(cmd, spen.Kind, "out/spen", &c, &c.Machine, func(ctx context.Context, o run.Options, w io.Writer) error {
+		return spen.Run(ctx, c, o, w)
+	})
 	return cmd
 }
