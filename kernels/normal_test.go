@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"gonum.org/v1/gonum/stat/distuv"
+
+	"github.com/godcem/godcem/internal/vec"
 )
 
 // The first elements of a draw, and a hash of the first 65536, for seed 1, draw 2, run 3: what any implementation on
@@ -84,7 +86,7 @@ func TestDrawGoldenBits(t *testing.T) {
 func TestNormalExtremes(t *testing.T) {
 	z32 := func(w0, w1 uint32) (float32, float32) {
 		var z [2]float32
-		normals32(z[:], []uint32{w0, w1})
+		vec.Normals(z[:], []uint32{w0, w1})
 		return z[0], z[1]
 	}
 	if a, b := z32(math.MaxUint32, 0); math.Float32bits(a) != 0 || math.Float32bits(b) != 0 {
@@ -104,19 +106,19 @@ func TestNormalExtremes(t *testing.T) {
 	r64 := math.Sqrt(106 * math.Ln2)
 	for q, want := range [][2]float64{{r64, 0}, {0, r64}, {-r64, 0}, {0, -r64}} {
 		var z [2]float64
-		normals64(z[:], []uint32{0, 0, 0, uint32(q) << 30})
+		vec.Normals(z[:], []uint32{0, 0, 0, uint32(q) << 30})
 		if z != want {
 			t.Errorf("float64, u = 2^-53, angle %d/4 turns: %v, want %v", q, z, want)
 		}
 	}
 	var z [2]float64
-	normals64(z[:], []uint32{math.MaxUint32, math.MaxUint32, 0, 0})
+	vec.Normals(z[:], []uint32{math.MaxUint32, math.MaxUint32, 0, 0})
 	if want := [2]float64{0x1p-26, 0}; z != want { // sqrt(-2 ln(1-2^-53))
 		t.Errorf("float64, largest u: %v, want %v", z, want)
 	}
 }
 
-// normals32 against float64 functions of the same words. The radius was measured once over a third of the 79,691,777
+// The normals of float32 against float64 functions of the same words. The radius was measured once over a third of the 79,691,777
 // values of u and all of those above 0.99, normals over 110 million pairs of words; here over a part, all sizes of u
 // and the neighbourhoods of u = 1 and of the eighths of a turn included.
 func TestNormal32Error(t *testing.T) {
@@ -133,8 +135,8 @@ func TestNormal32Error(t *testing.T) {
 			w1 = i/64%8<<29 + uint32(int32(w1)>>(i/4%32)) // near an eighth of a turn
 		}
 		var z, r [2]float32
-		normals32(z[:], []uint32{w0, w1})
-		normals32(r[:], []uint32{w0, 0})
+		vec.Normals(z[:], []uint32{w0, w1})
+		vec.Normals(r[:], []uint32{w0, 0})
 		u := float32(float32(w0)*0x1p-32) + 0x1p-33
 		radius := math.Sqrt(-2 * math.Log(float64(u)))
 		sin, cos := sincosTurn(w1)
@@ -178,7 +180,7 @@ func orInf(x float64) float64 {
 	return x
 }
 
-// normals64 against sums of series in 160 bits.
+// The normals of float64 against sums of series in 160 bits.
 func TestNormal64Error(t *testing.T) {
 	const maxRadius, maxZ = 1.0, 4.0 // ulp; seen over 400,000 pairs: 0.94 and 3.26
 	const n = uint64(6000)
@@ -194,8 +196,8 @@ func TestNormal64Error(t *testing.T) {
 			w1 = i/256%8<<61 + uint64(int64(w1)>>(i/4%64))
 		}
 		var z, r [2]float64
-		normals64(z[:], []uint32{uint32(w0), uint32(w0 >> 32), uint32(w1), uint32(w1 >> 32)})
-		normals64(r[:], []uint32{uint32(w0), uint32(w0 >> 32), 0, 0})
+		vec.Normals(z[:], []uint32{uint32(w0), uint32(w0 >> 32), uint32(w1), uint32(w1 >> 32)})
+		vec.Normals(r[:], []uint32{uint32(w0), uint32(w0 >> 32), 0, 0})
 		radius := bigRadius(2*(w0>>12) + 1)
 		sin, cos := bigSincosTurn(w1 >> 12)
 		worstRadius = max(worstRadius, ulps64(r[0], radius))

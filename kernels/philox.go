@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"unsafe"
+
+	"github.com/godcem/godcem/internal/vec"
 )
 
 // Philox4x32-10 of Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011): two
@@ -55,63 +57,6 @@ func Uniform[T Float](dst []T, seed, draw, run uint64, first int) {
 	fillDraw("Uniform", dst, seed, draw, run, first, false)
 }
 
-// uniforms32 turns each word into a number.
-func uniforms32(dst []float32, words []uint32) {
-	words = words[:len(dst)]
-	for i := range dst {
-		dst[i] = float32(int32(words[i]>>8)) * 0x1p-24
-	}
-}
-
-// uniforms64 turns each pair of words, low one first, into a number.
-func uniforms64(dst []float64, words []uint32) {
-	words = words[:2*len(dst)]
-	for i := range dst {
-		dst[i] = float64(int64(word64(words, i)>>11)) * 0x1p-53
-	}
-}
-
-// word64 returns the i-th pair of words, low one first.
-func word64(words []uint32, i int) uint64 {
-	return uint64(words[2*i+1])<<32 | uint64(words[2*i])
-}
-
-// philoxFill writes the words of consecutive blocks: words[4i:4i+4] is Philox4x32({run, block+i}, key).
-// The rounds are written out and the key schedule computed once, which is worth a third of the time.
-func philoxFill(words []uint32, key [2]uint32, run, block uint64) {
-	var k [20]uint32
-	k[0], k[1] = key[0], key[1]
-	for i := 2; i < len(k); i += 2 {
-		k[i], k[i+1] = k[i-2]+philoxW0, k[i-1]+philoxW1
-	}
-	for ; len(words) >= 4; block++ {
-		a, b, c, d := uint32(run), uint32(run>>32), uint32(block), uint32(block>>32)
-		var p, q uint64
-		p, q = uint64(a)*philoxM0, uint64(c)*philoxM1
-		a, b, c, d = uint32(q>>32)^b^k[0], uint32(q), uint32(p>>32)^d^k[1], uint32(p)
-		p, q = uint64(a)*philoxM0, uint64(c)*philoxM1
-		a, b, c, d = uint32(q>>32)^b^k[2], uint32(q), uint32(p>>32)^d^k[3], uint32(p)
-		p, q = uint64(a)*philoxM0, uint64(c)*philoxM1
-		a, b, c, d = uint32(q>>32)^b^k[4], uint32(q), uint32(p>>32)^d^k[5], uint32(p)
-		p, q = uint64(a)*philoxM0, uint64(c)*philoxM1
-		a, b, c, d = uint32(q>>32)^b^k[6], uint32(q), uint32(p>>32)^d^k[7], uint32(p)
-		p, q = uint64(a)*philoxM0, uint64(c)*philoxM1
-		a, b, c, d = uint32(q>>32)^b^k[8], uint32(q), uint32(p>>32)^d^k[9], uint32(p)
-		p, q = uint64(a)*philoxM0, uint64(c)*philoxM1
-		a, b, c, d = uint32(q>>32)^b^k[10], uint32(q), uint32(p>>32)^d^k[11], uint32(p)
-		p, q = uint64(a)*philoxM0, uint64(c)*philoxM1
-		a, b, c, d = uint32(q>>32)^b^k[12], uint32(q), uint32(p>>32)^d^k[13], uint32(p)
-		p, q = uint64(a)*philoxM0, uint64(c)*philoxM1
-		a, b, c, d = uint32(q>>32)^b^k[14], uint32(q), uint32(p>>32)^d^k[15], uint32(p)
-		p, q = uint64(a)*philoxM0, uint64(c)*philoxM1
-		a, b, c, d = uint32(q>>32)^b^k[16], uint32(q), uint32(p>>32)^d^k[17], uint32(p)
-		p, q = uint64(a)*philoxM0, uint64(c)*philoxM1
-		words[0], words[1] = uint32(q>>32)^b^k[18], uint32(q)
-		words[2], words[3] = uint32(p>>32)^d^k[19], uint32(p)
-		words = words[4:]
-	}
-}
-
 // drawTile is the number of words made at a time: they stay in the first-level cache until they have become numbers.
 const drawTile = 256
 
@@ -150,32 +95,23 @@ func (j *drawJob[T]) Run(lo, hi int) {
 	for ; lo < hi; lo += drawTile / 4 {
 		blocks := min(hi-lo, drawTile/4)
 		w := words[:4*blocks]
-		philoxFill(w, j.key, j.run, j.block+uint64(lo))
+		vec.Philox(w, j.key, j.run, j.block+uint64(lo))
 		from := lo*per - j.skip
 		to := from + blocks*per
 		if from >= 0 && to <= len(j.dst) {
-			convertWords(j.dst[from:to], w, j.normal)
+			j.numbers(j.dst[from:to], w)
 			continue
 		}
 		e := edge[:blocks*per]
-		convertWords(e, w, j.normal)
+		j.numbers(e, w)
 		copy(j.dst[max(from, 0):min(to, len(j.dst))], e[max(-from, 0):])
 	}
 }
 
-func convertWords[T Float](dst []T, words []uint32, normal bool) {
-	switch dst := any(dst).(type) {
-	case []float32:
-		if normal {
-			normals32(dst, words)
-		} else {
-			uniforms32(dst, words)
-		}
-	case []float64:
-		if normal {
-			normals64(dst, words)
-		} else {
-			uniforms64(dst, words)
-		}
+func (j *drawJob[T]) numbers(dst []T, words []uint32) {
+	if j.normal {
+		vec.Normals(dst, words)
+	} else {
+		vec.Uniforms(dst, words)
 	}
 }

@@ -35,12 +35,12 @@ func TestPhiloxKnownAnswers(t *testing.T) {
 	}
 }
 
-// The unrolled rounds must agree with the plain ones, also where the block number carries into its high word.
+// The rounds of package vec must agree with the plain ones, also where the block number carries into its high word.
 func TestPhiloxFill(t *testing.T) {
 	for _, block := range []uint64{0, 1<<32 - 3, 1<<64 - 2} {
 		key, run := [2]uint32{0x12345678, 0x9abcdef0}, uint64(0xfedcba9876543210)
 		words := make([]uint32, 4*7+3)
-		philoxFill(words, key, run, block)
+		vec.Philox(words, key, run, block)
 		for i := range 7 {
 			c := block + uint64(i)
 			want := Philox4x32([4]uint32{uint32(run), uint32(run >> 32), uint32(c), uint32(c >> 32)}, key)

@@ -26,6 +26,7 @@ var subjects = []struct {
 	{"sum", sum},
 	{"funcs", funcs},
 	{"arith", arith},
+	{"noise", noise},
 	{"reduce", reduce},
 }
 
