@@ -1,0 +1,142 @@
+package rl
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/godcem/godcem/models/env"
+	G "gorgonia.org/gorgonia"
+)
+
+// Losses of PPO, as nodes.
+type ppoLoss struct {
+	total    *G.Node // surrogate + ValueWeight*value - EntropyWeight*entropy
+	policy   *G.Node // minus the clipped surrogate
+	value    *G.Node
+	entropy  *G.Node
+	distance *G.Node // estimate of KL(old || new): mean of r - 1 - log r
+	clipped  *G.Node // share of the ratios outside of the range
+}
+
+// ppoBatch is what an update looks at, as nodes: of M steps.
+type ppoBatch struct {
+	obs, action *G.Node // (M,O), (M,A)
+	old         *G.Node // log-probability when it was drawn, (M)
+	advantage   *G.Node // (M)
+	target      *G.Node // what the value should be, (M)
+	before      *G.Node // the value when it was drawn, (M)
+}
+
+// PPOConfig configures the updates. The zero value is what is commonly used on MuJoCo's tasks (Kostrikov,
+// pytorch-a2c-ppo-acktr-gail).
+type PPOConfig struct {
+	Clip     float64 `json:"clip"`      // epsilon: ratios beyond 1 +- Clip gain nothing; 0: 0.2
+	Discount float64 `json:"discount"`  // gamma, per step; 0: 0.99
+	Trace    float64 `json:"trace"`     // lambda of the advantages; 0: 0.95
+	Passes   int     `json:"passes"`    // over the steps that were collected; 0: 10
+	Parts    int     `json:"parts"`     // minibatches of a pass; 0: 32
+	Value    float64 `json:"value"`     // weight of the value's loss; 0: 0.5
+	Entropy  float64 `json:"entropy"`   // weight of the entropy; at least 0
+	Rate     float64 `json:"rate"`      // learning rate; 0: 3e-4
+	Keep     bool    `json:"keep"`      // keep the learning rate, which otherwise falls linearly to 0
+	MaxNorm  float64 `json:"max_norm"`  // the gradient is clipped to this norm; 0: 0.5
+	Unclip   bool    `json:"unclip"`    // do not clip the value's change
+	RawScale bool    `json:"raw_scale"` // do not standardise the advantages
+	Far      float64 `json:"far"`       // end an iteration's updates where the estimated KL is beyond this; 0: never
+}
+
+// WithDefaults is c with the defaults in place of zeros.
+func (c PPOConfig) WithDefaults() PPOConfig {
+	for _, v := range []struct {
+		p *float64
+		d float64
+	}{{&c.Clip, 0.2}, {&c.Discount, 0.99}, {&c.Trace, 0.95}, {&c.Value, 0.5}, {&c.Rate, 3e-4}, {&c.MaxNorm, 0.5}} {
+		if *v.p == 0 {
+			*v.p = v.d
+		}
+	}
+	if c.Passes == 0 {
+		c.Passes = 10
+	}
+	if c.Parts == 0 {
+		c.Parts = 32
+	}
+	return c
+}
+
+// Validate returns an error that names the first field out of its range.
+func (c PPOConfig) Validate() error {
+	c = c.WithDefaults()
+	for _, v := range []struct {
+		name      string
+		value     float64
+		low, high float64
+	}{
+		{"clip", c.Clip, 1e-6, 10}, {"discount", c.Discount, 0, 1}, {"trace", c.Trace, 0, 1},
+		{"passes", float64(c.Passes), 1, 1e4}, {"parts", float64(c.Parts), 1, 1e6}, {"value", c.Value, 0, 1e6},
+		{"entropy", c.Entropy, 0, 1e6}, {"rate", c.Rate, 1e-12, 1e3}, {"max_norm", c.MaxNorm, 1e-12, 1e12},
+		{"far", c.Far, 0, 1e6},
+	} {
+		if !(v.value >= v.low && v.value <= v.high) {
+			return fmt.Errorf("%s is %v, want %g to %g", v.name, v.value, v.low, v.high)
+		}
+	}
+	return nil
+}
+
+// loss adds the loss of a batch to the graph of policy and value net. With r = exp(log pi - log pi_old), eps = Clip
+// and V_old the value before:
+//
+//	policy = -mean min(r A, clip(r, 1 - eps, 1 + eps) A)
+//	value  = 1/2 mean max((V - R)^2, (V_old + clip(V - V_old, -eps, eps) - R)^2)
+//
+// of which the second has only its first term with Unclip.
+func (c PPOConfig) loss(p *Policy, v *Net, x ppoBatch) (*ppoLoss, error) {
+	logProb, entropy, err := p.LogProb(x.obs, x.action)
+	if err != nil {
+		return nil, err
+	}
+	b, l := build(x.obs), &ppoLoss{entropy: entropy}
+	change := b.sub(logProb, x.old)
+	ratio := b.exp(change)
+	gain := b.lesser(b.mul(ratio, x.advantage), b.mul(b.limit(ratio, 1-c.Clip, 1+c.Clip), x.advantage))
+	l.policy = b.times(b.mean(gain), -1)
+	value := v.value(b, x.obs)
+	miss := b.square(b.sub(value, x.target))
+	if !c.Unclip {
+		near := b.add(x.before, b.limit(b.sub(value, x.before), -c.Clip, c.Clip))
+		miss = b.greater(miss, b.square(b.sub(near, x.target)))
+	}
+	l.value = b.times(b.mean(miss), 0.5)
+	l.total = b.add(l.policy, b.times(l.value, c.Value))
+	if c.Entropy != 0 {
+		l.total = b.sub(l.total, b.times(entropy, c.Entropy))
+	}
+	l.distance = b.mean(b.sub(b.plus(ratio, -1), change))
+	off := b.sub(ratio, b.limit(ratio, 1-c.Clip, 1+c.Clip))
+	l.clipped = b.mean(b.unary(G.Abs, b.unary(G.Sign, off)))
+	return l, b.err
+}
+
+// standardise gives v mean 0 and standard deviation 1 over the steps that did not fail; those that did become 0.
+func standardise(v []float64, status []env.Status) {
+	n, mean, square := 0.0, 0.0, 0.0
+	for i, x := range v {
+		if status[i] != env.Failed {
+			n++
+			mean += x
+		}
+	}
+	mean /= max(n, 1)
+	for i, x := range v {
+		if status[i] != env.Failed {
+			square += (x - mean) * (x - mean)
+		}
+	}
+	std := math.Sqrt(square / max(n-1, 1))
+	for i := range v {
+		if v[i] = (v[i] - mean) / (std + 1e-8); status[i] == env.Failed {
+			v[i] = 0
+		}
+	}
+}

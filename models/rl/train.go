@@ -1,0 +1,495 @@
+package rl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+
+	"github.com/godcem/godcem/dcem"
+	"github.com/godcem/godcem/internal/run"
+	"github.com/godcem/godcem/kernels"
+	"github.com/godcem/godcem/models/nn"
+	"github.com/godcem/godcem/models/train"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+// Kind of PPO's checkpoints.
+const ppoKind = "rl-ppo"
+
+// Draw numbers of what is drawn from the seed beside the start values of parameters.
+const (
+	actionDraw = 1<<20 + iota
+	episodeDraw
+	orderDraw
+	judgeDraw
+)
+
+// Config configures [PPO].
+type Config struct {
+	PPOConfig
+	Seed   uint64 `json:"seed"`
+	Worlds int    `json:"worlds"` // environments side by side
+	Length int    `json:"length"` // steps of each in an iteration, which begins new episodes
+	// Updates is the number of iterations until the learning rate is 0 (see Keep).
+	Updates int    `json:"updates"`
+	Judge   int    `json:"judge"`   // episodes of an evaluation
+	RawObs  bool   `json:"raw_obs"` // do not standardise observations by their moments so far
+	Machine string `json:"vm"`      // "": the engine
+}
+
+// PPO is the training of a policy. Use [NewPPO]. One Step of it is an iteration: all environments run Length steps
+// from new episodes, and the updates on what they gave follow.
+type PPO struct {
+	c      Config
+	policy *Policy
+	value  *Net
+	all    nn.Params // of policy and value, trained or not
+
+	worlds, judged *Worlds
+	stepper        train.Stepper[float32]
+	batch          ppoInputs
+	distance       G.Value
+	clipped        G.Value
+	entropy        G.Value
+	actor, judge   *actor
+	scorer         *scorer
+
+	seen     *moments // of observations
+	returned *moments // of discounted returns
+	steps    int      // of the environments so far
+	faults   int
+}
+
+var _ run.Validator = (*PPO)(nil)
+
+// ppoInputs is the memory of a ppoBatch.
+type ppoInputs struct{ obs, action, old, advantage, target, before []float32 }
+
+// NewPPO builds the graphs for a policy and a value net that are in one graph, of float32. Close it when done.
+func NewPPO(maker Maker, policy *Policy, value *Net, c Config) (t *PPO, err error) {
+	c.PPOConfig = c.WithDefaults()
+	if c.Machine == "" {
+		c.Machine = train.Engine
+	}
+	if err := c.Validate(); err != nil {
+		return nil, fmt.Errorf("rl: NewPPO: %w", err)
+	}
+	rows := c.Worlds * c.Length
+	switch {
+	case c.Worlds < 1 || c.Length < 1 || c.Updates < 1 || c.Judge < 1:
+		return nil, fmt.Errorf("rl: NewPPO: worlds = %d, length = %d, updates = %d, judge = %d, want at least 1",
+			c.Worlds, c.Length, c.Updates, c.Judge)
+	case rows%c.Parts != 0:
+		return nil, fmt.Errorf("rl: NewPPO: parts = %d, want a divisor of worlds*length = %d", c.Parts, rows)
+	}
+	t = &PPO{c: c, policy: policy, value: value, all: append(policy.Params(), value.Params()...)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, t.Close())
+			t = nil
+		}
+	}()
+	for _, p := range t.all {
+		if p.Node.Dtype() != tensor.Float32 {
+			return t, fmt.Errorf("rl: NewPPO: parameter %s holds %v, want float32", p.Name, p.Node.Dtype())
+		}
+	}
+	if t.worlds, err = NewWorlds(maker, c.Worlds); err != nil {
+		return t, err
+	}
+	if t.judged, err = NewWorlds(maker, c.Judge); err != nil {
+		return t, err
+	}
+	o := t.worlds.ObsDim()
+	t.seen, t.returned = newMoments(o), newMoments(1)
+	if err = t.compile(rows/c.Parts, o, t.worlds.ActDim()); err != nil {
+		return t, err
+	}
+	if t.actor, err = newActor(c.Machine, policy.Actor, c.Worlds, o); err != nil {
+		return t, err
+	}
+	if t.judge, err = newActor(c.Machine, policy.Actor, c.Judge, o); err != nil {
+		return t, err
+	}
+	t.scorer, err = newScorer(c.Machine, policy, value, rows, o, t.worlds.ActDim())
+	return t, err
+}
+
+// compile builds the update of m steps.
+func (t *PPO) compile(m, o, a int) error {
+	g := t.value.Params()[0].Node.Graph()
+	in := &t.batch
+	node := func(name string, memory *[]float32, shape ...int) *G.Node {
+		*memory = make([]float32, tensor.Shape(shape).TotalSize())
+		return input(g, "ppo/"+name, *memory, shape...)
+	}
+	l, err := t.c.loss(t.policy, t.value, ppoBatch{
+		obs: node("obs", &in.obs, m, o), action: node("action", &in.action, m, a), old: node("old", &in.old, m),
+		advantage: node("advantage", &in.advantage, m), target: node("target", &in.target, m),
+		before: node("before", &in.before, m)})
+	if err != nil {
+		return err
+	}
+	G.Read(l.distance, &t.distance)
+	G.Read(l.clipped, &t.clipped)
+	G.Read(l.entropy, &t.entropy)
+	t.stepper, err = train.New[float32](t.c.Machine, kernels.Optimizer{Epsilon: 1e-5, ClipNorm: t.c.MaxNorm}, l.total,
+		t.free().Nodes()...)
+	return err
+}
+
+func (t *PPO) free() nn.Params { return append(t.policy.Free(), t.value.Params()...) }
+
+// Close frees the machines and the environments.
+func (t *PPO) Close() error {
+	var all []error
+	if t.stepper != nil {
+		all = append(all, t.stepper.Close())
+	}
+	for _, a := range []*actor{t.actor, t.judge} {
+		if a != nil {
+			all = append(all, a.vm.Close())
+		}
+	}
+	if t.scorer != nil {
+		all = append(all, t.scorer.vm.Close())
+	}
+	for _, w := range []*Worlds{t.worlds, t.judged} {
+		if w != nil {
+			all = append(all, w.Close())
+		}
+	}
+	return errors.Join(all...)
+}
+
+// Params are all parameters, as they are at the last Sync.
+func (t *PPO) Params() nn.Params { return t.all }
+
+// EnvSteps is the number of steps that the environments have taken for training.
+func (t *PPO) EnvSteps() int { return t.steps }
+
+// Kind implements run.Task.
+func (t *PPO) Kind() string { return ppoKind }
+
+// Columns implements run.Task: env_steps so far, the mean return of the episodes of an iteration and their number, the
+// estimated KL divergence and the share of clipped ratios of its last updates, the policy's entropy, faults so far;
+// and of an evaluation the mean return, the quartiles and the number of faults.
+func (t *PPO) Columns() []string {
+	return []string{"env_steps", "return", "episodes", "updates", "kl", "clipped", "entropy", "faults", "rate",
+		"judged_mean", "judged_least", "judged_q1", "judged_median", "judged_q3", "judged_most", "judged_faults"}
+}
+
+// observe standardises observations.
+func (t *PPO) observe(out []float32, obs []float64) {
+	if t.c.RawObs {
+		for i, v := range obs {
+			out[i] = float32(v)
+		}
+		return
+	}
+	t.seen.standardise(out, obs)
+}
+
+// drawn acts as the policy does in iteration number step: the actor's action plus noise.
+func (t *PPO) drawn(step int) Batch {
+	std, a := nn.Values[float32](t.policy.logStd)[0], t.worlds.ActDim()
+	noise := make([]float32, t.c.Worlds*a)
+	return BatchFunc(func(_ context.Context, at int, obs []float64, action []float32) error {
+		t.observe(t.actor.obs, obs)
+		if err := t.actor.act(action); err != nil {
+			return err
+		}
+		kernels.Normal(noise, t.c.Seed, actionDraw, uint64(step)<<32|uint64(at), 0)
+		for i := range action {
+			action[i] += float32(math.Exp(float64(std[i%a]))) * noise[i]
+		}
+		return nil
+	})
+}
+
+// Step implements run.Task.
+func (t *PPO) Step(ctx context.Context, step int) (run.StepMetrics, error) {
+	if err := t.stepper.Sync(); err != nil {
+		return run.StepMetrics{}, err
+	}
+	r, err := Collect(ctx, t.worlds, t.drawn(step), t.c.Length, mix(t.c.Seed, episodeDraw, uint64(step)))
+	if err != nil {
+		return run.StepMetrics{}, err
+	}
+	rate := t.c.Rate
+	if !t.c.Keep {
+		rate *= max(0, 1-float64(step-1)/float64(t.c.Updates))
+	}
+	m, err := t.learn(r, step, rate)
+	if err != nil {
+		return run.StepMetrics{}, err
+	}
+	t.steps += t.c.Worlds * t.c.Length
+	t.faults += r.Faults
+	if !t.c.RawObs {
+		t.seen.add(r.Obs)
+	}
+	mean := math.NaN()
+	if len(r.Returns) > 0 {
+		mean = Returns{Each: r.Returns}.Mean()
+	}
+	m.Values["env_steps"], m.Values["return"], m.Values["episodes"] = float64(t.steps), mean, float64(len(r.Returns))
+	m.Values["faults"], m.Values["rate"] = float64(t.faults), rate
+	return m, nil
+}
+
+// learn does the updates of an iteration.
+func (t *PPO) learn(r *Rollout, step int, rate float64) (m run.StepMetrics, err error) {
+	rows := len(r.Reward)
+	s := t.scorer
+	t.observe(s.next, r.Next)
+	t.observe(s.obs, r.Obs)
+	copy(s.action, r.Action)
+	old, value, next, err := s.score()
+	if err != nil {
+		return m, err
+	}
+	t.returned.add(r.discounted(t.c.Discount))
+	scale := 1 / (t.returned.std(0) + 1e-8)
+	advantage, target := make([]float64, rows), make([]float64, rows)
+	if err := r.advantages(advantage, target, value, next, scale, t.c.Discount, t.c.Trace); err != nil {
+		return m, err
+	}
+	if !t.c.RawScale {
+		standardise(advantage, r.Status)
+	}
+	size := rows / t.c.Parts
+	o, a := t.worlds.ObsDim(), t.worlds.ActDim()
+	loss, norm, updates := 0.0, 0.0, 0
+passes:
+	for pass := range t.c.Passes {
+		order := rand.New(rand.NewPCG(mix(t.c.Seed, orderDraw, uint64(step)), uint64(pass))).Perm(rows)
+		for ; len(order) > 0; order = order[size:] {
+			in := t.batch
+			for i, row := range order[:size] {
+				copy(in.obs[i*o:(i+1)*o], s.obs[row*o:])
+				copy(in.action[i*a:(i+1)*a], r.Action[row*a:])
+				in.old[i], in.before[i] = float32(old[row]), float32(value[row])
+				in.advantage[i], in.target[i] = float32(advantage[row]), float32(target[row])
+			}
+			l, info, err := t.stepper.Step(rate)
+			if err != nil {
+				return m, err
+			}
+			if info.Skipped {
+				m.Skipped = true
+				continue
+			}
+			updates++
+			loss += l
+			norm += info.GradNorm
+			if t.c.Far > 0 && number(t.distance) > t.c.Far {
+				break passes
+			}
+		}
+	}
+	m.Loss, m.GradNorm = loss/float64(max(updates, 1)), norm/float64(max(updates, 1))
+	m.Values = map[string]float64{"updates": float64(updates), "kl": number(t.distance), "clipped": number(t.clipped),
+		"entropy": number(t.entropy)}
+	return m, nil
+}
+
+// discounted are the sums of discounted rewards so far, at each step of the episodes.
+func (r *Rollout) discounted(discount float64) []float64 {
+	sums := make([]float64, len(r.Reward))
+	sum := 0.0
+	for row, reward := range r.Reward {
+		if row%r.Length == 0 || r.Status[row-1].Over() {
+			sum = 0
+		}
+		sum = discount*sum + reward
+		sums[row] = sum
+	}
+	return sums
+}
+
+// number is the value of a scalar.
+func number(v G.Value) float64 {
+	if v == nil {
+		return math.NaN()
+	}
+	switch d := v.Data().(type) {
+	case float32:
+		return float64(d)
+	case []float32:
+		return float64(d[0])
+	case float64:
+		return d
+	case []float64:
+		return d[0]
+	}
+	return math.NaN()
+}
+
+// Judge runs that many of Config.Judge's episodes with the actor's actions as they are, without noise. The episodes are
+// those of the seed.
+func (t *PPO) Judge(ctx context.Context, seed uint64) (Returns, error) {
+	if err := t.stepper.Sync(); err != nil {
+		return Returns{}, err
+	}
+	return Evaluate(ctx, t.judged, BatchFunc(func(_ context.Context, _ int, obs []float64, action []float32) error {
+		t.observe(t.judge.obs, obs)
+		return t.judge.act(action)
+	}), seed)
+}
+
+// Validate implements run.Validator: the score is minus the mean return, over the same episodes each time.
+func (t *PPO) Validate(int) (score float64, values map[string]float64, err error) {
+	r, err := t.Judge(context.Background(), mix(t.c.Seed, judgeDraw))
+	if err != nil {
+		return 0, nil, err
+	}
+	q := r.Quartiles()
+	return -r.Mean(), map[string]float64{"judged_mean": r.Mean(), "judged_least": q[0], "judged_q1": q[1],
+		"judged_median": q[2], "judged_q3": q[3], "judged_most": q[4], "judged_faults": float64(r.Faults)}, nil
+}
+
+type ppoState struct {
+	Steps    int      `json:"env_steps"`
+	Faults   int      `json:"faults"`
+	Seen     *moments `json:"seen"`
+	Returned *moments `json:"returned"`
+}
+
+// Save implements run.Task.
+func (t *PPO) Save(c *run.Checkpoint) error {
+	err := train.Save(c, t.stepper, t.free())
+	for _, p := range t.fixed() {
+		run.PutArray(c, "fixed/"+p.Name, nn.Values[float32](nn.Params{p})[0], p.Node.Shape()...)
+	}
+	return errors.Join(err, c.Put("ppo", ppoState{t.steps, t.faults, t.seen, t.returned}))
+}
+
+// fixed are the parameters that are not trained.
+func (t *PPO) fixed() (fixed nn.Params) {
+	free := t.free()
+	for _, p := range t.all {
+		if free.Get(p.Name).Node == nil {
+			fixed = append(fixed, p)
+		}
+	}
+	return fixed
+}
+
+// Load implements run.Task.
+func (t *PPO) Load(c *run.Checkpoint) error {
+	s := ppoState{Seen: newMoments(0), Returned: newMoments(0)}
+	if err := c.Get("ppo", &s); err != nil {
+		return err
+	}
+	if len(s.Seen.Mean) != len(t.seen.Mean) || len(s.Seen.M2) != len(t.seen.M2) || len(s.Returned.Mean) != 1 ||
+		len(s.Returned.M2) != 1 {
+		return fmt.Errorf("moments of %d observations, want %d: %w", len(s.Seen.Mean), len(t.seen.Mean), run.ErrMismatch)
+	}
+	fixed := t.fixed()
+	values := make([][]float32, len(fixed))
+	for i, p := range fixed {
+		values[i] = make([]float32, p.Node.Shape().TotalSize())
+		if err := run.GetArray(c, "fixed/"+p.Name, values[i], p.Node.Shape()...); err != nil {
+			return err
+		}
+	}
+	if err := train.Load(c, t.stepper, t.free()); err != nil {
+		return err
+	}
+	for i, p := range fixed {
+		copy(nn.Values[float32](nn.Params{p})[0], values[i])
+	}
+	t.steps, t.faults, t.seen, t.returned = s.Steps, s.Faults, s.Seen, s.Returned
+	return nil
+}
+
+// actor computes an Actor's actions for n environments.
+type actor struct {
+	obs  []float32
+	mean *G.Node
+	vm   G.VM
+}
+
+func newActor(machine string, a Actor, n, o int) (*actor, error) {
+	g := G.NewGraph()
+	shared, err := a.Share(g)
+	if err != nil {
+		return nil, err
+	}
+	t := &actor{obs: make([]float32, n*o)}
+	if t.mean, err = shared.Act(input(g, "obs", t.obs, n, o)); err != nil {
+		return nil, err
+	}
+	if t.mean, err = dcem.Keep(t.mean); err != nil {
+		return nil, err
+	}
+	t.vm, err = train.NewVM(machine, g, t.mean)
+	return t, err
+}
+
+func (t *actor) act(action []float32) error {
+	defer t.vm.Reset()
+	if err := t.vm.RunAll(); err != nil {
+		return err
+	}
+	v, err := nn.Slice[float32](t.mean.Value())
+	copy(action, v)
+	return err
+}
+
+// scorer computes log-probabilities and values of all steps of an iteration.
+type scorer struct {
+	obs, next, action []float32
+	outputs           G.Nodes
+	vm                G.VM
+}
+
+func newScorer(machine string, p *Policy, v *Net, rows, o, a int) (*scorer, error) {
+	g := G.NewGraph()
+	policy, err := p.Share(g)
+	if err != nil {
+		return nil, err
+	}
+	value, err := v.share(g)
+	if err != nil {
+		return nil, err
+	}
+	s := &scorer{obs: make([]float32, rows*o), next: make([]float32, rows*o), action: make([]float32, rows*a)}
+	obs := input(g, "obs", s.obs, rows, o)
+	logProb, _, err := policy.LogProb(obs, input(g, "action", s.action, rows, a))
+	if err != nil {
+		return nil, err
+	}
+	b := build(obs)
+	s.outputs = G.Nodes{logProb, value.value(b, obs), value.value(b, input(g, "next", s.next, rows, o))}
+	if b.err != nil {
+		return nil, b.err
+	}
+	for i, n := range s.outputs {
+		if s.outputs[i], err = dcem.Keep(n); err != nil {
+			return nil, err
+		}
+	}
+	s.vm, err = train.NewVM(machine, g, s.outputs...)
+	return s, err
+}
+
+func (s *scorer) score() (logProb, value, next []float64, err error) {
+	defer s.vm.Reset()
+	if err := s.vm.RunAll(); err != nil {
+		return nil, nil, nil, err
+	}
+	var out [3][]float64
+	for i, n := range s.outputs {
+		v, err := nn.Slice[float32](n.Value())
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		out[i] = convert[float64](v)
+	}
+	return out[0], out[1], out[2], nil
+}
