@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Float is an element type of godcem's arrays.
@@ -36,9 +37,18 @@ type batch struct {
 	n     int
 	chunk int
 	next  atomic.Int64
-	wg    sync.WaitGroup
 	panic atomic.Pointer[panicked]
+
+	// state counts the workers inside, in its low bits, and from place on the places that are left for more. It is 0 while
+	// the batch is not open; waits is set when the caller sleeps until the last worker has left.
+	state atomic.Int64
+	left  chan struct{} // tells the caller so
 }
+
+const (
+	place = 1 << 20
+	waits = 1 << 50
+)
 
 type panicked struct{ value any }
 
@@ -57,24 +67,155 @@ func (b *batch) work() {
 	}
 }
 
+// enter takes one of the places. A batch that has become another call's meanwhile is as good as the one that was meant.
+func (b *batch) enter() bool {
+	for {
+		s := b.state.Load()
+		if s < place || s >= waits {
+			return false
+		}
+		if b.state.CompareAndSwap(s, s-place+1) {
+			return true
+		}
+	}
+}
+
+// leave is the worker's last touch of the batch, unless the caller sleeps.
+func (b *batch) leave() {
+	if b.state.Add(-1) == waits {
+		b.left <- struct{}{}
+	}
+}
+
+// close lets nobody in any more, and waits for those inside.
+func (b *batch) close() {
+	for s := b.state.Load(); !b.state.CompareAndSwap(s, s%place); {
+		s = b.state.Load()
+	}
+	for w := newWatch(); b.state.Load() != 0; {
+		if w.over() {
+			if b.state.Add(waits) != waits {
+				<-b.left
+			}
+			b.state.Store(0)
+			return
+		}
+	}
+}
+
+// A watch ends a spin: after as long as it takes to wake a sleeper some times over, or when the processor is
+// not the spinner's alone.
+type watch struct {
+	looks       int
+	began, last time.Duration
+}
+
+const (
+	spinTime = 100 * time.Microsecond
+	lostTime = 20 * time.Microsecond // between two looks at the clock: somebody else ran
+)
+
+var epoch = time.Now()
+
+func newWatch() watch {
+	now := time.Since(epoch)
+	return watch{began: now, last: now}
+}
+
+func (w *watch) over() bool {
+	if w.looks++; w.looks%64 != 0 {
+		return false
+	}
+	now := time.Since(epoch)
+	lost := now-w.last > lostTime
+	w.last = now
+	return lost || now-w.began > spinTime
+}
+
+// The pool. Workers look for open batches; while there are none they spin for a little, as many as leave a processor
+// free, and then sleep until they get a token, of which one is sent for each that is taken off the number of sleepers.
 var (
-	batches  = sync.Pool{New: func() any { return new(batch) }}
-	queue    = make(chan *batch)
+	open     [8]atomic.Pointer[batch]
+	_        [64]byte
+	spinning atomic.Int32
+	asleep   atomic.Int32
+	tokens   = make(chan struct{}, 1<<16)
+
+	batches  freeList[batch]
 	startOne sync.Mutex
-	workers  int
+	workers  atomic.Int32
 )
 
 func startWorkers(n int) {
+	if int(workers.Load()) >= n {
+		return
+	}
 	startOne.Lock()
 	defer startOne.Unlock()
-	for ; workers < n; workers++ {
+	for int(workers.Load()) < n {
+		workers.Add(1)
 		go func() {
-			for b := range queue {
+			for {
+				b := look()
 				b.work()
-				b.wg.Done()
+				b.leave()
 			}
 		}()
 	}
+}
+
+// find enters an open batch.
+func find() *batch {
+	for i := range open {
+		if b := open[i].Load(); b != nil && b.enter() {
+			return b
+		}
+	}
+	return nil
+}
+
+// look waits until it has entered a batch.
+func look() *batch {
+	for {
+		if b := spin(); b != nil {
+			return b
+		}
+		asleep.Add(1)
+		// What was opened before that is seen here; who opens later sees a sleeper.
+		b := find()
+		if b == nil || !rouse() {
+			<-tokens
+		}
+		if b != nil {
+			return b
+		}
+	}
+}
+
+// rouse takes one off the sleepers.
+func rouse() bool {
+	for {
+		n := asleep.Load()
+		if n <= 0 {
+			return false
+		}
+		if asleep.CompareAndSwap(n, n-1) {
+			return true
+		}
+	}
+}
+
+func spin() *batch {
+	defer spinning.Add(-1)
+	if int(spinning.Add(1)) >= runtime.GOMAXPROCS(0) {
+		return find()
+	}
+	for w := newWatch(); !w.over(); {
+		if b := find(); b != nil {
+			return b
+		}
+	}
+	return nil
 }
 
 // Parallel runs job over [0, n), in chunks of at least grain items, on up to Threads() threads, and returns when all
@@ -91,26 +232,36 @@ func Parallel(n, grain int, job Job) {
 		return
 	}
 	startWorkers(t - 1)
-	b := batches.Get().(*batch)
+	b := batches.get()
+	if b.left == nil {
+		b.left = make(chan struct{}, 1)
+	}
 	b.job, b.n = job, n
-	// Four chunks per thread even out rows of unequal cost.
-	b.chunk = max(grain, (n+4*t-1)/(4*t))
+	// Some chunks per thread even out rows of unequal cost, and threads that others disturb.
+	b.chunk = max(grain, (n+chunksEach*t-1)/(chunksEach*t))
 	b.next.Store(0)
 	b.panic.Store(nil)
-	for i := 1; i < t; i++ {
-		b.wg.Add(1)
-		select {
-		case queue <- b:
-		default: // every worker is busy: the caller does this share itself
-			b.wg.Done()
+	b.state.Store(int64(t-1) * place)
+	i := 0
+	for ; i < len(open) && (open[i].Load() != nil || !open[i].CompareAndSwap(nil, b)); i++ {
+	}
+	if i < len(open) { // else as many calls are under way: there are no idle threads
+		for k := int(spinning.Load()); k < t-1 && rouse(); k++ {
+			tokens <- struct{}{}
 		}
 	}
 	b.work()
-	b.wg.Wait()
+	if i < len(open) {
+		open[i].Store(nil)
+	}
+	b.close()
 	p := b.panic.Load()
 	b.job = nil
-	batches.Put(b)
+	batches.put(b)
 	if p != nil {
 		panic(p.value)
 	}
 }
+
+// chunksEach is the number of chunks per thread.
+const chunksEach = 4

@@ -1,0 +1,195 @@
+// Command where says where a training step's time goes: its steps by kind and shape, how often each comes, its share of the
+// time, and the rate at which it computes beside that of the machine's own multiply-adds. With -cpuprofile it also writes a
+// profile of whole runs.
+//
+//	go run ./bench/where [-case regression|cartpole] [-batch 100] [-dtype float32] [-seconds 3] [-cpuprofile FILE]
+package main
+
+import (
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"runtime/pprof"
+	"slices"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/godcem/godcem/bench/step"
+	"github.com/godcem/godcem/engine"
+	"github.com/godcem/godcem/internal/vec"
+	"github.com/godcem/godcem/kernels"
+	"github.com/godcem/godcem/models/control/embed"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+type settings struct {
+	name    string
+	batch   int
+	dtype   string
+	samples int
+	seconds float64
+	profile string
+	brief   bool
+}
+
+func main() {
+	var s settings
+	flag.StringVar(&s.name, "case", "regression", "training step: regression or cartpole")
+	flag.IntVar(&s.batch, "batch", 100, "problems B")
+	flag.StringVar(&s.dtype, "dtype", "float32", "float32 or float64")
+	flag.Float64Var(&s.seconds, "seconds", 3, "time to run whole steps, and again as long to time their parts")
+	flag.StringVar(&s.profile, "cpuprofile", "", "file for a profile of the whole steps")
+	flag.BoolVar(&s.brief, "brief", false, "only the time of whole steps")
+	flag.Parse()
+	if err := s.run(os.Stdout); err != nil {
+		fmt.Fprintf(os.Stderr, "where: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+// graph is a new graph of the case.
+func (s *settings) graph() (loss *G.Node, params G.Nodes, o kernels.Optimizer, err error) {
+	if s.dtype != "float32" && s.dtype != "float64" {
+		return nil, nil, o, fmt.Errorf("-dtype %s, want float32 or float64", s.dtype)
+	}
+	if s.batch < 1 || !(s.seconds > 0) {
+		return nil, nil, o, fmt.Errorf("-batch %d and -seconds %g, want at least 1 and more than 0", s.batch, s.seconds)
+	}
+	double := s.dtype == "float64"
+	switch s.name {
+	case "regression":
+		c := step.Case{Batch: s.batch, Dtype: tensor.Float32}
+		if double {
+			c.Dtype = tensor.Float64
+		}
+		g, err := c.Build(nil)
+		if err != nil {
+			return nil, nil, o, err
+		}
+		return g.Loss, g.Params.Nodes(), step.Adam, nil
+	case "cartpole":
+		c := embed.Default()
+		c.Batch, c.Float64 = s.batch, double
+		return embed.StepGraph(c)
+	}
+	return nil, nil, o, fmt.Errorf("-case %s, want regression or cartpole", s.name)
+}
+
+// vm compiles the case.
+func (s *settings) vm(opts ...engine.Option) (*engine.VM, error) {
+	loss, params, o, err := s.graph()
+	if err != nil {
+		return nil, err
+	}
+	return engine.NewVM(loss.Graph(), append(opts, engine.WithUpdate(o, loss, params...))...)
+}
+
+func (s *settings) run(w io.Writer) error {
+	whole, err := s.whole()
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "%s B=%d %s, %s, %d threads: %.4g ms a step\n", s.name, s.batch, s.dtype, vec.ISA(), vec.Threads(), whole*1e3)
+	if s.brief {
+		return nil
+	}
+	return s.parts(w, whole)
+}
+
+// whole is the median time of a step.
+func (s *settings) whole() (float64, error) {
+	vm, err := s.vm()
+	if err != nil {
+		return 0, err
+	}
+	defer vm.Close()
+	for range 2 {
+		if err := vm.RunAll(); err != nil {
+			return 0, err
+		}
+	}
+	if s.profile != "" {
+		f, err := os.Create(s.profile)
+		if err != nil {
+			return 0, err
+		}
+		defer f.Close()
+		if err := pprof.StartCPUProfile(f); err != nil {
+			return 0, err
+		}
+		defer pprof.StopCPUProfile()
+	}
+	var times []float64
+	for began := time.Now(); time.Since(began).Seconds() < s.seconds || len(times) < 3; {
+		t := time.Now()
+		if err := vm.RunAll(); err != nil {
+			return 0, err
+		}
+		times = append(times, time.Since(t).Seconds())
+	}
+	slices.Sort(times)
+	return times[len(times)/2], nil
+}
+
+// A part is all steps of a kind and shape.
+type part struct {
+	name    string
+	count   int
+	seconds float64 // of a run
+	flops   int64
+	bytes   int64
+}
+
+// parts times the steps one by one.
+func (s *settings) parts(w io.Writer, whole float64) error {
+	vm, err := s.vm(engine.Trace(io.Discard))
+	if err != nil {
+		return err
+	}
+	defer vm.Close()
+	for began := time.Now(); time.Since(began).Seconds() < s.seconds; {
+		if err := vm.RunAll(); err != nil {
+			return err
+		}
+	}
+	e := vm.Explain()
+	byName := map[string]*part{}
+	var all []*part
+	sum := 0.0
+	for i := range e.Steps {
+		x := &e.Steps[i]
+		name := x.Name[strings.IndexByte(x.Name, ' ')+1:]
+		if at := strings.IndexByte(name, '{'); at >= 0 {
+			name = name[:at]
+		}
+		key := name + " " + x.Shape
+		p := byName[key]
+		if p == nil {
+			p = &part{name: key}
+			byName[key] = p
+			all = append(all, p)
+		}
+		p.count++
+		p.seconds += x.Measured.Mean()
+		p.flops += x.Flops
+		p.bytes += x.Bytes
+		sum += x.Measured.Mean()
+	}
+	slices.SortStableFunc(all, func(a, b *part) int {
+		if a.seconds > b.seconds {
+			return -1
+		}
+		return 1
+	})
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(t, "steps\ttimes\tms\tshare\tGflop/s\tGB/s\t")
+	for _, p := range all {
+		fmt.Fprintf(t, "%s\t%d\t%.4g\t%.1f%%\t%.4g\t%.4g\t\n", p.name, p.count, p.seconds*1e3, 100*p.seconds/sum,
+			float64(p.flops)/p.seconds/1e9, float64(p.bytes)/p.seconds/1e9)
+	}
+	fmt.Fprintf(t, "sum\t%d\t%.4g\t100%%\t\t\t\n", len(e.Steps), sum*1e3)
+	return t.Flush()
+}
