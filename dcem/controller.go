@@ -57,6 +57,7 @@ type Controller[T kernels.Float] struct {
 
 	iterations int
 	run        uint64
+	cause      Status // of the last search's end
 	values     []planValues[T]
 	result     PlanResult[T]
 	room       problem[T]
@@ -102,8 +103,8 @@ type PlanResult[T kernels.Float] struct {
 	// Cost is that of Controls, (B); NaN or infinite where the dynamics blow up. States are x_0 to x_H, (B, H+1, S).
 	// Of several particles they are the risk and the mean.
 	Cost, States []T
-	// Diagnoses are one per problem. The status is Converged where the tolerances were met, and Cancelled where the
-	// search was ended early.
+	// Diagnoses are one per problem. The status is Converged where the tolerances were met, OutOfBudget where TimeLimit
+	// or SetIterations ended the search before that, and Cancelled where the context did.
 	Diagnoses  []Diagnosis
 	Iterations int    // iterations done
 	Run        uint64 // run number of the noise
@@ -278,109 +279,6 @@ func (s *Controller[T]) Explain() []*engine.Explanation {
 	return es
 }
 
-// SetRun sets the run number of the next plan's noise; the one after takes the next number. The first is 0.
-func (s *Controller[T]) SetRun(run uint64) { s.run = run }
-
-// SetIterations limits the iterations of the plans to come, from 1 to Config's. It needs Stepwise.
-func (s *Controller[T]) SetIterations(n int) error {
-	if len(s.segments) == 1 || n < 1 || n > s.c.Iterations {
-		return fmt.Errorf("dcem: Controller.SetIterations: n = %d, want 1 <= n <= Iterations = %d, and Stepwise",
-			n, s.c.Iterations)
-	}
-	s.iterations = n
-	return nil
-}
-
-// SetPrevious sets the controls (B, U) that were carried out last, which RatePenalty asks for; at first, and after
-// Reset, they are 0.
-func (s *Controller[T]) SetPrevious(u []T) error {
-	if s.prev == nil {
-		return fmt.Errorf("dcem: Controller.SetPrevious: RatePenalty is not set")
-	}
-	return s.set("SetPrevious", "u", s.prev, u)
-}
-
-// SetCandidates sets the candidates (B, CandidateCount, Dim) that take part in every iteration of the plans to come;
-// at first they are 0.
-func (s *Controller[T]) SetCandidates(u []T) error {
-	if s.user == nil {
-		return fmt.Errorf("dcem: Controller.SetCandidates: CandidateCount is 0")
-	}
-	return s.set("SetCandidates", "u", s.user, u)
-}
-
-func (s *Controller[T]) set(fn, name string, dst, v []T) error {
-	if len(v) != len(dst) {
-		return fmt.Errorf("dcem: Controller.%s: %s has %d values, want %d", fn, name, len(v), len(dst))
-	}
-	for i, x := range v {
-		if !finite(x) {
-			return fmt.Errorf("dcem: Controller.%s: %s[%d] = %v, want a finite number", fn, name, i, x)
-		}
-	}
-	copy(dst, v)
-	return nil
-}
-
-// Reset makes the given problems, or all if none are given, start anew: from Config's Mu and Sigma, with no previous
-// control. A number beyond the batch is passed over.
-func (s *Controller[T]) Reset(problems ...int) {
-	if len(problems) == 0 {
-		for b := range s.c.Batch {
-			s.reset(b)
-		}
-	}
-	for _, b := range problems {
-		if b >= 0 && b < s.c.Batch {
-			s.reset(b)
-		}
-	}
-}
-
-func (s *Controller[T]) reset(b int) {
-	lo, hi := b*s.c.Dim, (b+1)*s.c.Dim
-	fillStart(s.mu0[lo:hi], nil, s.c.Mu[lo:hi])
-	fillStart(s.sigma0[lo:hi], nil, s.c.Sigma[lo:hi])
-	if s.prev != nil {
-		clear(s.prev[b*s.m.Controls : (b+1)*s.m.Controls])
-	}
-	if m := s.c.KeepElites; s.carry != nil {
-		for i := b * m; i < (b+1)*m; i++ {
-			s.limits.clamp(s.carry[i*s.c.Dim:(i+1)*s.c.Dim], s.mu0[lo:hi])
-		}
-	}
-}
-
-// Advance says that the first steps controls of the last plan were carried out: the next one starts from what is left
-// of it, moved to the front with the last control held on, and Config's Sigma. So Advance(0) starts where the last
-// one ended. steps may be beyond the horizon. Without Advance a plan starts from where the one before it started.
-func (s *Controller[T]) Advance(steps int) error {
-	if !s.planned || steps < 0 {
-		return fmt.Errorf("dcem: Controller.Advance: steps = %d, want at least 0, after a plan", steps)
-	}
-	if steps != s.shiftedBy {
-		s.shifts, s.shiftedBy = s.c.shifts(steps), steps
-	}
-	d, u, h := s.c.Dim, s.m.Controls, s.c.Horizon
-	copy(s.mu0, s.shifted)
-	fillStart(s.sigma0, nil, s.c.Sigma)
-	for b := range s.c.Batch {
-		row := s.mu0[b*d : (b+1)*d]
-		shift(row, s.tmp, s.shifts, u)
-		if s.prev != nil && steps > 0 {
-			copy(s.prev[b*u:(b+1)*u], s.result.Controls[(b*h+min(steps, h)-1)*u:])
-		}
-	}
-	if s.carry != nil {
-		copy(s.carry, s.state[elitesState])
-		for i := 0; i < len(s.carry); i += d {
-			shift(s.carry[i:i+d], s.tmp, s.shifts, u)
-		}
-	}
-	s.planned = false
-	return nil
-}
-
 // Plan plans from the states x0, (B, S). A state or a cost that is not finite excludes its candidates; a problem that
 // has too few others keeps the mean that it started from, and its status says so. After an error the next plan starts
 // as this one did.
@@ -413,11 +311,10 @@ func (s *Controller[T]) search(ctx context.Context, run uint64) error {
 	if s.o.TimeLimit > 0 {
 		begin = time.Now()
 	}
-	s.values = s.values[:0]
+	s.values, s.cause = s.values[:0], IterationLimit
 	last := len(s.segments) - 1
 	for i := range last {
-		late := s.o.TimeLimit > 0 && time.Since(begin) >= s.o.TimeLimit
-		if i > 0 && (late || i >= s.iterations || ctx.Err() != nil || s.allStopped()) {
+		if i > 0 && s.ended(ctx, i, begin) {
 			break
 		}
 		if err := s.runSegment(&s.segments[i], run); err != nil {
@@ -457,6 +354,20 @@ func (s *Controller[T]) runSegment(seg *segment[T], run uint64) error {
 		copy(s.state[i], v)
 	}
 	return nil
+}
+
+// ended says whether the search ends before iteration i, and finds the cause.
+func (s *Controller[T]) ended(ctx context.Context, i int, begin time.Time) bool {
+	switch {
+	case s.allStopped():
+	case ctx.Err() != nil:
+		s.cause = Cancelled
+	case i >= s.iterations || s.o.TimeLimit > 0 && time.Since(begin) >= s.o.TimeLimit:
+		s.cause = OutOfBudget
+	default:
+		return false
+	}
+	return true
 }
 
 // allStopped says whether no problem is left to search for.
@@ -503,12 +414,8 @@ func (s *Controller[T]) collect(seg *segment[T]) error {
 	}
 	copy(s.shifted, answer)
 	r.Iterations = len(s.values)
-	cause := IterationLimit
-	if r.Iterations < s.c.Iterations {
-		cause = Cancelled
-	}
 	for b := range r.Diagnoses {
-		r.Diagnoses[b] = diagnosePlan(&s.room, &s.c, &s.limits, b, s.mu0, s.sigma0, s.values, cause)
+		r.Diagnoses[b] = diagnosePlan(&s.room, &s.c, &s.limits, b, s.mu0, s.sigma0, s.values, s.cause)
 	}
 	return nil
 }

@@ -39,7 +39,7 @@ func testBatch[T kernels.Float](t *testing.T, change func(*PlanConfig), o Contro
 	stopped := 0
 	// All with all options together, in which problems stop at different times; else three, for each takes compiling.
 	step := 30
-	if o.Stepwise && c.MuTolerance > 0 && c.KeepElites > 0 {
+	if c.MuTolerance > 0 && c.KeepElites > 0 {
 		step = 1
 	}
 	for b := 0; b < batch; b += step {

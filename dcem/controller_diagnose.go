@@ -15,7 +15,7 @@ type planValues[T kernels.Float] struct{ f, w, mu, sigma, stopped []T }
 func diagnosePlan[T kernels.Float](p *problem[T], c *PlanConfig, limits *bounds[T], b int,
 	mu0, sigma0 []T, its []planValues[T], cause Status,
 ) Diagnosis {
-	d, n := c.Dim, c.Samples
+	d := c.Dim
 	lo, hi := b*d, (b+1)*d
 	*p = problem[T]{
 		mu: mu0[lo:hi], prevMu: mu0[lo:hi], sigma: sigma0[lo:hi], sigma0: sigma0[lo:hi],
@@ -24,6 +24,7 @@ func diagnosePlan[T kernels.Float](p *problem[T], c *PlanConfig, limits *bounds[
 	iterations, excluded := 0, 0
 	for i := range its {
 		it := &its[i]
+		n := len(it.f) / c.Batch
 		p.prevMu = p.mu
 		p.f, p.w, p.mu, p.sigma = it.f[b*n:(b+1)*n], it.w[b*n:(b+1)*n], it.mu[lo:hi], it.sigma[lo:hi]
 		iterations++

@@ -56,6 +56,15 @@ func TestPlanErrors(t *testing.T) {
 		{"RatePenalty", "RatePenalty[0] = NaN", func(c *PlanConfig, _ *Model) { c.RatePenalty = []float64{math.NaN()} }},
 		{"SigmaFloor", "SigmaFloor has 2 values, want one per iteration = 4", func(c *PlanConfig, _ *Model) { c.SigmaFloor = []float64{1, 2} }},
 		{"SigmaFloor of NaN", "SigmaFloor[1] = NaN", func(c *PlanConfig, _ *Model) { c.SigmaFloor = []float64{1, math.NaN(), 1, 1} }},
+		{"Temperatures", "Temperatures has 1 values, want one per iteration = 4", func(c *PlanConfig, _ *Model) { c.Temperatures = []float64{1} }},
+		{"Temperatures of 0", "Temperatures[2] = 0, want a finite number above 0", func(c *PlanConfig, _ *Model) { c.Temperatures = []float64{1, 1, 0, 1} }},
+		{"Populations", "Populations[1] = 5, want at least Elites = 6", func(c *PlanConfig, _ *Model) { c.Populations = []int{9, 5, 9, 9} }},
+		{"Populations too small for what is given", "2 candidates are given or kept, want fewer than Samples = 2", func(c *PlanConfig, _ *Model) {
+			c.Populations, c.Elites, c.KeepElites, c.Null = []int{9, 9, 2, 9}, 2, 1, true
+		}},
+		{"Populations and Noise", "Populations and Noise are set", func(c *PlanConfig, _ *Model) {
+			c.Populations, c.Noise = []int{9, 9, 9, 9}, make(G.Nodes, 4)
+		}},
 		{"KeepElites", "KeepElites = 7", func(c *PlanConfig, _ *Model) { c.KeepElites = 7 }},
 		{"too many given", "2 candidates are given or kept, want fewer than Samples = 2", func(c *PlanConfig, _ *Model) {
 			c.Samples, c.Elites, c.Null, c.SampleMean = 2, 1, true, true
@@ -239,23 +248,23 @@ func TestControllerBudgets(t *testing.T) {
 		t.Fatal(err)
 	}
 	got := mustPlan(t, s, planStates[:3])
-	if d := got.Diagnoses[0]; got.Iterations != 2 || d.Iterations != 2 || d.Status != Cancelled {
+	if d := got.Diagnoses[0]; got.Iterations != 2 || d.Iterations != 2 || d.Status != OutOfBudget {
 		t.Errorf("%d iterations, %v", got.Iterations, d)
 	}
 	c.Iterations = 2
 	want := mustPlan(t, newController[float64](t, p, c, ControllerOptions{Stepwise: true}), planStates[:3])
 	check.Close(t, "controls after two iterations", got.Controls, want.Controls, 0)
-	if want.Diagnoses[0].Status == Cancelled {
+	if want.Diagnoses[0].Status == OutOfBudget {
 		t.Error(want.Diagnoses[0])
 	}
 
 	c.Iterations = 6
 	s = newController[float64](t, p, c, ControllerOptions{TimeLimit: time.Nanosecond})
-	if r := mustPlan(t, s, planStates[:3]); r.Iterations != 1 || r.Diagnoses[0].Status != Cancelled {
+	if r := mustPlan(t, s, planStates[:3]); r.Iterations != 1 || r.Diagnoses[0].Status != OutOfBudget {
 		t.Errorf("%d iterations in a nanosecond, %v", r.Iterations, r.Diagnoses[0])
 	}
 	s = newController[float64](t, p, c, ControllerOptions{TimeLimit: time.Hour})
-	if r := mustPlan(t, s, planStates[:3]); r.Iterations != 6 || r.Diagnoses[0].Status == Cancelled {
+	if r := mustPlan(t, s, planStates[:3]); r.Iterations != 6 || r.Diagnoses[0].Status == OutOfBudget {
 		t.Errorf("%d iterations in an hour, %v", r.Iterations, r.Diagnoses[0])
 	}
 

@@ -3,6 +3,7 @@ package dcem
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -93,6 +94,12 @@ type PlanConfig struct {
 	// SigmaFloor, if not nil, is the floor of sigma after each iteration, T values, in place of SigmaMin: a schedule.
 	// The gradient of a sigma at its floor is 0.
 	SigmaFloor []float64
+
+	// Temperatures, if not nil, are those of each iteration, T values above 0 in place of Temperature, and Populations
+	// the numbers of samples, T values in place of Samples (Pinneri et al. 2020 let them shrink). Each is at least Elites
+	// and more than the candidates that are given or kept. Noise and Populations exclude one another.
+	Temperatures []float64
+	Populations  []int
 
 	// SampleMean makes the mean a candidate of each iteration, Null the control 0 (within the bounds) over the whole
 	// horizon, and KeepElites (at most Elites) that many of the best candidates of the iteration before. All take the
@@ -206,6 +213,9 @@ func (c PlanConfig) withDefaults(fn string, m Model, b int) (PlanConfig, error) 
 			}
 		}
 	}
+	if err := c.checkSchedules(fn); err != nil {
+		return c, err
+	}
 	for i, x := range c.SigmaFloor {
 		if !finite(x) || x < 0 || c.Dtype == tensor.Float32 && !finite(float32(x)) {
 			return fail("SigmaFloor[%d] = %v, want a finite number of at least 0", i, x)
@@ -218,6 +228,51 @@ func (c PlanConfig) withDefaults(fn string, m Model, b int) (PlanConfig, error) 
 		return fail("Batch*Samples*Particles = %d*%d*%d is beyond the range of int", c.Batch, c.Samples, c.Particles)
 	}
 	return c, nil
+}
+
+// checkSchedules checks Temperatures and Populations.
+func (c PlanConfig) checkSchedules(fn string) error {
+	for _, v := range []struct {
+		name string
+		n    int
+	}{{"Temperatures", len(c.Temperatures)}, {"Populations", len(c.Populations)}} {
+		if v.n != 0 && v.n != c.Iterations {
+			return fmt.Errorf("dcem: %s: %s has %d values, want one per iteration = %d", fn, v.name, v.n, c.Iterations)
+		}
+	}
+	for t, tau := range c.Temperatures {
+		if !(tau > 0) || math.IsInf(tau, 1) || math.IsInf(1/tau, 1) {
+			return fmt.Errorf("dcem: %s: Temperatures[%d] = %v, want a finite number above 0, its inverse finite too", fn, t, tau)
+		}
+	}
+	for t, n := range c.Populations {
+		if per := math.MaxInt / c.Dim / c.Batch / c.Particles; n < c.Elites || n > per {
+			return fmt.Errorf("dcem: %s: Populations[%d] = %d, want at least Elites = %d and at most %d", fn, t, n, c.Elites, per)
+		}
+	}
+	if len(c.Populations) > 0 && c.Noise != nil {
+		return fmt.Errorf("dcem: %s: Populations and Noise are set, want one of them", fn)
+	}
+	return nil
+}
+
+// at is the configuration of iteration t.
+func (c PlanConfig) at(t int) PlanConfig {
+	if len(c.Temperatures) > 0 {
+		c.Temperature = c.Temperatures[t]
+	}
+	if len(c.Populations) > 0 {
+		c.Samples = c.Populations[t]
+	}
+	return c
+}
+
+// fewest is the number of samples of the smallest iteration.
+func (c PlanConfig) fewest() int {
+	if len(c.Populations) > 0 {
+		return slices.Min(c.Populations)
+	}
+	return c.Samples
 }
 
 // free is the number of controls that are searched.

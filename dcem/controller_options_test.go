@@ -4,8 +4,11 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
+	"strings"
 	"testing"
 
+	"github.com/godcem/godcem/autodiff"
 	"github.com/godcem/godcem/internal/check"
 	"github.com/godcem/godcem/kernels"
 	G "gorgonia.org/gorgonia"
@@ -141,6 +144,34 @@ func TestSigmaFloor(t *testing.T) {
 		if (at == 0) != (i == 2) {
 			t.Errorf("iteration %d: %d sigmas at the floor of %v", i, at, c.SigmaFloor[i])
 		}
+	}
+}
+
+// A plan with schedules is a chain of plans of one iteration, each with its own temperature and population.
+func TestSchedulesAreChains(t *testing.T) {
+	p, c := newPlant(), planConfig(tensor.Float64)
+	c.Iterations, c.Draw = 3, 40
+	c.Temperatures, c.Populations = []float64{4, 1, 0.1}, []int{50, 30, 8}
+	last := func(c PlanConfig) [][]float64 {
+		r := newPlanned(t, p, c, planStates)
+		it := r.Iterates[len(r.Iterates)-1]
+		return valuesOn(t, "engine", it.Mu, it.Sigma, r.Controls)
+	}
+	whole := last(c)
+	one := c
+	one.Iterations, one.Temperatures, one.Populations = 1, nil, nil
+	var got [][]float64
+	for i := range 3 {
+		one.Temperature, one.Samples, one.Draw = c.Temperatures[i], c.Populations[i], c.Draw+uint64(i)
+		got = last(one)
+		one.Mu, one.Sigma = got[0], got[1]
+	}
+	for i, name := range []string{"mu", "sigma", "controls"} {
+		check.Close(t, name, got[i], whole[i], 1e-12) // sums may be ordered differently
+	}
+	c.Temperatures, c.Populations = nil, nil
+	if diff, _ := check.MaxDiff(last(c)[2], whole[2]); !(diff > 1e-3) {
+		t.Errorf("the schedules change the controls by %v", diff)
 	}
 }
 
@@ -292,6 +323,112 @@ func TestParticles(t *testing.T) {
 		}
 		check.Close(t, "cost", r.Cost[b:b+1], []float64{worst}, 1e-13)
 		check.Close(t, "states", r.States[b*(horizon+1):(b+1)*(horizon+1)], states, 1e-13)
+	}
+}
+
+// An ensemble has parameters of its own for each particle; the cost of a plan is the risk over the costs that its
+// controls have for each of them.
+func TestEnsemble(t *testing.T) {
+	const batch, horizon = 3, 5
+	factors := []float64{0.6, 1, 1.3, 1.1}
+	p := newPlant()
+	for name, v := range map[string]struct {
+		risk  Risk
+		level float64
+		of    func(costs []float64) float64 // in order of size, the worst first
+	}{
+		"mean":  {RiskMean, 0, func(c []float64) float64 { return (c[0] + c[1] + c[2] + c[3]) / 4 }},
+		"worst": {RiskWorst, 0, func(c []float64) float64 { return c[0] }},
+		"CVaR":  {RiskCVaR, 0.375, func(c []float64) float64 { return (c[0] + 0.5*c[1]) / 1.5 }},
+	} {
+		c := planConfig(tensor.Float64)
+		c.Batch, c.Particles, c.Risk, c.Level = batch, len(factors), v.risk, v.level
+		g := G.NewGraph()
+		in := func(name string, v []float64, shape ...int) *G.Node {
+			return inputOf(g, tensor.Float64, name, v, shape...)
+		}
+		m := p.Model(in("a", p.a, 3, 3), in("b", p.b, 2, 3), in("goal", p.goal, 1, 3))
+		dynamics, factor := m.Dynamics, in("factor", factors, len(factors), 1)
+		m.Dynamics = func(step int, x, u *G.Node) (*G.Node, error) {
+			each, err := PerParticle(factor, x.Shape()[0])
+			if err != nil {
+				return nil, err
+			}
+			if each, err = autodiff.Expand(each, u.Shape()...); err != nil {
+				return nil, err
+			}
+			if u, err = G.HadamardProd(u, each); err != nil {
+				return nil, err
+			}
+			return dynamics(step, x, u)
+		}
+		s, err := NewController[float64](g, m, c, ControllerOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		r := mustPlan(t, s, planStates)
+		for b := range batch {
+			var costs []float64
+			u := r.Controls[2*horizon*b:][:2*horizon]
+			for _, factor := range factors { // B is what the factor multiplies; the effort is that of u itself
+				q := p
+				q.b = nil
+				for _, v := range p.b {
+					q.b = append(q.b, factor*v)
+				}
+				cost, _ := q.Cost(planStates[3*b:3*b+3], u)
+				costs = append(costs, cost)
+			}
+			slices.Sort(costs)
+			slices.Reverse(costs)
+			check.Close(t, name, r.Cost[b:b+1], []float64{v.of(costs)}, 1e-12)
+		}
+	}
+}
+
+// A Controller that is given another's state makes the same plans from there on.
+func TestControllerState(t *testing.T) {
+	p, c := newPlant(), planConfig(tensor.Float64)
+	c.Batch, c.KeepElites, c.RatePenalty, c.CandidateCount = 2, 2, []float64{0.3}, 1
+	o := ControllerOptions{CarryElites: true}
+	one, other := newController[float32](t, p, c, o), newController[float32](t, p, c, o)
+	x := check.Copy[float32](planStates[:6])
+	if err := one.SetCandidates(make([]float32, 20)); err != nil {
+		t.Fatal(err)
+	}
+	follow := func(s *Controller[float32], x []float32) (all []float32) {
+		for range 3 {
+			if _, err := s.Act(context.Background(), x); err != nil {
+				t.Fatal(err)
+			}
+			r := s.Last()
+			all = append(append(all, r.Controls...), r.Cost...)
+			x = slices.Concat(r.States[3:6], r.States[21:24])
+		}
+		return all
+	}
+	follow(one, x)
+	state := one.State()
+	want := follow(one, x)
+	if err := other.Restore(state); err != nil {
+		t.Fatal(err)
+	}
+	if got := follow(other, x); !slices.Equal(got, want) {
+		t.Error("other plans after Restore")
+	}
+	other.Reset()
+	other.SetRun(state.Run)
+	if slices.Equal(follow(other, x), want) {
+		t.Error("the state has nothing to say")
+	}
+	short, wrong := state, state
+	short.Elites, wrong.Mu = nil, []float32{float32(math.NaN())}
+	wrong.Mu = append(wrong.Mu, state.Mu[1:]...)
+	for want, state := range map[string]ControllerState[float32]{"Elites has 0 values, want 40": short, "Mu[0] = NaN": wrong} {
+		if err := other.Restore(state); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v, want %q", err, want)
+		}
 	}
 }
 

@@ -161,9 +161,9 @@ func newPlanner(fn string, g *G.ExprGraph, x0 *G.Node, m Model, c PlanConfig) (*
 	if p.user != nil {
 		special += p.user.Shape()[1]
 	}
-	if special >= c.Samples {
+	if fewest := c.fewest(); special >= fewest {
 		return nil, fmt.Errorf("dcem: %s: %d candidates are given or kept, want fewer than Samples = %d",
-			fn, special, c.Samples)
+			fn, special, fewest)
 	}
 	p.out = &Planned{Config: c, Run: c.Run, Mu0: c.MuNode, Sigma0: c.SigmaNode}
 	id := unrolls.Add(1)
@@ -236,7 +236,11 @@ func (p *planner) typed(f32, f64 graphop.Kernel, shape tensor.Shape, inputs ...*
 
 // iterate adds one iteration.
 func (p *planner) iterate(t int, s planState) (next planState, err error) {
-	c := p.c
+	c := p.c.at(t)
+	whole := p
+	p = &planner{}
+	*p = *whole
+	p.c = c
 	var it Iterate
 	if it.X, err = p.sample(t, s); err != nil {
 		return next, err

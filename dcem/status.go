@@ -13,7 +13,7 @@ import (
 type Status uint8
 
 // The statuses, from [Diagnosis] figures. Where several hold, the first of this order is given: TooFewFinite,
-// Converged, Cancelled, StuckOnBounds, SigmaCollapsed, WeightsSaturated, IterationLimit.
+// Converged, OutOfBudget, Cancelled, StuckOnBounds, SigmaCollapsed, WeightsSaturated, IterationLimit.
 const (
 	// Running: the solve has not ended.
 	Running Status = iota
@@ -33,6 +33,8 @@ const (
 	TooFewFinite
 	// Cancelled: the context, the callback or an error ended the solve early.
 	Cancelled
+	// OutOfBudget: a Controller's TimeLimit or SetIterations ended the search early.
+	OutOfBudget
 )
 
 var statuses = [...]struct{ name, advice string }{
@@ -48,6 +50,8 @@ var statuses = [...]struct{ name, advice string }{
 	TooFewFinite: {"too few finite costs", "Fewer than Elites candidates had a finite cost: " +
 		"mend the objective where it is NaN or infinite, start where it is finite, tighten the bounds, or raise Samples."},
 	Cancelled: {"cancelled", "The solve was ended early; after a context or an error, Solve carries on with it."},
+	OutOfBudget: {"out of budget", "The answer is that of the iterations done: allow more time or iterations, or make one cheaper " +
+		"by fewer Samples or a shorter Horizon."},
 }
 
 // String returns the status in words, as in "iteration limit".
@@ -114,7 +118,7 @@ type problem[T kernels.Float] struct {
 	f, w                      []T // (N): costs and weights of the last iteration; nil before the first
 	k                         int
 	hard                      bool
-	cause                     Status     // what ended the solve: Running, Converged, IterationLimit or Cancelled
+	cause                     Status     // what ended the solve: Running, Converged, IterationLimit, OutOfBudget or Cancelled
 	residual                  [1]float64 // room for a kernel's result
 }
 
@@ -159,7 +163,7 @@ func (d Diagnosis) judge(cause Status, hard, kept bool) Status {
 		return Running
 	case kept:
 		return TooFewFinite
-	case cause == Converged || cause == Cancelled:
+	case cause == Converged || cause == Cancelled || cause == OutOfBudget:
 		return cause
 	case d.OnBounds >= boundShare:
 		return StuckOnBounds
