@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"runtime"
-	"sync"
 
 	"github.com/godcem/godcem/models/env"
 )
@@ -14,8 +12,8 @@ import (
 // alone, so that they give the same bits for any number of threads. Actions are numbers in [-1, 1], which stand for the
 // least and the greatest action; what is outside is taken for the bound.
 type Worlds struct {
-	worlds []*world
-	steps  int // of an episode
+	vec                   *env.Vec
+	obsDim, actDim, steps int
 
 	// Obs (n,O) are the observations that the next actions answer to.
 	Obs []float64
@@ -30,155 +28,121 @@ type Worlds struct {
 
 	episode []int // number of the episode since Reset
 	seed    uint64
+	seeds   []uint64
 	action  []float64
 }
 
 // NewWorlds makes n environments. Close them when done.
-func NewWorlds(maker Maker, n int) (v *Worlds, err error) {
-	if maker == nil || n < 1 {
-		return nil, fmt.Errorf("rl: NewWorlds: n = %d and a maker that is nil = %v, want at least 1 and a maker", n, maker == nil)
+func NewWorlds(maker Maker, n int) (*Worlds, error) {
+	if maker == nil {
+		return nil, errors.New("rl: NewWorlds: maker is nil")
 	}
-	v = &Worlds{}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, v.Close())
-			v = nil
-		}
-	}()
-	for range n {
+	vec, err := env.NewVec(n, 0, func(int) (env.Task, error) {
 		t, err := maker()
-		if err != nil {
-			return v, err
+		if err != nil || t == nil {
+			return nil, err
 		}
 		w, err := newWorld(t)
 		if err != nil {
-			return v, errors.Join(err, t.Close())
+			return nil, errors.Join(err, t.Close())
 		}
-		v.worlds = append(v.worlds, w)
+		return w, nil
+	})
+	if err != nil {
+		return nil, err
 	}
-	w := v.worlds[0]
-	v.steps = w.Steps()
-	v.Obs, v.Next = make([]float64, n*w.ObsDim()), make([]float64, n*w.ObsDim())
-	v.Reward, v.action = make([]float64, n), make([]float64, n*w.ActDim())
-	v.Status, v.Failures, v.episode = make([]env.Status, n), make([]error, n), make([]int, n)
-	return v, nil
+	t := vec.Task(0)
+	o := t.ObsDim()
+	return &Worlds{vec: vec, obsDim: o, actDim: t.ActDim(), steps: t.Steps(), Obs: make([]float64, n*o), Next: make([]float64, n*o),
+		Reward: make([]float64, n), Status: make([]env.Status, n), Failures: make([]error, n),
+		episode: make([]int, n), seeds: make([]uint64, n), action: make([]float64, n*t.ActDim())}, nil
 }
 
 // Size is the number of environments.
-func (v *Worlds) Size() int { return len(v.worlds) }
+func (v *Worlds) Size() int { return v.vec.Len() }
 
 // ObsDim is the number of elements of an observation.
-func (v *Worlds) ObsDim() int { return v.worlds[0].ObsDim() }
+func (v *Worlds) ObsDim() int { return v.obsDim }
 
 // ActDim is the number of elements of an action.
-func (v *Worlds) ActDim() int { return v.worlds[0].ActDim() }
+func (v *Worlds) ActDim() int { return v.actDim }
 
 // Steps is the length of an episode that does not end before.
 func (v *Worlds) Steps() int { return v.steps }
 
 // Task is environment number i, to look at.
-func (v *Worlds) Task(i int) env.Task { return v.worlds[i].Task }
+func (v *Worlds) Task(i int) env.Task { return v.vec.Task(i).(*world).Task }
 
 // Close closes all of them.
-func (v *Worlds) Close() error {
-	var all []error
-	for _, w := range v.worlds {
-		all = append(all, w.Close())
-	}
-	return errors.Join(all...)
-}
+func (v *Worlds) Close() error { return v.vec.Close() }
 
 // Reset begins an episode everywhere: the first ones of that seed. Episode e of environment i has the seed that follows
 // from (seed, i, e).
 func (v *Worlds) Reset(seed uint64) error {
 	v.seed = seed
-	errs := make([]error, v.Size())
-	v.parallel(func(i int) {
-		v.episode[i] = -1
-		errs[i] = v.begin(i)
-	})
-	return errors.Join(errs...)
-}
-
-// begin begins the next episode of environment i.
-func (v *Worlds) begin(i int) error {
-	v.episode[i]++
-	o := v.ObsDim()
-	obs := v.Obs[i*o : (i+1)*o]
-	if err := v.worlds[i].Reset(mix(v.seed, uint64(i), uint64(v.episode[i])), obs); err != nil {
+	for i := range v.seeds {
+		v.episode[i] = 0
+		v.seeds[i] = mix(seed, uint64(i), 0)
+	}
+	if err := v.vec.Reset(v.seeds, v.Obs); err != nil {
 		return err
 	}
-	if at := notFinite(obs); at >= 0 {
-		return fmt.Errorf("rl: %s: reset: observation %d is %v", v.worlds[i].Name(), at, obs[at])
+	if at := notFinite(v.Obs); at >= 0 {
+		return fmt.Errorf("rl: environment %d: reset: observation %d is %v", at/v.obsDim, at%v.obsDim, v.Obs[at])
 	}
 	return nil
 }
 
 // Step takes the actions (n,A). An error says that the environments cannot go on; the failure of an episode is none.
 func (v *Worlds) Step(actions []float32) error {
-	if len(actions) != len(v.action) {
-		return fmt.Errorf("rl: Step: %d numbers of actions, want %d", len(actions), len(v.action))
+	n, o, a := v.Size(), v.obsDim, v.actDim
+	if len(actions) != n*a {
+		return fmt.Errorf("rl: Step: %d numbers of actions, want %d", len(actions), n*a)
 	}
-	for i, a := range actions {
-		v.action[i] = float64(a)
+	clear(v.Failures)
+	for i, x := range actions {
+		v.action[i] = float64(x)
+		if math.IsNaN(v.action[i]) || math.IsInf(v.action[i], 0) {
+			v.Failures[i/a] = fmt.Errorf("rl: environment %d: element %d of the action is %v", i/a, i%a, x)
+			v.action[i] = 0
+		}
 	}
-	errs := make([]error, v.Size())
-	v.parallel(func(i int) { errs[i] = v.step(i) })
-	return errors.Join(errs...)
-}
-
-func (v *Worlds) step(i int) error {
-	o, a := v.ObsDim(), v.ActDim()
-	obs, next := v.Obs[i*o:(i+1)*o], v.Next[i*o:(i+1)*o]
-	reward, status, err := v.worlds[i].Step(v.action[i*a:(i+1)*a], next)
-	var fault error
-	switch at := notFinite(next); {
-	case err != nil:
-		if !errors.Is(err, env.ErrAction) {
+	if err := v.vec.Step(v.action, v.Next, v.Reward, v.Status); err != nil {
+		return err
+	}
+	for i := range n {
+		next := v.Next[i*o : (i+1)*o]
+		switch at := notFinite(next); {
+		case v.Failures[i] != nil:
+		case v.Status[i] == env.Failed:
+			if v.Failures[i] = v.vec.Task(i).Fault(); v.Failures[i] == nil {
+				v.Failures[i] = fmt.Errorf("rl: environment %d failed and does not say why", i)
+			}
+		case math.IsNaN(v.Reward[i]) || math.IsInf(v.Reward[i], 0):
+			v.Failures[i] = fmt.Errorf("rl: environment %d: the reward is %v", i, v.Reward[i])
+		case at >= 0:
+			v.Failures[i] = fmt.Errorf("rl: environment %d: observation %d is %v", i, at, next[at])
+		}
+		if v.Failures[i] != nil {
+			v.Reward[i], v.Status[i] = 0, env.Failed
+			copy(next, v.Obs[i*o:])
+		}
+	}
+	copy(v.Obs, v.Next)
+	for i, s := range v.Status {
+		if !s.Over() {
+			continue
+		}
+		v.episode[i]++
+		obs := v.Obs[i*o : (i+1)*o]
+		if err := v.vec.ResetOne(i, mix(v.seed, uint64(i), uint64(v.episode[i])), obs); err != nil {
 			return err
 		}
-		fault = err // the policy's fault: the episode ends, the environment is sound
-	case status == env.Failed:
-		fault = v.worlds[i].Fault()
-	case math.IsNaN(reward) || math.IsInf(reward, 0):
-		fault = fmt.Errorf("rl: %s: the reward is %v", v.worlds[i].Name(), reward)
-	case at >= 0:
-		fault = fmt.Errorf("rl: %s: observation %d is %v", v.worlds[i].Name(), at, next[at])
-	}
-	if v.Failures[i] = fault; fault != nil {
-		reward, status = 0, env.Failed
-		copy(next, obs)
-	}
-	if v.Reward[i], v.Status[i] = reward, status; status.Over() {
-		return v.begin(i)
-	}
-	copy(obs, next)
-	return nil
-}
-
-// parallel calls f for every environment.
-func (v *Worlds) parallel(f func(i int)) { parallel(v.Size(), f) }
-
-// parallel calls f(0) to f(n-1), shared out over the processors.
-func parallel(n int, f func(i int)) {
-	workers := min(runtime.GOMAXPROCS(0), n)
-	if workers <= 1 {
-		for i := range n {
-			f(i)
+		if at := notFinite(obs); at >= 0 {
+			return fmt.Errorf("rl: environment %d: reset: observation %d is %v", i, at, obs[at])
 		}
-		return
 	}
-	var all sync.WaitGroup
-	for w := range workers {
-		all.Add(1)
-		go func() {
-			defer all.Done()
-			for i := w * n / workers; i < (w+1)*n/workers; i++ {
-				f(i)
-			}
-		}()
-	}
-	all.Wait()
+	return nil
 }
 
 // notFinite is the place of the first number that is NaN or infinite, -1 if all are finite.
