@@ -10,8 +10,8 @@ type unary[T Float] func(dst, src *T, n int)
 
 // funcKernels is what an instruction set has for an element type.
 type funcKernels[T Float] struct {
-	exp, expm1, log, log1p, tanh, sigmoid, softplus, log2 unary[T]
-	sin, cos                                              unaryWithin[T]
+	exp, expm1, log, log1p, tanh, sigmoid, softplus, log2, elu unary[T]
+	sin, cos                                                   unaryWithin[T]
 }
 
 // unaryWithin is a unary that stops before what is beyond its domain; done elements are.
@@ -24,7 +24,7 @@ func funcKernelsOf[T Float]() *funcKernels[T] {
 // The functions of slices, dst[i] = f(src[i]). dst and src are of the same length, and the same slice or apart. What
 // an element becomes depends on nothing but its value, and is the same with AVX2 as with AVX-512; plain Go has the
 // functions of package math, for float32 rounded. Errors in units in the last place, seen over all float32 and over
-// samples of every range of float64, are in doc/measurements.md. NaN gives NaN.
+// samples of every range of float64, are in doc/functions.md. NaN gives NaN.
 
 // Exp is e^x. Exp(-Inf) = 0, Exp(+Inf) = +Inf, and what overflows is +Inf; subnormal results are right.
 func Exp[T Float](dst, src []T) { apply("Exp", funcKernelsOf[T]().exp, dst, src) }
@@ -47,21 +47,27 @@ func Sigmoid[T Float](dst, src []T) { apply("Sigmoid", funcKernelsOf[T]().sigmoi
 // Softplus is log(1 + e^x). Softplus(-Inf) = 0, Softplus(+Inf) = +Inf.
 func Softplus[T Float](dst, src []T) { apply("Softplus", funcKernelsOf[T]().softplus, dst, src) }
 
+// ELU is x where it is above 0, else e^x - 1. ELU(±0) = ±0, ELU(-Inf) = -1, ELU(+Inf) = +Inf.
+func ELU[T Float](dst, src []T) { apply("ELU", funcKernelsOf[T]().elu, dst, src) }
+
 // Log2 is the binary logarithm, exact for powers of 2. Log2(±0) = -Inf, Log2(+Inf) = +Inf, Log2(x < 0) = NaN.
 func Log2[T Float](dst, src []T) { apply("Log2", funcKernelsOf[T]().log2, dst, src) }
 
-// Sin is the sine of x in radians. Sin(±0) = ±0, Sin(±Inf) = NaN. Numbers beyond ±1e6, of float64 beyond ±1e8, take
-// math.Sin each.
-func Sin[T Float](dst, src []T) { applyWithin("Sin", funcKernelsOf[T]().sin, math.Sin, dst, src) }
+// Sin is the sine of x in radians, of any x: what pi's multiples leave of it is exact to the last digits. Sin(±0) = ±0,
+// Sin(±Inf) = NaN. Numbers beyond ±1e6, of float64 beyond ±1e8, go one by one.
+func Sin[T Float](dst, src []T) { applyWithin("Sin", funcKernelsOf[T]().sin, sin, dst, src) }
 
-// Cos is the cosine of x in radians. Cos(±Inf) = NaN. Numbers beyond ±1e6, of float64 beyond ±1e8, take math.Cos each.
-func Cos[T Float](dst, src []T) { applyWithin("Cos", funcKernelsOf[T]().cos, math.Cos, dst, src) }
+// Cos is the cosine of x in radians, as Sin. Cos(±Inf) = NaN.
+func Cos[T Float](dst, src []T) { applyWithin("Cos", funcKernelsOf[T]().cos, cos, dst, src) }
+
+func sin(x float64) float64 { return sineOf(x, 0) }
+func cos(x float64) float64 { return sineOf(x, 1) }
 
 // applyWithin takes from package math what f stops before.
 func applyWithin[T Float](name string, f unaryWithin[T], beyond func(float64) float64, dst, src []T) {
 	checkLengths(name, len(dst), len(src))
 	const vector = 16
-	limit := of[T](1e6, 1e8).(float64)
+	limit := of[T](1e6, sineLimit).(float64)
 	for len(src) > 0 {
 		done := f(&dst[0], &src[0], len(src))
 		dst, src = dst[done:], src[done:]
@@ -105,7 +111,7 @@ func funcsGo[T Float]() funcKernels[T] {
 	return funcKernels[T]{
 		exp: each(math.Exp), expm1: each(math.Expm1), log: each(logOf), log1p: each(math.Log1p), tanh: each(math.Tanh),
 		sigmoid: each(sigmoid), softplus: each(softplus),
-		log2: each(log2), sin: all(each(math.Sin)), cos: all(each(math.Cos)),
+		log2: each(log2), elu: each(elu), sin: all(each(sin)), cos: all(each(cos)),
 	}
 }
 
@@ -154,3 +160,10 @@ func sigmoid(x float64) float64 {
 }
 
 func softplus(x float64) float64 { return max(x, 0) + math.Log1p(math.Exp(-math.Abs(x))) }
+
+func elu(x float64) float64 {
+	if x > 0 {
+		return x
+	}
+	return math.Expm1(x)
+}

@@ -1155,6 +1155,79 @@ done:
 	VZEROUPPER
 	RET
 
+// func elu32AVX2(dst *float32, src *float32, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·elu32AVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ n+16(FP), DX
+
+loop:
+	CMPQ    DX, $0x08
+	JLT     part
+	VMOVUPS (CX), Y0
+
+formula:
+	VCMPPS       $0x1e, x00000000AVX2<>+0(SB), Y0, Y1
+	VMOVAPS      Y0, Y2
+	VMOVUPS      xc1f00000AVX2<>+0(SB), Y3
+	VMAXPS       Y2, Y3, Y3
+	VMOVUPS      x42b1999aAVX2<>+0(SB), Y4
+	VMINPS       Y3, Y4, Y3
+	VMOVUPS      x4b400000AVX2<>+0(SB), Y4
+	VFMADD231PS  x3fb8aa3bAVX2<>+0(SB), Y3, Y4
+	VSUBPS       x4b400000AVX2<>+0(SB), Y4, Y5
+	VFNMADD231PS x3f317218AVX2<>+0(SB), Y5, Y3
+	VFNMADD231PS xb102e308AVX2<>+0(SB), Y5, Y3
+	VMULPS       Y3, Y3, Y6
+	VMOVUPS      x3950bf2bAVX2<>+0(SB), Y7
+	VFMADD213PS  x3ab6a1b3AVX2<>+0(SB), Y3, Y7
+	VFMADD213PS  x3c088856AVX2<>+0(SB), Y3, Y7
+	VFMADD213PS  x3d2aaa74AVX2<>+0(SB), Y3, Y7
+	VFMADD213PS  x3e2aaaabAVX2<>+0(SB), Y3, Y7
+	VFMADD213PS  x3f000000AVX2<>+0(SB), Y3, Y7
+	VFMADD231PS  Y7, Y6, Y3
+	VPADDD       x0000007eAVX2<>+0(SB), Y4, Y4
+	VPSLLD       $0x17, Y4, Y4
+	VMOVAPS      Y3, Y6
+	VSUBPS       x3f000000AVX2<>+0(SB), Y4, Y7
+	VFMADD213PS  Y7, Y4, Y6
+	VADDPS       Y6, Y6, Y4
+	VCMPPS       $0x00, x00000000AVX2<>+0(SB), Y5, Y5
+	VBLENDVPS    Y5, Y3, Y4, Y3
+	VANDPS       x80000000AVX2<>+0(SB), Y2, Y2
+	VORPS        Y2, Y3, Y2
+	VBLENDVPS    Y1, Y0, Y2, Y0
+	CMPQ         DX, $0x08
+	JLT          storePart
+	VMOVUPS      Y0, (AX)
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, AX
+	SUBQ         $0x08, DX
+	JMP          loop
+
+part:
+	TESTQ      DX, DX
+	JEQ        done
+	LEAQ       laneMaskAVX2<>+0(SB), BX
+	MOVQ       DX, SI
+	SHLQ       $0x02, SI
+	SUBQ       SI, BX
+	VMOVUPS    64(BX), Y0
+	VMASKMOVPS (CX), Y0, Y0
+	JMP        formula
+
+storePart:
+	LEAQ       laneMaskAVX2<>+0(SB), CX
+	SHLQ       $0x02, DX
+	SUBQ       DX, CX
+	VMOVUPS    64(CX), Y1
+	VMASKMOVPS Y0, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
 // func sin32AVX2(dst *float32, src *float32, n int) (done int)
 // Requires: AVX, AVX2, FMA3
 TEXT ·sin32AVX2(SB), NOSPLIT, $0-32
@@ -2432,6 +2505,84 @@ formula:
 	VBLENDVPD    Y2, x7ff8000000000001AVX2<>+0(SB), Y1, Y1
 	VCMPPD       $0x00, x0000000000000000AVX2<>+0(SB), Y0, Y0
 	VBLENDVPD    Y0, xfff0000000000000AVX2<>+0(SB), Y1, Y0
+	CMPQ         DX, $0x04
+	JLT          storePart
+	VMOVUPD      Y0, (AX)
+	ADDQ         $0x00000020, CX
+	ADDQ         $0x00000020, AX
+	SUBQ         $0x04, DX
+	JMP          loop
+
+part:
+	TESTQ      DX, DX
+	JEQ        done
+	LEAQ       laneMaskAVX2<>+0(SB), BX
+	MOVQ       DX, SI
+	SHLQ       $0x03, SI
+	SUBQ       SI, BX
+	VMOVUPS    64(BX), Y0
+	VMASKMOVPD (CX), Y0, Y0
+	JMP        formula
+
+storePart:
+	LEAQ       laneMaskAVX2<>+0(SB), CX
+	SHLQ       $0x03, DX
+	SUBQ       DX, CX
+	VMOVUPS    64(CX), Y1
+	VMASKMOVPD Y0, Y1, (AX)
+
+done:
+	VZEROUPPER
+	RET
+
+// func elu64AVX2(dst *float64, src *float64, n int)
+// Requires: AVX, AVX2, FMA3
+TEXT ·elu64AVX2(SB), NOSPLIT, $0-24
+	MOVQ dst+0(FP), AX
+	MOVQ src+8(FP), CX
+	MOVQ n+16(FP), DX
+
+loop:
+	CMPQ    DX, $0x04
+	JLT     part
+	VMOVUPD (CX), Y0
+
+formula:
+	VCMPPD       $0x1e, x0000000000000000AVX2<>+0(SB), Y0, Y1
+	VMOVAPD      Y0, Y2
+	VMOVUPD      xc049000000000000AVX2<>+0(SB), Y3
+	VMAXPD       Y2, Y3, Y3
+	VMOVUPD      x40862f3333333333AVX2<>+0(SB), Y4
+	VMINPD       Y3, Y4, Y3
+	VMOVUPD      x4338000000000000AVX2<>+0(SB), Y4
+	VFMADD231PD  x3ff71547652b82feAVX2<>+0(SB), Y3, Y4
+	VSUBPD       x4338000000000000AVX2<>+0(SB), Y4, Y5
+	VFNMADD231PD x3fe62e42fefa39efAVX2<>+0(SB), Y5, Y3
+	VFNMADD231PD x3c7abc9e3b39803fAVX2<>+0(SB), Y5, Y3
+	VMULPD       Y3, Y3, Y6
+	VMOVUPD      x3e21f8b6e8d6abf1AVX2<>+0(SB), Y7
+	VFMADD213PD  x3e5af4e19fbafa5dAVX2<>+0(SB), Y3, Y7
+	VFMADD213PD  x3e927e4ccb99ce04AVX2<>+0(SB), Y3, Y7
+	VFMADD213PD  x3ec71de021a3bde6AVX2<>+0(SB), Y3, Y7
+	VFMADD213PD  x3efa01a01ad03401AVX2<>+0(SB), Y3, Y7
+	VFMADD213PD  x3f2a01a01abef603AVX2<>+0(SB), Y3, Y7
+	VFMADD213PD  x3f56c16c16c151e5AVX2<>+0(SB), Y3, Y7
+	VFMADD213PD  x3f811111111100ceAVX2<>+0(SB), Y3, Y7
+	VFMADD213PD  x3fa5555555555558AVX2<>+0(SB), Y3, Y7
+	VFMADD213PD  x3fc5555555555557AVX2<>+0(SB), Y3, Y7
+	VFMADD213PD  x3fe0000000000000AVX2<>+0(SB), Y3, Y7
+	VFMADD231PD  Y7, Y6, Y3
+	VPADDQ       x00000000000003feAVX2<>+0(SB), Y4, Y4
+	VPSLLQ       $0x34, Y4, Y4
+	VMOVAPD      Y3, Y6
+	VSUBPD       x3fe0000000000000AVX2<>+0(SB), Y4, Y7
+	VFMADD213PD  Y7, Y4, Y6
+	VADDPD       Y6, Y6, Y4
+	VCMPPD       $0x00, x0000000000000000AVX2<>+0(SB), Y5, Y5
+	VBLENDVPD    Y5, Y3, Y4, Y3
+	VANDPD       x8000000000000000AVX2<>+0(SB), Y2, Y2
+	VORPD        Y2, Y3, Y2
+	VBLENDVPD    Y1, Y0, Y2, Y0
 	CMPQ         DX, $0x04
 	JLT          storePart
 	VMOVUPD      Y0, (AX)

@@ -44,6 +44,11 @@ func softplus32AVX512(dst *float32, src *float32, n int)
 //go:noescape
 func log232AVX512(dst *float32, src *float32, n int)
 
+// elu32AVX512 is dst[i] = src[i] where it is above 0, else exp(src[i]) - 1 for n elements; dst may be src.
+//
+//go:noescape
+func elu32AVX512(dst *float32, src *float32, n int)
+
 // sin32AVX512 is dst[i] = sin(src[i]) for n elements, done of them: it stops before a vector with
 // |src[i]| > 1e+06. dst may be src.
 //
@@ -95,6 +100,11 @@ func softplus64AVX512(dst *float64, src *float64, n int)
 //
 //go:noescape
 func log264AVX512(dst *float64, src *float64, n int)
+
+// elu64AVX512 is dst[i] = src[i] where it is above 0, else exp(src[i]) - 1 for n elements; dst may be src.
+//
+//go:noescape
+func elu64AVX512(dst *float64, src *float64, n int)
 
 // sin64AVX512 is dst[i] = sin(src[i]) for n elements, done of them: it stops before a vector with
 // |src[i]| > 1e+08. dst may be src.

@@ -3,6 +3,7 @@ package vec
 import (
 	"math"
 	"math/big"
+	"sync"
 )
 
 // The elementary functions to about 100 bits, of finite float64.
@@ -68,15 +69,35 @@ func bigLog1p(x *big.Float, guess float64) *big.Float {
 	return s.Mul(s, x)
 }
 
-var bigPi = bigParse("3.14159265358979323846264338327950288419716939937510582097494459230781640628620899862803482534211706798214808651")
+// sinPrec is enough for the double next to a multiple of pi/2, and for the greatest, 2^1024: what is left of it has 60
+// leading zeros at most.
+const sinPrec = 1024 + 60 + bigPrec
 
-// bigSin is sin(x + turn*pi/2) for |x| well below 2^100.
+// bigPi is 16 arctan(1/5) - 4 arctan(1/239).
+var bigPi = sync.OnceValue(func() *big.Float {
+	number := func(n int64) *big.Float { return new(big.Float).SetPrec(sinPrec + 20).SetInt64(n) }
+	arctan := func(n int64) *big.Float {
+		x := number(1)
+		x.Quo(x, number(n))
+		square, sum := number(0).Mul(x, x), number(0).Set(x)
+		for i := int64(3); x.MantExp(nil) > -sinPrec-20; i += 2 {
+			x.Neg(x.Mul(x, square))
+			sum.Add(sum, number(0).Quo(x, number(i)))
+		}
+		return sum
+	}
+	a, b := arctan(5), arctan(239)
+	return a.Sub(a.Mul(a, number(16)), b.Mul(b, number(4)))
+})
+
+// bigSin is sin(x + turn*pi/2).
 func bigSin(x float64, turn int64) *big.Float {
-	half := newBig().Quo(bigPi, bigOf(2))
-	n, _ := newBig().Quo(bigOf(x), half).Float64()
-	n = math.RoundToEven(n)
-	r := newBig().Sub(bigOf(x), newBig().Mul(bigOf(n), half))
-	turn += int64(math.Mod(n, 4)) + 4
+	wide := func(x float64) *big.Float { return new(big.Float).SetPrec(sinPrec).SetFloat64(x) }
+	half := wide(0).Quo(bigPi(), wide(2))
+	q := wide(0).Quo(wide(x), half)
+	n, _ := q.Add(q, wide(math.Copysign(0.5, x))).Int(nil)
+	r := newBig().Set(wide(0).Sub(wide(x), wide(0).Mul(wide(0).SetInt(n), half)))
+	turn += n.Mod(n, big.NewInt(4)).Int64()
 	// The terms of odd order, or of even.
 	term, from := newBig().Set(r), int64(2)
 	if turn&1 == 1 {
@@ -94,6 +115,50 @@ func bigSin(x float64, turn int64) *big.Float {
 	return sum
 }
 
+// bigPow is x**y of finite x > 0 and y, where neither that nor its logarithm is beyond float64.
+func bigPow(x, y float64) *big.Float {
+	l := bigLog(bigOf(x), logOf(x))
+	return bigExp(l.Mul(l, bigOf(y)))
+}
+
+// bigAtan2 is the angle of (x, y), both finite and x or y not 0.
+func bigAtan2(y, x float64) *big.Float {
+	if y == 0 && !math.Signbit(x) {
+		return bigOf(0)
+	}
+	// The quotient of the lesser by the greater, halved in angle until the series is short.
+	steep := math.Abs(y) > math.Abs(x)
+	num, den := bigOf(math.Abs(y)), bigOf(math.Abs(x))
+	if steep {
+		num, den = den, num
+	}
+	q := num.Quo(num, den)
+	const halvings = 5
+	for range halvings {
+		root := newBig().Mul(q, q)
+		root.Sqrt(root.Add(root, bigOf(1)))
+		q = newBig().Quo(q, root.Add(root, bigOf(1)))
+	}
+	square, sum, term := newBig().Mul(q, q), newBig().Set(q), newBig().Set(q)
+	for i := int64(3); term.Sign() != 0 && term.MantExp(nil) > sum.MantExp(nil)-bigPrec; i += 2 {
+		term.Neg(term.Mul(term, square))
+		sum.Add(sum, newBig().Quo(term, newBig().SetInt64(i)))
+	}
+	if sum.Sign() != 0 {
+		sum.SetMantExp(sum, halvings)
+	}
+	if steep {
+		sum.Sub(newBig().Quo(bigPi(), bigOf(2)), sum)
+	}
+	if math.Signbit(x) {
+		sum.Sub(newBig().Set(bigPi()), sum)
+	}
+	if math.Signbit(y) {
+		sum.Neg(sum)
+	}
+	return sum
+}
+
 var bigFunctions = map[string]func(x float64) *big.Float{
 	"Exp":   func(x float64) *big.Float { return bigExp(bigOf(x)) },
 	"Expm1": func(x float64) *big.Float { return bigExpm1(bigOf(x)) },
@@ -106,23 +171,14 @@ var bigFunctions = map[string]func(x float64) *big.Float{
 	"Sigmoid": func(x float64) *big.Float {
 		return newBig().Quo(bigOf(1), newBig().Add(bigOf(1), bigExp(bigOf(-x))))
 	},
-	"Log2":     func(x float64) *big.Float { return newBig().Quo(bigLog(bigOf(x), logOf(x)), bigLn2) },
-	"Sin":      func(x float64) *big.Float { return bigSin(x, 0) },
-	"Cos":      func(x float64) *big.Float { return bigSin(x, 1) },
+	"Log2": func(x float64) *big.Float { return newBig().Quo(bigLog(bigOf(x), logOf(x)), bigLn2) },
+	"Sin":  func(x float64) *big.Float { return bigSin(x, 0) },
+	"Cos":  func(x float64) *big.Float { return bigSin(x, 1) },
+	"ELU": func(x float64) *big.Float {
+		if x > 0 {
+			return bigOf(x)
+		}
+		return bigExpm1(bigOf(x))
+	},
 	"Softplus": func(x float64) *big.Float { return bigLog1p(bigExp(bigOf(x)), softplus(x)) },
-}
-
-// ulps64 is the error of got in units in the last place of float64 at want.
-func ulps64(got float64, want *big.Float) float64 {
-	rounded, _ := want.Float64()
-	if got == rounded && (math.IsInf(got, 0) || got == 0) {
-		return 0
-	}
-	if math.IsInf(got, 0) || got != got {
-		return inf
-	}
-	d := newBig().Sub(bigOf(got), want)
-	d.SetMantExp(d.Abs(d), -max(want.MantExp(nil)-53, -1074))
-	f, _ := d.Float64()
-	return f
 }

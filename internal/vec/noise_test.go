@@ -148,7 +148,9 @@ func TestNoiseExhaustive(t *testing.T) {
 	})
 }
 
-func TestNoiseAllocates(t *testing.T) { both(t, testNoiseAllocates[float32], testNoiseAllocates[float64]) }
+func TestNoiseAllocates(t *testing.T) {
+	both(t, testNoiseAllocates[float32], testNoiseAllocates[float64])
+}
 
 func testNoiseAllocates[T Float](t *testing.T) {
 	words, dst := make([]uint32, 1000), make([]T, of[T](1000, 500).(int))

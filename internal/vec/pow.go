@@ -2,8 +2,9 @@ package vec
 
 import "math"
 
-// Pow is a^b, with math.Pow's special values. In float32 it is computed in float64, by logarithm and exponential, and
-// errs little more than half an ulp; in float64, and everywhere in plain Go, it is math.Pow of each.
+// Pow is a^b, with math.Pow's special values, for any two slices by logarithm and exponential: in float32 computed in
+// float64, which errs little more than half an ulp, in float64 with a logarithm of two numbers, within an ulp. In
+// float64 the bits are the same with every instruction set.
 func Pow[T Float](dst, a, b []T) { apply2("Pow", pow[T], dst, a, b) }
 
 // PowS is a^s, with math.Pow's special values: for s = -1, 1, 2 and 3 by products or a quotient, each rounded, else as
@@ -41,30 +42,21 @@ func PowS[T Float](dst, a []T, s T) {
 const powTile = 128
 
 func pow[T Float](dst, a, b *T, n int) {
-	x, y, d := from(a, n), from(b, n), from(dst, n)
-	if x, ok := any(x).([]float32); ok && current != isaGo {
-		pow32(any(d).([]float32), x, any(y).([]float32))
-		return
-	}
-	// As in viaFloat64.
-	var p, q [powTile]float64
-	for len(x) > 0 {
-		n := min(powTile, len(x))
-		for i := range n {
-			p[i], q[i] = float64(x[i]), float64(y[i])
-		}
-		for i, v := range p[:n] {
-			p[i] = math.Pow(v, q[i])
-		}
-		for i, v := range p[:n] {
-			d[i] = T(v)
-		}
-		x, y, d = x[n:], y[n:], d[n:]
+	x, y := from(a, n), from(b, n)
+	switch d := any(from(dst, n)).(type) {
+	case []float32:
+		pow32(d, any(x).([]float32), any(y).([]float32))
+	case []float64:
+		pow64(d, any(x).([]float64), any(y).([]float64))
 	}
 }
 
-// pow32 is e^(b log|a|), with the sign for a < 0; math.Pow has the rest.
+// pow32 goes by float64.
 func pow32(dst, a, b []float32) {
+	if current == isaGo {
+		viaFloat64s[float32](math.Pow)(&dst[0], &a[0], &b[0], len(a))
+		return
+	}
 	buf := buffers[float64]().get()
 	tiles := aligned(&buf.a, 2*powTile)
 	for len(a) > 0 {
@@ -76,21 +68,45 @@ func pow32(dst, a, b []float32) {
 		Log(p, p)
 		Mul(p, p, q)
 		Exp(p, p)
-		for i, x := range a[:n] {
-			y := b[i]
-			switch size := math.Abs(float64(x)); {
-			case x == 0 || !(size <= math.MaxFloat32) || !(math.Abs(float64(y)) <= math.MaxFloat32):
-				p[i] = math.Pow(float64(x), float64(y))
-			case x > 0:
-			case !(y > -1<<24 && y < 1<<24): // even
-			case float32(int64(y)) != y:
-				p[i] = math.NaN()
-			case int64(y)&1 == 1:
-				p[i] = -p[i]
-			}
-		}
+		powEnds(p, a[:n], b[:n], math.MaxFloat32, 1<<24)
 		Narrow(dst[:n], p)
 		dst, a, b = dst[n:], a[n:], b[n:]
 	}
 	buffers[float64]().put(buf)
+}
+
+func pow64(dst, a, b []float64) {
+	buf := buffers[float64]().get()
+	tile := aligned(&buf.a, powTile)
+	for len(a) > 0 {
+		n := min(powTile, len(a))
+		p := tile[:n]
+		Abs(p, a[:n])
+		pairKernelsOf[float64]().pow(&p[0], &p[0], &b[0], n)
+		powEnds(p, a[:n], b[:n], math.MaxFloat64, 1<<53)
+		copy(dst, p)
+		dst, a, b = dst[n:], a[n:], b[n:]
+	}
+	buffers[float64]().put(buf)
+}
+
+// powEnds puts into p, |a|**b, the sign for a < 0, and what is not of finite numbers, up to most, or of 0. From even on
+// all numbers are.
+func powEnds[T Float](p []float64, a, b []T, most, even T) {
+	p, b = p[:len(a)], b[:len(a)]
+	for i, x := range a {
+		y := b[i]
+		if x > 0 && x <= most && y >= -most && y <= most {
+			continue
+		}
+		switch {
+		case x == 0 || !(x >= -most && x <= most && y >= -most && y <= most):
+			p[i] = math.Pow(float64(x), float64(y))
+		case !(y > -even && y < even):
+		case T(int64(y)) != y:
+			p[i] = math.NaN()
+		case int64(y)&1 == 1:
+			p[i] = -p[i]
+		}
+	}
 }

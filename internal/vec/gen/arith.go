@@ -116,7 +116,11 @@ func (g *gen) truth(s selection) vector {
 // elementwise writes the function NAME of slices around the formula of their vectors. Of the operands, s is a number,
 // the others are slices. Lanes beyond the slices' ends hold 0.
 func (g *gen) elementwise(name, doc, operands string, formula func(x []vector) vector) {
-	const unrolled = 4
+	g.elementwiseBy(4, name, doc, operands, formula)
+}
+
+// elementwiseBy is elementwise of that many vectors at a time.
+func (g *gen) elementwiseBy(unrolled int, name, doc, operands string, formula func(x []vector) vector) {
 	names := strings.Fields(operands)
 	params, slices := "dst", 0
 	for _, o := range names {
@@ -180,13 +184,15 @@ func (g *gen) elementwise(name, doc, operands string, formula func(x []vector) v
 	g.SUBQ(operand.U8(unrolled*g.lanes()), n)
 	g.JGE(operand.LabelRef("loop"))
 	g.Label("fewer")
-	g.ADDQ(operand.U8((unrolled-1)*g.lanes()), n)
-	g.JLT(operand.LabelRef("part"))
-	g.Label("one")
-	g.store(do(whole1, 0), operand.Mem{Base: dst})
-	forward(g.bytes)
-	g.SUBQ(operand.U8(g.lanes()), n)
-	g.JGE(operand.LabelRef("one"))
+	if unrolled > 1 {
+		g.ADDQ(operand.U8((unrolled-1)*g.lanes()), n)
+		g.JLT(operand.LabelRef("part"))
+		g.Label("one")
+		g.store(do(whole1, 0), operand.Mem{Base: dst})
+		forward(g.bytes)
+		g.SUBQ(operand.U8(g.lanes()), n)
+		g.JGE(operand.LabelRef("one"))
+	}
 	g.Label("part")
 	g.ADDQ(operand.U8(g.lanes()), n)
 	g.JEQ(operand.LabelRef("done"))

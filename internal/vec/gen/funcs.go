@@ -13,6 +13,10 @@ func funcs(g *gen) {
 		g.unary("sigmoid", "1 / (1 + exp(-src[i]))", g.sigmoid)
 		g.unary("softplus", "log(1 + exp(src[i]))", g.softplus)
 		g.unary("log2", "log2(src[i])", g.log2)
+		g.unary("elu", "src[i] where it is above 0, else exp(src[i]) - 1", func(x vector) vector {
+			above := g.compare(x, above, g.num(0))
+			return g.choose(above, x, g.expm1(g.copied(x)))
+		})
 		g.unaryWithin("sin", "sin(src[i])", pick(g, 1e6, 1e8), func(x vector) vector { return g.sine(x, false) })
 		g.unaryWithin("cos", "cos(src[i])", pick(g, 1e6, 1e8), func(x vector) vector { return g.sine(x, true) })
 	}

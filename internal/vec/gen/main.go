@@ -26,6 +26,7 @@ var subjects = []struct {
 	{"sum", sum},
 	{"funcs", funcs},
 	{"arith", arith},
+	{"pairs", pairs},
 	{"noise", noise},
 	{"reduce", reduce},
 }
