@@ -51,13 +51,13 @@ func (b *builder) log(x *G.Node) *G.Node    { return b.unary(G.Log, x) }
 func (b *builder) activate(a nn.Activation, x *G.Node) *G.Node { return b.unary(a.Apply, x) }
 
 // Of an array and a number.
-func (b *builder) times(x *G.Node, v float64) *G.Node { return b.binary(G.Mul, x, b.number(v)) }
-func (b *builder) plus(x *G.Node, v float64) *G.Node  { return b.binary(G.Add, x, b.number(v)) }
+func (b *builder) times(x *G.Node, v float64) *G.Node { return b.binary(G.Mul, x, b.constant(v)) }
+func (b *builder) plus(x *G.Node, v float64) *G.Node  { return b.binary(G.Add, x, b.constant(v)) }
 
 // minus is v - x.
 func (b *builder) minus(v float64, x *G.Node) *G.Node { return b.plus(b.times(x, -1), v) }
 
-func (b *builder) number(v float64) *G.Node {
+func (b *builder) constant(v float64) *G.Node {
 	if b.dt == tensor.Float32 {
 		return G.NewConstant(float32(v))
 	}

@@ -158,7 +158,7 @@ func (f formula) test(t *testing.T) {
 			if err := vm.RunAll(); err != nil {
 				t.Fatal(err)
 			}
-			return number(lost)
+			return scalar(lost)
 		}
 		saved := make([][]float64, len(values))
 		for i := range values {
@@ -185,7 +185,7 @@ func numbers(v G.Value) []float64 {
 	if d, ok := v.Data().([]float64); ok {
 		return d
 	}
-	return []float64{number(v)}
+	return []float64{scalar(v)}
 }
 
 // noHost fails if the host runs an op of the program.

@@ -66,7 +66,7 @@ func TestLoss(t *testing.T) {
 		}
 		var out []float64
 		for _, n := range []*G.Node{l.total, l.policy, l.value, l.entropy, l.distance, l.clipped} {
-			out = append(out, number(n.Value()))
+			out = append(out, scalar(n.Value()))
 		}
 		return out
 	}

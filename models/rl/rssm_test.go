@@ -154,7 +154,7 @@ func TestRSSMLoss(t *testing.T) {
 			}
 			for i, name := range []string{"total", "observations", "reward", "divergence", "with free nats"} {
 				// Sums of some hundred numbers of size 1.
-				check.Close(t, machine+" "+name, []float64{number(read[i])}, want[i:i+1], 1e-13)
+				check.Close(t, machine+" "+name, []float64{scalar(read[i])}, want[i:i+1], 1e-13)
 			}
 			if free > 0 && want[3] == want[4] {
 				t.Errorf("no divergence is below the free nats, their mean is %v: they were not tested", want[3])
@@ -185,7 +185,7 @@ func TestRSSMGradient(t *testing.T) {
 		if err := vm.RunAll(); err != nil {
 			t.Fatal(err)
 		}
-		return number(l.Total.Value())
+		return scalar(l.Total.Value())
 	}
 	loss()
 	for i, p := range params {

@@ -286,14 +286,14 @@ passes:
 			updates++
 			loss += l
 			norm += info.GradNorm
-			if t.c.Far > 0 && number(t.distance) > t.c.Far {
+			if t.c.Far > 0 && scalar(t.distance) > t.c.Far {
 				break passes
 			}
 		}
 	}
 	m.Loss, m.GradNorm = loss/float64(max(updates, 1)), norm/float64(max(updates, 1))
-	m.Values = map[string]float64{"updates": float64(updates), "kl": number(t.distance), "clipped": number(t.clipped),
-		"entropy": number(t.entropy)}
+	m.Values = map[string]float64{"updates": float64(updates), "kl": scalar(t.distance), "clipped": scalar(t.clipped),
+		"entropy": scalar(t.entropy)}
 	return m, nil
 }
 
@@ -311,8 +311,8 @@ func (r *Rollout) discounted(discount float64) []float64 {
 	return sums
 }
 
-// number is the value of a scalar.
-func number(v G.Value) float64 {
+// scalar is the value of a scalar.
+func scalar(v G.Value) float64 {
 	if v == nil {
 		return math.NaN()
 	}
@@ -347,9 +347,7 @@ func (t *PPO) Validate(int) (score float64, values map[string]float64, err error
 	if err != nil {
 		return 0, nil, err
 	}
-	q := r.Quartiles()
-	return -r.Mean(), map[string]float64{"judged_mean": r.Mean(), "judged_least": q[0], "judged_q1": q[1],
-		"judged_median": q[2], "judged_q3": q[3], "judged_most": q[4], "judged_faults": float64(r.Faults)}, nil
+	return -r.Mean(), r.judged(), nil
 }
 
 type ppoState struct {

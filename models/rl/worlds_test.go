@@ -16,12 +16,15 @@ import (
 // faulty is an environment that goes wrong in its third step, in one of several ways.
 type faulty struct {
 	env.Task
-	how string
-	t   int
+	how  string
+	t    int
+	stay bool // t is not set back: every step fails
 }
 
 func (f *faulty) Reset(seed uint64, obs []float64) error {
-	f.t = 0
+	if !f.stay {
+		f.t = 0
+	}
 	return f.Task.Reset(seed, obs)
 }
 

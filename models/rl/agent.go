@@ -1,0 +1,535 @@
+package rl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+
+	"github.com/godcem/godcem/dcem"
+	"github.com/godcem/godcem/internal/run"
+	"github.com/godcem/godcem/kernels"
+	"github.com/godcem/godcem/models/nn"
+	"github.com/godcem/godcem/models/train"
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+)
+
+const agentKind = "rl-model"
+
+// AgentConfig configures [Agent]. Zeros stand for PlaNet's setting, or the paper's.
+type AgentConfig struct {
+	Model   RSSMConfig    `json:"model"`
+	Planner PlannerConfig `json:"planner"`
+	Seed    uint64        `json:"seed"`
+
+	First   int     `json:"first"`   // episodes with random actions before all; 0: 5
+	Collect int     `json:"collect"` // episodes of a phase, side by side; 0: 1
+	Updates int     `json:"updates"` // of the model in a phase; 0: 100
+	Batch   int     `json:"batch"`   // sequences of an update; 0: 50
+	Length  int     `json:"length"`  // their steps; 0: 50
+	Rate    float64 `json:"rate"`    // of Adam; 0: 1e-3
+	MaxNorm float64 `json:"max_norm"`
+	Noise   float64 `json:"noise"` // standard deviation of the noise on collected actions; 0: 0.3
+
+	// With latent DCEM the decoder is trained too: after each DecoderEvery-th update of the model (0: 1) one of its own,
+	// from DecoderBatch states (0: 50) of that update's sequences.
+	DecoderEvery int     `json:"decoder_every"`
+	DecoderBatch int     `json:"decoder_batch"`
+	DecoderRate  float64 `json:"decoder_rate"` // 0: 5e-4
+	DecoderNorm  float64 `json:"decoder_norm"` // 0: 1
+
+	Judge   int    `json:"judge"` // episodes of an evaluation; 0: 10
+	Machine string `json:"vm"`    // "": the engine
+}
+
+func (c AgentConfig) withDefaults() (AgentConfig, error) {
+	for _, v := range []struct {
+		name string
+		p    *int
+		d    int
+	}{{"first", &c.First, 5}, {"collect", &c.Collect, 1}, {"updates", &c.Updates, 100}, {"batch", &c.Batch, 50},
+		{"length", &c.Length, 50}, {"decoder_every", &c.DecoderEvery, 1}, {"decoder_batch", &c.DecoderBatch, 50},
+		{"judge", &c.Judge, 10}} {
+		if *v.p == 0 {
+			*v.p = v.d
+		}
+		if *v.p < 1 || *v.p > 1e6 {
+			return c, fmt.Errorf("rl: Agent: %s is %d, want 1 to 1e6", v.name, *v.p)
+		}
+	}
+	for _, v := range []struct {
+		name string
+		p    *float64
+		d    float64
+	}{{"rate", &c.Rate, 1e-3}, {"max_norm", &c.MaxNorm, 1000}, {"noise", &c.Noise, 0.3}, {"decoder_rate", &c.DecoderRate, 5e-4},
+		{"decoder_norm", &c.DecoderNorm, 1}} {
+		if *v.p == 0 {
+			*v.p = v.d
+		}
+		if !(*v.p > 0 && *v.p < 1e6) {
+			return c, fmt.Errorf("rl: Agent: %s is %v, want a number above 0", v.name, *v.p)
+		}
+	}
+	if c.Machine == "" {
+		c.Machine = train.Engine
+	}
+	var err error
+	c.Planner, err = c.Planner.withDefaults()
+	return c, err
+}
+
+// Agent learns a model of an environment from what it collects by planning over the model, and with latent DCEM the
+// decoder of its plans, online. Use [NewAgent]. One Step of it is a phase: Updates of the model (and of the decoder) on
+// the episodes so far, while, on another thread and by the model as it was when the phase began, the next episodes are
+// collected.
+type Agent struct {
+	c       AgentConfig
+	maker   Maker
+	replay  *Replay
+	worlds  *Worlds
+	model   *RSSM
+	decoder *ActionDecoder // nil with FullCEM
+	pilot   *pilot
+
+	learner  train.Stepper[float32]
+	batch    *sampleBatch
+	noise    *G.Node
+	terms    map[string]*G.Value
+	states   G.Value
+	actions  train.Stepper[float32] // of the decoder
+	from     []float32
+	solveRun *G.Node
+
+	state agentState
+}
+
+var _ run.Validator = (*Agent)(nil)
+
+// agentState is what a checkpoint has beside arrays.
+type agentState struct {
+	Episodes int      `json:"episodes"` // of the replay buffer that were taken in
+	EnvSteps int      `json:"env_steps"`
+	Faults   int      `json:"faults"`
+	Seen     *moments `json:"seen"`   // of the observations of the first episodes
+	Reward   float64  `json:"reward"` // standard deviation of their rewards
+}
+
+// NewAgent builds the graphs. The replay buffer is in the folder replay, "" for memory alone; episodes that it has
+// already, from a run that was killed, are kept. Close the agent when done.
+func NewAgent(maker Maker, replay string, c AgentConfig) (t *Agent, err error) {
+	if c, err = c.withDefaults(); err != nil {
+		return nil, err
+	}
+	t = &Agent{c: c, maker: maker}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, t.Close())
+			t = nil
+		}
+	}()
+	if t.worlds, err = NewWorlds(maker, c.Collect); err != nil {
+		return t, err
+	}
+	o, a := t.worlds.ObsDim(), t.worlds.ActDim()
+	if t.replay, err = OpenReplay(replay, o, a); err != nil {
+		return t, err
+	}
+	t.state.Seen, t.state.Reward = newMoments(o), 1
+	t.c.Model.Obs, t.c.Model.Act, t.c.Model.Seed, t.c.Model.Dtype = o, a, c.Seed, tensor.Float32
+	if t.model, err = NewRSSM(G.NewGraph(), t.c.Model); err != nil {
+		return t, err
+	}
+	if err = t.compileModel(); err != nil {
+		return t, err
+	}
+	if c.Planner.Kind == LatentDCEM {
+		if err = t.compileDecoder(); err != nil {
+			return t, err
+		}
+	}
+	if t.pilot, err = newPilot(c.Machine, c.Planner, t.model, t.decoder, t.worlds, c.Seed); err != nil {
+		return t, err
+	}
+	t.pilot.scale, t.pilot.noise = t.scale, c.Noise
+	return t, nil
+}
+
+// compileModel builds the update of the model.
+func (t *Agent) compileModel() error {
+	g, c := t.model.prior.Layers[0].W.Graph(), t.c
+	rows, o, a := c.Length*c.Batch, t.model.c.Obs, t.model.c.Act
+	b := newSampleBatch(c.Length, c.Batch, o, a)
+	q := Sequences{Length: c.Length, Obs: input(g, "batch/obs", b.Obs, rows, o), Act: input(g, "batch/act", b.Act, rows, a),
+		Reward: input(g, "batch/reward", b.Reward, rows), Weight: input(g, "batch/weight", b.Weight, rows),
+		After: input(g, "batch/after", b.After, rows)}
+	t.batch, t.noise = b, dcem.RunNode(g, "batch/run")
+	for i := range c.Length {
+		n, err := dcem.Normal(t.noise, tensor.Float32, c.Seed, modelDraw+uint64(i), c.Batch, t.model.c.Stoch)
+		if err != nil {
+			return err
+		}
+		q.Noise = append(q.Noise, n)
+	}
+	l, err := t.model.Loss(q)
+	if err != nil {
+		return err
+	}
+	t.terms = map[string]*G.Value{}
+	for name, n := range map[string]*G.Node{"model_obs": l.Obs, "model_reward": l.Reward, "model_kl": l.Raw} {
+		v := new(G.Value)
+		G.Read(n, v)
+		t.terms[name] = v
+	}
+	if c.Planner.Kind == LatentDCEM {
+		G.Read(l.States, &t.states)
+	}
+	t.learner, err = train.New[float32](c.Machine, kernels.Optimizer{Epsilon: 1e-4, ClipNorm: c.MaxNorm}, l.Total,
+		t.model.Params().Nodes()...)
+	return err
+}
+
+// compileDecoder builds the update of the decoder: minus the mean reward of the plans that the search finds from given
+// states, by the model as it is.
+func (t *Agent) compileDecoder() (err error) {
+	g, c := G.NewGraph(), t.c
+	m, err := t.model.Share(g)
+	if err != nil {
+		return err
+	}
+	if t.decoder, err = NewActionDecoder(g, c.Planner, m.c.Act, tensor.Float32, c.Seed); err != nil {
+		return err
+	}
+	t.from = make([]float32, c.DecoderBatch*m.StateDim())
+	plan, err := c.Planner.solve(m, t.decoder, input(g, "from", t.from, c.DecoderBatch, m.StateDim()), c.Seed, decoderDraw, nil)
+	if err != nil {
+		return err
+	}
+	b := build(plan.reward)
+	loss := b.times(b.mean(plan.reward), -1/float64(c.Planner.Horizon))
+	if b.err != nil {
+		return b.err
+	}
+	t.solveRun = plan.run
+	t.actions, err = train.New[float32](c.Machine, kernels.Optimizer{ClipNorm: c.DecoderNorm}, loss,
+		t.decoder.Params().Nodes()...)
+	return err
+}
+
+// Draw numbers, beside those of PPO.
+const (
+	modelDraw   = 1 << 22 // one for each step of a sequence
+	decoderDraw = 1 << 23 // one for each iteration
+)
+
+// Close frees the machines and the environments.
+func (t *Agent) Close() error {
+	var all []error
+	for _, s := range []train.Stepper[float32]{t.learner, t.actions} {
+		if s != nil {
+			all = append(all, s.Close())
+		}
+	}
+	if t.pilot != nil {
+		all = append(all, t.pilot.close())
+	}
+	if t.worlds != nil {
+		all = append(all, t.worlds.Close())
+	}
+	return errors.Join(all...)
+}
+
+// Replay is the buffer.
+func (t *Agent) Replay() *Replay { return t.replay }
+
+// Params are all parameters, up to date after a Step.
+func (t *Agent) Params() nn.Params {
+	p := t.model.Params()
+	if t.decoder != nil {
+		p = append(p, t.decoder.Params()...)
+	}
+	return p
+}
+
+// scale standardises observations as the model sees them.
+func (t *Agent) scale(out []float32, obs []float64) { t.state.Seen.standardise(out, obs) }
+
+// Kind implements run.Task.
+func (t *Agent) Kind() string { return agentKind }
+
+// Columns implements run.Task: the model's loss by its terms, the decoder's (minus a step's mean reward by the model, in
+// the model's units), env_steps, episodes and faults so far, the mean return of the episodes of a phase, and an
+// evaluation's.
+func (t *Agent) Columns() []string {
+	return []string{"model_obs", "model_reward", "model_kl", "decoder", "decoder_skipped", "env_steps", "episodes", "faults",
+		"return", "judged_mean", "judged_least", "judged_q1", "judged_median", "judged_q3", "judged_most", "judged_faults"}
+}
+
+// Step implements run.Task.
+func (t *Agent) Step(ctx context.Context, step int) (m run.StepMetrics, err error) {
+	if t.state.Episodes == 0 {
+		if err := t.begin(ctx); err != nil {
+			return m, err
+		}
+	}
+	if err := t.sync(); err != nil {
+		return m, err
+	}
+	t.pilot.load(t.Params())
+	t.pilot.run = uint64(step) << 20
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	type collected struct {
+		r   *Rollout
+		err error
+	}
+	done := make(chan collected, 1)
+	go func() {
+		r, err := Collect(ctx, t.worlds, t.pilot, t.worlds.Steps(), mix(t.c.Seed, episodeDraw, uint64(step)))
+		done <- collected{r, err}
+	}()
+	m, err = t.learn(ctx, step)
+	if err != nil {
+		cancel()
+		<-done
+		return m, err
+	}
+	c := <-done
+	if c.err != nil {
+		return m, c.err
+	}
+	if err := t.take(c.r, uint64(step)); err != nil {
+		return m, err
+	}
+	mean := math.NaN()
+	if len(c.r.Returns) > 0 {
+		mean = Returns{Each: c.r.Returns}.Mean()
+	}
+	m.Values["return"], m.Values["env_steps"] = mean, float64(t.state.EnvSteps)
+	m.Values["episodes"], m.Values["faults"] = float64(t.state.Episodes), float64(t.state.Faults)
+	return m, nil
+}
+
+// begin collects the first episodes, with random actions, and takes the scales from them.
+func (t *Agent) begin(ctx context.Context) error {
+	v, err := NewWorlds(t.maker, t.c.First)
+	if err != nil {
+		return err
+	}
+	r, err := Collect(ctx, v, random(t.c.Seed, 0), v.Steps(), mix(t.c.Seed, episodeDraw, 0))
+	if err = errors.Join(err, v.Close()); err != nil {
+		return err
+	}
+	if err := t.take(r, 0); err != nil {
+		return err
+	}
+	t.state.Seen.add(r.Obs)
+	reward := newMoments(1)
+	reward.add(r.Reward)
+	if t.state.Reward = reward.std(0); !(t.state.Reward > 1e-12) {
+		t.state.Reward = 1
+	}
+	return nil
+}
+
+// take puts a rollout's episodes into the buffer: those that a run that was killed has already put there stand.
+func (t *Agent) take(r *Rollout, tag uint64) error {
+	for _, e := range r.episodes(t.worlds.ObsDim(), t.worlds.ActDim(), tag) {
+		if t.state.Episodes >= t.replay.Len() {
+			if err := t.replay.Append(e); err != nil {
+				return err
+			}
+		}
+		t.state.Episodes++
+	}
+	t.state.EnvSteps += len(r.Reward)
+	t.state.Faults += r.Faults
+	if t.state.Episodes == 0 {
+		return fmt.Errorf("rl: no step of the environment succeeds: %w", r.FirstFault)
+	}
+	return nil
+}
+
+// sync brings the values of the parameters' nodes up to date.
+func (t *Agent) sync() error {
+	err := t.learner.Sync()
+	if t.actions != nil {
+		err = errors.Join(err, t.actions.Sync())
+	}
+	return err
+}
+
+// learn does the updates of a phase.
+func (t *Agent) learn(ctx context.Context, step int) (m run.StepMetrics, err error) {
+	m.Values = map[string]float64{}
+	if t.actions != nil {
+		m.Values["decoder"], m.Values["decoder_skipped"] = 0, 0
+	}
+	count, decided := 0.0, 0.0
+	for u := range t.c.Updates {
+		if ctx.Err() != nil {
+			return m, context.Cause(ctx)
+		}
+		number := uint64(step)<<20 | uint64(u)
+		rng := rand.New(rand.NewPCG(mix(t.c.Seed, orderDraw), number))
+		if err := t.fill(rng); err != nil {
+			return m, err
+		}
+		if err := G.Let(t.noise, int64(number)); err != nil {
+			return m, err
+		}
+		loss, info, err := t.learner.Step(t.c.Rate)
+		if err != nil {
+			return m, err
+		}
+		if info.Skipped {
+			m.Skipped = true
+			continue
+		}
+		count++
+		m.Loss += loss
+		m.GradNorm += info.GradNorm
+		for name, v := range t.terms {
+			m.Values[name] += scalar(*v)
+		}
+		if t.actions != nil && (u+1)%t.c.DecoderEvery == 0 {
+			loss, info, err := t.decide(rng, number)
+			if err != nil {
+				return m, err
+			}
+			if info.Skipped {
+				m.Values["decoder_skipped"]++
+				continue
+			}
+			decided++
+			m.Values["decoder"] += loss
+		}
+	}
+	m.Loss /= max(count, 1)
+	m.GradNorm /= max(count, 1)
+	for name := range t.terms {
+		m.Values[name] /= max(count, 1)
+	}
+	if t.actions != nil {
+		m.Values["decoder"] /= max(decided, 1)
+	}
+	return m, nil
+}
+
+// fill draws the sequences of an update and scales them.
+func (t *Agent) fill(rng *rand.Rand) error {
+	b := t.batch
+	if err := t.replay.sample(b, t.state.Episodes, t.c.Length, t.c.Batch, rng); err != nil {
+		return err
+	}
+	t.scale(b.Obs, convert[float64](b.Obs))
+	for i, w := range b.Weight {
+		b.Reward[i] /= float32(t.state.Reward)
+		if w == 0 {
+			o := t.model.c.Obs
+			clear(b.Obs[i*o : (i+1)*o])
+		}
+	}
+	return nil
+}
+
+// decide is an update of the decoder, from states of the last update's sequences.
+func (t *Agent) decide(rng *rand.Rand, number uint64) (float64, kernels.StepInfo, error) {
+	if err := t.learner.Sync(); err != nil {
+		return 0, kernels.StepInfo{}, err
+	}
+	states, err := nn.Slice[float32](t.states)
+	if err != nil {
+		return 0, kernels.StepInfo{}, err
+	}
+	size := t.model.StateDim()
+	for i := range t.c.DecoderBatch {
+		row := rng.IntN(len(t.batch.Weight))
+		for t.batch.Weight[row] == 0 {
+			row = rng.IntN(len(t.batch.Weight))
+		}
+		copy(t.from[i*size:(i+1)*size], states[row*size:])
+	}
+	if err := G.Let(t.solveRun, int64(number)); err != nil {
+		return 0, kernels.StepInfo{}, err
+	}
+	return t.actions.Step(t.c.DecoderRate)
+}
+
+// Judge runs n episodes without noise on the actions: those of the seed, by the planner, which may be another than the
+// agent's own (FullCEM needs no decoder).
+func (t *Agent) Judge(ctx context.Context, planner PlannerConfig, n int, seed uint64) (r Returns, err error) {
+	if planner, err = planner.withDefaults(); err != nil {
+		return r, err
+	}
+	if planner.Kind == LatentDCEM && t.decoder == nil {
+		return r, errors.New("rl: Judge: latent DCEM without a decoder: the agent plans by CEM")
+	}
+	if err := t.sync(); err != nil {
+		return r, err
+	}
+	v, err := NewWorlds(t.maker, n)
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, v.Close()) }()
+	p, err := newPilot(t.c.Machine, planner, t.model, t.decoder, v, mix(t.c.Seed, judgeDraw))
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, p.close()) }()
+	p.load(t.Params())
+	p.scale = t.scale
+	return Evaluate(ctx, v, p, seed)
+}
+
+// Validate implements run.Validator: the score is minus the mean return, over the same episodes each time.
+func (t *Agent) Validate(int) (score float64, values map[string]float64, err error) {
+	r, err := t.Judge(context.Background(), t.c.Planner, t.c.Judge, mix(t.c.Seed, judgeDraw))
+	if err != nil {
+		return 0, nil, err
+	}
+	return -r.Mean(), r.judged(), nil
+}
+
+// judged are the columns of an evaluation.
+func (r Returns) judged() map[string]float64 {
+	q := r.Quartiles()
+	return map[string]float64{"judged_mean": r.Mean(), "judged_least": q[0], "judged_q1": q[1],
+		"judged_median": q[2], "judged_q3": q[3], "judged_most": q[4], "judged_faults": float64(r.Faults)}
+}
+
+// Save implements run.Task.
+func (t *Agent) Save(c *run.Checkpoint) error {
+	err := saveNets(c, "model", t.learner, t.model.Params())
+	if t.actions != nil {
+		err = errors.Join(err, saveNets(c, "decoder", t.actions, t.decoder.Params()))
+	}
+	return errors.Join(err, c.Put("agent", t.state))
+}
+
+// Load implements run.Task.
+func (t *Agent) Load(c *run.Checkpoint) error {
+	s := agentState{Seen: newMoments(0)}
+	if err := c.Get("agent", &s); err != nil {
+		return err
+	}
+	if len(s.Seen.Mean) != len(t.state.Seen.Mean) || len(s.Seen.M2) != len(t.state.Seen.M2) {
+		return fmt.Errorf("moments of %d observations, want %d: %w", len(s.Seen.Mean), len(t.state.Seen.Mean), run.ErrMismatch)
+	}
+	if s.Episodes > t.replay.Len() {
+		return fmt.Errorf("the replay buffer %s has %d episodes, want the %d that were collected: %w", t.replay.dir,
+			t.replay.Len(), s.Episodes, run.ErrMismatch)
+	}
+	if err := loadNets(c, "model", t.learner, t.model.Params()); err != nil {
+		return err
+	}
+	if t.actions != nil {
+		if err := loadNets(c, "decoder", t.actions, t.decoder.Params()); err != nil {
+			return err
+		}
+	}
+	t.state = s
+	return nil
+}
