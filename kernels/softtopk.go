@@ -122,6 +122,16 @@ func SoftTopKForward[T Float](y, x []T, thresh []float64, r Relaxation, scale fl
 	runSoft(softJob[T]{op: softForward, out: y, x: x, thresh: thresh, r: r, scale: scale, n: n, k: k}, rows)
 }
 
+// SoftTopK is SoftTopKSolve and SoftTopKForward in one: the same bits, and less work. y must be apart from x.
+func SoftTopK[T Float](y []T, thresh []float64, status []RowStatus, x []T, r Relaxation, scale float64, rows, n, k int) {
+	softCheck("SoftTopK", r, scale, rows, n, k)
+	needLen("SoftTopK", "y", len(y), rows*n, "rows*n")
+	needLen("SoftTopK", "thresh", len(thresh), 2*rows, "2*rows")
+	needLen("SoftTopK", "x", len(x), rows*n, "rows*n")
+	needOptional("SoftTopK", "status", status, rows, "rows")
+	runSoft(softJob[T]{op: softBoth, out: y, x: x, thresh: thresh, status: status, r: r, scale: scale, n: n, k: k}, rows)
+}
+
 // SoftTopKResidual sets resid[row] = |sum y - k| over the rows of y (rows,n), by compensated summation. NaN in y gives
 // NaN.
 func SoftTopKResidual[T Float](resid []float64, y []T, rows, n, k int) {
@@ -139,6 +149,7 @@ const (
 	softResidual
 	softBackward
 	softBackward2
+	softBoth
 )
 
 // softJob is one call of a soft top-k kernel.
@@ -156,6 +167,7 @@ type softJob[T Float] struct {
 type softScratch struct {
 	a, b    []float64
 	z, y, c [softTile]float64
+	lml     lmlScratch
 }
 
 var (
@@ -173,10 +185,27 @@ func (j *softJob[T]) Run(lo, hi int) {
 	if len(s.a) < j.n {
 		s.a, s.b = make([]float64, j.n), make([]float64, j.n)
 	}
+	if isSingle[T]() && j.op != softResidual && j.op != softBackward2 {
+		if p, ok := lmlProblemOf(j.r, j.scale, j.n, j.k); ok {
+			switch j.op {
+			case softSolve, softBoth:
+				j.solveLML(s, &p, lo, hi)
+			case softForward:
+				j.forwardLML(s, &p, lo, hi)
+			case softBackward:
+				j.backwardLML(s, &p, lo, hi)
+			}
+			softScratches.Put(s)
+			return
+		}
+	}
 	for row := lo; row < hi; row++ {
 		switch j.op {
 		case softSolve:
 			j.solve(s, row)
+		case softBoth:
+			j.solve(s, row)
+			j.forward(s, row)
 		case softForward:
 			j.forward(s, row)
 		case softResidual:

@@ -49,3 +49,37 @@ func benchSoftTopK[T Float](b *testing.B, r Relaxation, n int) {
 		})
 	}
 }
+
+// BenchmarkLMLForwardBackward is what bench/suite times: 100 standardised rows of 100, k = 10.
+func BenchmarkLMLForwardBackward(b *testing.B) {
+	bothKinds(b, benchLML[float32], benchLML[float64])
+}
+
+func bothKinds(b *testing.B, single, double func(b *testing.B)) {
+	b.Run("float32", single)
+	b.Run("float64", double)
+}
+
+func benchLML[T Float](b *testing.B) {
+	const rows, n, k = 100, 100, 10
+	x, g, y := make([]T, rows*n), make([]T, rows*n), make([]T, rows*n)
+	Normal(x, 1, 0, 0, 0)
+	Normal(g, 1, 1, 0, 0)
+	thresh := make([]float64, 2*rows)
+	b.Run("forward", func(b *testing.B) {
+		for b.Loop() {
+			SoftTopK(y, thresh, nil, x, LML, 1, rows, n, k)
+		}
+	})
+	b.Run("backward", func(b *testing.B) {
+		for b.Loop() {
+			SoftTopKBackward(y, x, thresh, g, LML, 1, rows, n, k)
+		}
+	})
+	b.Run("both", func(b *testing.B) {
+		for b.Loop() {
+			SoftTopK(y, thresh, nil, x, LML, 1, rows, n, k)
+			SoftTopKBackward(y, x, thresh, g, LML, 1, rows, n, k)
+		}
+	})
+}

@@ -27,6 +27,7 @@ var subjects = []struct {
 	{"funcs", funcs},
 	{"arith", arith},
 	{"pairs", pairs},
+	{"lml", lml},
 	{"noise", noise},
 	{"reduce", reduce},
 }

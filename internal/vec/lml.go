@@ -1,0 +1,252 @@
+package vec
+
+import (
+	"math"
+	"unsafe"
+)
+
+// The loops under kernels.LML in float32, over some rows of at most LMLRow elements. Every element's arithmetic is a
+// fixed sequence of IEEE operations, and a row's sums are those of 16 lanes, added as a tree: the bits are the same in
+// plain Go, which has to make up its fused multiply-adds, as with AVX2 and with AVX-512.
+
+const (
+	// LMLRow is the most elements of a row that the LML loops take: longer rows come in parts.
+	LMLRow = 256
+	// LMLPad is what the room for a row's odds or slopes is a multiple of.
+	LMLPad = 16
+
+	lmlLanes = 16
+	lmlMagic = 0x1.8p23 // adding it leaves the nearest integer in the low bits
+	lmlFloor = 0x1p-40  // products of smaller numbers might be subnormal, and slow
+)
+
+// 2^f = 1 + f (lmlExp2[0] + f (lmlExp2[1] + ...)) on |f| <= 1/2, to 9e-9.
+var lmlExp2 = [...]float32{0.6931471824645996, 0.24022650718688965, 0.055503569543361664, 0.009618083015084267,
+	0.0013390863314270973, 0.00015453163359779865}
+
+// LMLSums are sums over a row's odds v, with s = min(v, 1)/(1 + v), r = s where v >= 1 and -s where v < 1 (so 1/(1+v) =
+// 1 + r there), and h = s(1 - s).
+type LMLSums struct {
+	S, H, Q, P float32 // of r, h, r s, r h
+	D          float32 // of h^2
+	Limit      uint32  // the bits of the largest |centre - x|, of NaN if one is
+	Count      int32   // of v < 1
+	room       int32   // anything
+}
+
+// LMLSlopeSums are sums over a row of slopes h and gradients g less their reference.
+type LMLSlopeSums struct {
+	H, G  float32 // of h, of h g
+	Limit uint32  // the bits of the largest |centre - x|
+	Most  uint32  // the bits of the largest |g|
+}
+
+// lmlKernels is what an instruction set has.
+type lmlKernels struct {
+	moments func(x *float32, stride, rows, n int, ref, sums *float32)
+	odds    func(x *float32, stride, rows, n int, slope float32, centre, odds *float32, pad int, sums *uint32)
+	weights func(y *float32, stride, rows, n int, odds *float32, pad int, factor *float32, sums *float64)
+	slopes  func(x, g *float32, stride, rows, n int, slope float32, centre, factor, ref, h *float32, pad int, sums *uint32)
+	grad    func(dx, g *float32, stride, rows, n int, h *float32, pad int, ref, mean *float32, scale float32)
+}
+
+// LMLPadded is the room for the odds or slopes of n elements.
+func LMLPadded(n int) int { return (n + LMLPad - 1) &^ (LMLPad - 1) }
+
+// LMLMoments sets sums[4r] and sums[4r+1] to the sums of t and t^2 over the n elements of row r at x[r*stride:], t =
+// x - ref[r]. The other two are room.
+func LMLMoments(x []float32, stride, n int, ref, sums []float32) {
+	if rows := len(ref); rows > 0 {
+		_, _ = x[(rows-1)*stride+n-1], sums[4*rows-1]
+		lmlSets[current].moments(&x[0], stride, rows, n, &ref[0], &sums[0])
+	}
+}
+
+// LMLOdds sets odds[r*LMLPadded(n)+i] = 2^b, b = (centre[r] - x[r*stride+i])*slope, of n elements, and +Inf up to the
+// padding, and sums what LMLSums says. It is right for |b| <= 80.
+func LMLOdds(x []float32, stride, n int, slope float32, centre, odds []float32, sums []LMLSums) {
+	if rows := len(centre); rows > 0 {
+		pad := LMLPadded(n)
+		_, _, _ = x[(rows-1)*stride+n-1], odds[rows*pad-1], sums[rows-1]
+		lmlSets[current].odds(&x[0], stride, rows, n, slope, &centre[0], &odds[0], pad, (*uint32)(unsafe.Pointer(&sums[0])))
+	}
+}
+
+// LMLWeights sets y[r*stride+i] = 1/(1 + odds factor[r]), and sums[r] to their sum.
+func LMLWeights(y []float32, stride, n int, odds, factor []float32, sums []float64) {
+	if rows := len(factor); rows > 0 {
+		pad := LMLPadded(n)
+		_, _, _ = y[(rows-1)*stride+n-1], odds[rows*pad-1], sums[rows-1]
+		lmlSets[current].weights(&y[0], stride, rows, n, &odds[0], pad, &factor[0], &sums[0])
+	}
+}
+
+// LMLSlopes sets h[r*LMLPadded(n)+i] = y(1 - y) for y = 1/(1 + v), v = 2^b factor[r], b as for LMLOdds, and sums what
+// LMLSlopeSums says of h and of g[r*stride+i] - ref[r].
+func LMLSlopes(x, g []float32, stride, n int, slope float32, centre, factor, ref, h []float32, sums []LMLSlopeSums) {
+	if rows := len(centre); rows > 0 {
+		pad := LMLPadded(n)
+		_, _, _, _ = x[(rows-1)*stride+n-1], g[(rows-1)*stride+n-1], h[rows*pad-1], sums[rows-1]
+		_, _ = factor[rows-1], ref[rows-1]
+		lmlSets[current].slopes(&x[0], &g[0], stride, rows, n, slope, &centre[0], &factor[0], &ref[0], &h[0], pad, (*uint32)(unsafe.Pointer(&sums[0])))
+	}
+}
+
+// LMLGrad sets dx[r*stride+i] = ((g[r*stride+i] - ref[r]) - mean[r]) h scale. dx may be g.
+func LMLGrad(dx, g []float32, stride, n int, h, ref, mean []float32, scale float32) {
+	if rows := len(mean); rows > 0 {
+		pad := LMLPadded(n)
+		_, _, _, _ = dx[(rows-1)*stride+n-1], g[(rows-1)*stride+n-1], h[rows*pad-1], ref[rows-1]
+		lmlSets[current].grad(&dx[0], &g[0], stride, rows, n, &h[0], pad, &ref[0], &mean[0], scale)
+	}
+}
+
+var lmlGo = lmlKernels{lmlMomentsGo, lmlOddsGo, lmlWeightsGo, lmlSlopesGo, lmlGradGo}
+
+// lmlLane is a number in each lane.
+type lmlLane [lmlLanes]float32
+
+// sum adds the lanes: halves onto halves, then neighbours.
+func (s *lmlLane) sum() float32 {
+	var q [4]float32
+	for i := range q {
+		q[i] = (s[i] + s[i+8]) + (s[i+4] + s[i+12])
+	}
+	return (q[0] + q[1]) + (q[2] + q[3])
+}
+
+func lmlMomentsGo(x *float32, stride, rows, n int, ref, sums *float32) {
+	refs, out := from(ref, rows), from(sums, 4*rows)
+	all := from(x, (rows-1)*stride+n)
+	for r, c := range refs {
+		var s, q lmlLane
+		for i, v := range all[r*stride:][:n] {
+			t, at := v-c, i%lmlLanes
+			s[at] += t
+			q[at] = fma32(t, t, q[at])
+		}
+		out[4*r], out[4*r+1] = s.sum(), q.sum()
+	}
+}
+
+// fma32 is x*y + z, rounded once. In float64 the product is exact; where the sum, rounded, lies halfway between two
+// float32, what was lost decides.
+func fma32(x, y, z float32) float32 {
+	p, w := float64(x)*float64(y), float64(z)
+	s := p + w
+	if math.Float64bits(s)&(1<<29-1) == 1<<28 {
+		v := s - p
+		if e := (p - (s - v)) + (w - v); e != 0 {
+			s = math.Nextafter(s, s+math.Copysign(math.Abs(s), e))
+		}
+	}
+	return float32(s)
+}
+
+// lmlPower is 2^b, b = t slope, for |b| <= 80 or so.
+func lmlPower(t, slope float32) float32 {
+	m := fma32(t, slope, lmlMagic)
+	f := fma32(t, slope, -(m - lmlMagic))
+	f2 := f * f
+	c := &lmlExp2
+	p := fma32(c[5], f2, fma32(c[4], f, c[3]))
+	p = fma32(p, f2, fma32(c[2], f, c[1]))
+	p = fma32(p, f2, fma32(c[0], f, 1))
+	return math.Float32frombits(math.Float32bits(p) + math.Float32bits(m)<<23)
+}
+
+// lmlPowers sets odds = 2^((centre - x) slope) and the rest to +Inf.
+func lmlPowers(odds, x []float32, centre, slope float32) (limit uint32) {
+	for i, v := range x {
+		t := centre - v
+		limit = max(limit, math.Float32bits(t)&^lmlSign)
+		odds[i] = lmlPower(t, slope)
+	}
+	for i := range odds[len(x):] {
+		odds[len(x)+i] = float32(math.Inf(1))
+	}
+	return limit
+}
+
+const lmlSign = 1 << 31
+
+func lmlOddsGo(x *float32, stride, rows, n int, slope float32, centre, odds *float32, pad int, sums *uint32) {
+	all, e := from(x, (rows-1)*stride+n), from(odds, rows*pad)
+	out := unsafe.Slice((*LMLSums)(unsafe.Pointer(sums)), rows)
+	for r, c := range from(centre, rows) {
+		var S, H, Q, P, D lmlLane
+		var count int32
+		room := e[r*pad:][:pad]
+		limit := lmlPowers(room, all[r*stride:][:n], c, slope)
+		for i, v := range room {
+			at := i % lmlLanes
+			s := min(v, 1) / (1 + v)
+			signed := s
+			if v < 1 {
+				signed = -s
+				count++
+			}
+			h := fma32(-s, s, s)
+			S[at] += signed
+			H[at] += h
+			Q[at] = fma32(signed, s, Q[at])
+			h = max(h, lmlFloor)
+			P[at] = fma32(signed, h, P[at])
+			D[at] = fma32(h, h, D[at])
+		}
+		out[r] = LMLSums{S: S.sum(), H: H.sum(), Q: Q.sum(), P: P.sum(), D: D.sum(), Limit: limit, Count: count}
+	}
+}
+
+func lmlWeightsGo(y *float32, stride, rows, n int, odds *float32, pad int, factor *float32, sums *float64) {
+	all, e, out := from(y, (rows-1)*stride+n), from(odds, rows*pad), from(sums, rows)
+	for r, u := range from(factor, rows) {
+		var s [lmlLanes]float64
+		row := all[r*stride:][:n]
+		for i, v := range e[r*pad:][:n] {
+			row[i] = 1 / fma32(v, u, 1)
+			s[i%lmlLanes] += float64(row[i])
+		}
+		for i := range 4 {
+			s[i] = (s[i] + s[i+8]) + (s[i+4] + s[i+12])
+		}
+		out[r] = (s[0] + s[2]) + (s[1] + s[3])
+	}
+}
+
+func lmlSlopesGo(x, g *float32, stride, rows, n int, slope float32, centre, factor, ref, h *float32, pad int, sums *uint32) {
+	xs, gs, hs := from(x, (rows-1)*stride+n), from(g, (rows-1)*stride+n), from(h, rows*pad)
+	out := unsafe.Slice((*LMLSlopeSums)(unsafe.Pointer(sums)), rows)
+	factors, refs := from(factor, rows), from(ref, rows)
+	for r, c := range from(centre, rows) {
+		var H, G lmlLane
+		var most uint32
+		u, grad, room := factors[r], gs[r*stride:][:n], hs[r*pad:][:pad]
+		limit := lmlPowers(room, xs[r*stride:][:n], c, slope)
+		for i, v := range grad {
+			at := i % lmlLanes
+			odds := room[i]
+			y := 1 / fma32(odds, u, 1)
+			d := v - refs[r]
+			most = max(most, math.Float32bits(d)&^lmlSign)
+			s := float32(min(float32(odds*u), 1) * y)
+			s = fma32(-s, s, s)
+			room[i] = s
+			H[at] += s
+			G[at] = fma32(s, d, G[at])
+		}
+		clear(room[n:])
+		out[r] = LMLSlopeSums{H.sum(), G.sum(), limit, most}
+	}
+}
+
+func lmlGradGo(dx, g *float32, stride, rows, n int, h *float32, pad int, ref, mean *float32, scale float32) {
+	out, gs, hs := from(dx, (rows-1)*stride+n), from(g, (rows-1)*stride+n), from(h, rows*pad)
+	refs := from(ref, rows)
+	for r, m := range from(mean, rows) {
+		row, grad := out[r*stride:][:n], gs[r*stride:][:n]
+		for i, v := range hs[r*pad:][:n] {
+			row[i] = float32(float32(((grad[i]-refs[r])-m)*v) * scale)
+		}
+	}
+}

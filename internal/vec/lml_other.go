@@ -1,0 +1,5 @@
+//go:build !amd64 || noasm
+
+package vec
+
+var lmlSets = [...]lmlKernels{isaGo: lmlGo}

@@ -1,0 +1,123 @@
+package vec
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// lmlCase is what the loops of LML take and give, rows of n elements a stride apart.
+type lmlCase struct {
+	rows, n, stride         int
+	x, g, ref, c, u, mean   []float32
+	moments, odds, y, h, dx []float32
+	sums                    []LMLSums
+	slopes                  []LMLSlopeSums
+	total                   []float64
+}
+
+func (c *lmlCase) run() {
+	pad := LMLPadded(c.n)
+	nan := float32(math.NaN())
+	poisoned := func(n int) []float32 { return slices.Repeat([]float32{nan}, n) }
+	c.moments, c.odds, c.h = poisoned(4*c.rows), poisoned(c.rows*pad), poisoned(c.rows*pad)
+	c.y, c.dx = poisoned(len(c.x)), poisoned(len(c.x))
+	c.sums, c.slopes, c.total = make([]LMLSums, c.rows), make([]LMLSlopeSums, c.rows), make([]float64, c.rows)
+	LMLMoments(c.x, c.stride, c.n, c.ref, c.moments)
+	for i := range c.rows { // the rest is room
+		c.moments[4*i+2], c.moments[4*i+3] = 0, 0
+	}
+	LMLOdds(c.x, c.stride, c.n, 1.5, c.c, c.odds, c.sums)
+	for i := range c.sums {
+		c.sums[i].room = 0
+	}
+	LMLWeights(c.y, c.stride, c.n, c.odds, c.u, c.total)
+	LMLSlopes(c.x, c.g, c.stride, c.n, 1.5, c.c, c.u, c.ref, c.h, c.slopes)
+	LMLGrad(c.dx, c.g, c.stride, c.n, c.h, c.ref, c.mean, 0.7)
+}
+
+// Every instruction set gives plain Go's bits, and writes nothing between rows.
+func TestLMLBits(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, n := range []int{1, 2, 7, 8, 9, 15, 16, 17, 24, 31, 32, 33, 100, 255, LMLRow} {
+		for _, rows := range []int{1, 3} {
+			for _, scale := range []float64{1, 20, 1e-6} {
+				fill := func(n int, scale float64) []float32 {
+					v := make([]float32, n)
+					for i := range v {
+						v[i] = float32(scale * rng.NormFloat64())
+					}
+					return v
+				}
+				stride := n + rng.IntN(5)
+				c := lmlCase{rows: rows, n: n, stride: stride, x: fill(rows*stride+3, scale), g: fill(rows*stride+3, 1), ref: fill(rows, 1),
+					c: fill(rows, scale), u: fill(rows, 1), mean: fill(rows, 1)}
+				for i, v := range c.u {
+					c.u[i] = float32(math.Exp(float64(v)))
+				}
+				want := c
+				old := current
+				current = isaGo
+				want.run()
+				current = old
+				eachISA(t, func(t *testing.T) {
+					c.run()
+					for _, a := range []struct {
+						name      string
+						got, want []float32
+					}{{"moments", c.moments, want.moments}, {"odds", c.odds, want.odds}, {"y", c.y, want.y}, {"h", c.h, want.h}, {"dx", c.dx, want.dx}} {
+						for i, v := range a.want {
+							if math.Float32bits(v) != math.Float32bits(a.got[i]) && (v == v || a.got[i] == a.got[i]) {
+								t.Fatalf("n %d, rows %d: %s[%d] = %v, plain Go has %v", n, rows, a.name, i, a.got[i], v)
+							}
+						}
+					}
+					if g, w := fmt.Sprint(c.sums, c.slopes, c.total), fmt.Sprint(want.sums, want.slopes, want.total); g != w {
+						t.Fatalf("n %d, rows %d: sums\n%s, plain Go has\n%s", n, rows, g, w)
+					}
+				})
+			}
+		}
+	}
+}
+
+func BenchmarkLML(b *testing.B) {
+	const rows, n = 100, 100
+	rng := rand.New(rand.NewPCG(1, 2))
+	fill := func(n int) []float32 {
+		v := make([]float32, n)
+		for i := range v {
+			v[i] = float32(rng.NormFloat64())
+		}
+		return v
+	}
+	x, g, ones := fill(rows*n), fill(rows*n), slices.Repeat([]float32{1}, rows)
+	moments, odds, out := make([]float32, 4*rows), make([]float32, rows*LMLPadded(n)), make([]float32, rows*n)
+	sums, slopes, total := make([]LMLSums, rows), make([]LMLSlopeSums, rows), make([]float64, rows)
+	old := current
+	defer func() { current = old }()
+	for i, name := range isaNames {
+		if isa(i) > best {
+			continue
+		}
+		for _, op := range []struct {
+			name string
+			run  func()
+		}{
+			{"moments", func() { LMLMoments(x, n, n, ones, moments) }},
+			{"odds", func() { LMLOdds(x, n, n, 1.44, ones, odds, sums) }},
+			{"weights", func() { LMLWeights(out, n, n, odds, ones, total) }},
+			{"slopes", func() { LMLSlopes(x, g, n, n, 1.44, ones, ones, ones, odds, slopes) }},
+			{"grad", func() { LMLGrad(out, g, n, n, odds, ones, ones, 1) }},
+		} {
+			b.Run(name+"/"+op.name, func(b *testing.B) {
+				current = isa(i)
+				for b.Loop() {
+					op.run()
+				}
+			})
+		}
+	}
+}
