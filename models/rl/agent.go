@@ -10,6 +10,7 @@ import (
 	"github.com/godcem/godcem/dcem"
 	"github.com/godcem/godcem/internal/run"
 	"github.com/godcem/godcem/kernels"
+	"github.com/godcem/godcem/models/env"
 	"github.com/godcem/godcem/models/nn"
 	"github.com/godcem/godcem/models/train"
 	G "gorgonia.org/gorgonia"
@@ -417,7 +418,8 @@ func (t *Agent) learn(ctx context.Context, step int) (m run.StepMetrics, err err
 	return m, nil
 }
 
-// fill draws the sequences of an update and scales them.
+// fill draws the sequences of an update and scales them. Observations and rewards beyond ten standard deviations of
+// those of random actions are taken for that: a cart that runs away must not decide what the model learns.
 func (t *Agent) fill(rng *rand.Rand) error {
 	b := t.batch
 	if err := t.replay.sample(b, t.state.Episodes, t.c.Length, t.c.Batch, rng); err != nil {
@@ -425,7 +427,7 @@ func (t *Agent) fill(rng *rand.Rand) error {
 	}
 	t.scale(b.Obs, convert[float64](b.Obs))
 	for i, w := range b.Weight {
-		b.Reward[i] /= float32(t.state.Reward)
+		b.Reward[i] = float32(env.Clamp(float64(b.Reward[i])/t.state.Reward, -10, 10))
 		if w == 0 {
 			o := t.model.c.Obs
 			clear(b.Obs[i*o : (i+1)*o])

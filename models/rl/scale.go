@@ -1,6 +1,9 @@
 package rl
 
-import "math"
+import (
+	"math"
+	"slices"
+)
 
 // moments are the count, mean and sum of squared differences from it of each of several numbers, taken in batches
 // (Chan, Golub and LeVeque, 1979).
@@ -51,3 +54,10 @@ func (m *moments) standardise(out []float32, x []float64) {
 		out[i] = float32(math.Max(-10, math.Min(10, z)))
 	}
 }
+
+func (m *moments) clone() *moments {
+	return &moments{m.Count, slices.Clone(m.Mean), slices.Clone(m.M2)}
+}
+
+// A Scale says how an [Agent] standardises observations for its model.
+type Scale struct{ seen *moments }

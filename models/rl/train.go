@@ -38,6 +38,11 @@ type Config struct {
 	Judge   int    `json:"judge"`   // episodes of an evaluation
 	RawObs  bool   `json:"raw_obs"` // do not standardise observations by their moments so far
 	Machine string `json:"vm"`      // "": the engine
+
+	// Model, if not nil, is in the policy's graph, and the policy sees its states in the place of observations, filtered by
+	// the model as it is when an iteration begins. Known scales observations for it.
+	Model *RSSM  `json:"-"`
+	Known *Scale `json:"-"`
 }
 
 // PPO is the training of a policy. Use [NewPPO]. One Step of it is an iteration: all environments run Length steps
@@ -86,6 +91,12 @@ func NewPPO(maker Maker, policy *Policy, value *Net, c Config) (t *PPO, err erro
 		return nil, fmt.Errorf("rl: NewPPO: parts = %d, want a divisor of worlds*length = %d", c.Parts, rows)
 	}
 	t = &PPO{c: c, policy: policy, value: value, all: append(policy.Params(), value.Params()...)}
+	if c.Model != nil {
+		if c.Known == nil {
+			return nil, fmt.Errorf("rl: NewPPO: Model without Known")
+		}
+		t.all = append(t.all, c.Model.Observation()...)
+	}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, t.Close())
@@ -103,8 +114,17 @@ func NewPPO(maker Maker, policy *Policy, value *Net, c Config) (t *PPO, err erro
 	if t.judged, err = NewWorlds(maker, c.Judge); err != nil {
 		return t, err
 	}
+	t.seen, t.returned = newMoments(t.worlds.ObsDim()), newMoments(1)
+	if c.Model != nil {
+		t.seen = c.Known.seen.clone()
+		scale := func(out []float32, obs []float64) { t.seen.standardise(out, obs) }
+		for _, w := range []*Worlds{t.worlds, t.judged} {
+			if err = w.know(c.Machine, c.Model, scale); err != nil {
+				return t, err
+			}
+		}
+	}
 	o := t.worlds.ObsDim()
-	t.seen, t.returned = newMoments(o), newMoments(1)
 	if err = t.compile(rows/c.Parts, o, t.worlds.ActDim()); err != nil {
 		return t, err
 	}
@@ -184,7 +204,7 @@ func (t *PPO) Columns() []string {
 
 // observe standardises observations.
 func (t *PPO) observe(out []float32, obs []float64) {
-	if t.c.RawObs {
+	if t.c.RawObs || t.c.Model != nil {
 		for i, v := range obs {
 			out[i] = float32(v)
 		}
@@ -229,7 +249,7 @@ func (t *PPO) Step(ctx context.Context, step int) (run.StepMetrics, error) {
 	}
 	t.steps += t.c.Worlds * t.c.Length
 	t.faults += r.Faults
-	if !t.c.RawObs {
+	if !t.c.RawObs && t.c.Model == nil {
 		t.seen.add(r.Obs)
 	}
 	mean := math.NaN()

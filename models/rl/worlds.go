@@ -30,6 +30,16 @@ type Worlds struct {
 	seed    uint64
 	seeds   []uint64
 	action  []float64
+
+	known *known
+}
+
+// known makes observations of what a model knows: its states, filtered.
+type known struct {
+	filter    *filter
+	scale     func(out []float32, obs []float64)
+	obs, next []float64 // the environments'
+	before    []float32
 }
 
 // NewWorlds makes n environments. Close them when done.
@@ -62,7 +72,7 @@ func NewWorlds(maker Maker, n int) (*Worlds, error) {
 func (v *Worlds) Size() int { return v.vec.Len() }
 
 // ObsDim is the number of elements of an observation.
-func (v *Worlds) ObsDim() int { return v.obsDim }
+func (v *Worlds) ObsDim() int { return len(v.Obs) / v.Size() }
 
 // ActDim is the number of elements of an action.
 func (v *Worlds) ActDim() int { return v.actDim }
@@ -74,7 +84,84 @@ func (v *Worlds) Steps() int { return v.steps }
 func (v *Worlds) Task(i int) env.Task { return v.vec.Task(i).(*world).Task }
 
 // Close closes all of them.
-func (v *Worlds) Close() error { return v.vec.Close() }
+func (v *Worlds) Close() error {
+	err := v.vec.Close()
+	if v.known != nil {
+		err = errors.Join(err, v.known.filter.vm.Close())
+	}
+	return err
+}
+
+// know makes the model's states (n,StateDim) the observations, with the posterior's means; scale standardises those of
+// the environment for the model. The parameters are shared: they must not be written while Reset or Step run.
+func (v *Worlds) know(machine string, m *RSSM, scale func(out []float32, obs []float64)) error {
+	if m.c.Obs != v.obsDim || m.c.Act != v.actDim {
+		return fmt.Errorf("rl: a model of %d observations and %d actions for an environment of %d and %d", m.c.Obs, m.c.Act,
+			v.obsDim, v.actDim)
+	}
+	f, err := newFilter(machine, m, v.Size())
+	if err != nil {
+		return err
+	}
+	n := v.Size() * m.StateDim()
+	v.known = &known{filter: f, scale: scale, obs: v.Obs, next: v.Next, before: make([]float32, n)}
+	v.Obs, v.Next = make([]float64, n), make([]float64, n)
+	return nil
+}
+
+// observed are the memories of the environments' own observations.
+func (v *Worlds) observed() (obs, next []float64) {
+	if v.known != nil {
+		return v.known.obs, v.known.next
+	}
+	return v.Obs, v.Next
+}
+
+// begin makes the states that the first observations of episodes lead to, for all environments or those whose episode
+// is over.
+func (k *known) begin(v *Worlds, all bool) error {
+	f, n := k.filter, v.Size()
+	copy(k.before, f.x)
+	for i := range n {
+		if all || v.Status[i].Over() {
+			f.forget(i, n)
+		}
+	}
+	k.scale(f.o, k.obs)
+	if err := f.step(); err != nil {
+		return err
+	}
+	size := len(f.x) / n
+	for i := range n {
+		if !all && !v.Status[i].Over() {
+			copy(f.x[i*size:(i+1)*size], k.before[i*size:])
+		}
+	}
+	copy(v.Obs, convert[float64](f.x))
+	return nil
+}
+
+// follow makes the states that the actions and the observations which they led to give.
+func (k *known) follow(v *Worlds) error {
+	f, o := k.filter, v.obsDim
+	for i, a := range v.action {
+		f.a[i] = float32(env.Clamp(a, -1, 1))
+	}
+	k.scale(f.o, k.next)
+	copy(k.before, f.x)
+	if err := f.step(); err != nil {
+		return err
+	}
+	size := len(f.x) / v.Size()
+	for i, s := range v.Status {
+		if s == env.Failed { // stands where it stood
+			copy(f.x[i*size:(i+1)*size], k.before[i*size:])
+			copy(k.next[i*o:(i+1)*o], k.obs[i*o:])
+		}
+	}
+	copy(v.Next, convert[float64](f.x))
+	return nil
+}
 
 // Reset begins an episode everywhere: the first ones of that seed. Episode e of environment i has the seed that follows
 // from (seed, i, e).
@@ -84,11 +171,15 @@ func (v *Worlds) Reset(seed uint64) error {
 		v.episode[i] = 0
 		v.seeds[i] = mix(seed, uint64(i), 0)
 	}
-	if err := v.vec.Reset(v.seeds, v.Obs); err != nil {
+	obs, _ := v.observed()
+	if err := v.vec.Reset(v.seeds, obs); err != nil {
 		return err
 	}
-	if at := notFinite(v.Obs); at >= 0 {
-		return fmt.Errorf("rl: environment %d: reset: observation %d is %v", at/v.obsDim, at%v.obsDim, v.Obs[at])
+	if at := notFinite(obs); at >= 0 {
+		return fmt.Errorf("rl: environment %d: reset: observation %d is %v", at/v.obsDim, at%v.obsDim, obs[at])
+	}
+	if v.known != nil {
+		return v.known.begin(v, true)
 	}
 	return nil
 }
@@ -107,40 +198,68 @@ func (v *Worlds) Step(actions []float32) error {
 			v.action[i] = 0
 		}
 	}
-	if err := v.vec.Step(v.action, v.Next, v.Reward, v.Status); err != nil {
+	obs, next := v.observed()
+	if err := v.vec.Step(v.action, next, v.Reward, v.Status); err != nil {
 		return err
 	}
+	over := false
 	for i := range n {
-		next := v.Next[i*o : (i+1)*o]
-		switch at := notFinite(next); {
-		case v.Failures[i] != nil:
-		case v.Status[i] == env.Failed:
-			if v.Failures[i] = v.vec.Task(i).Fault(); v.Failures[i] == nil {
-				v.Failures[i] = fmt.Errorf("rl: environment %d failed and does not say why", i)
-			}
-		case math.IsNaN(v.Reward[i]) || math.IsInf(v.Reward[i], 0):
-			v.Failures[i] = fmt.Errorf("rl: environment %d: the reward is %v", i, v.Reward[i])
-		case at >= 0:
-			v.Failures[i] = fmt.Errorf("rl: environment %d: observation %d is %v", i, at, next[at])
-		}
-		if v.Failures[i] != nil {
+		if fault := v.fault(i, next[i*o:(i+1)*o]); fault != nil {
+			v.Failures[i] = fault
 			v.Reward[i], v.Status[i] = 0, env.Failed
-			copy(next, v.Obs[i*o:])
+			copy(next[i*o:(i+1)*o], obs[i*o:])
 		}
+		over = over || v.Status[i].Over()
 	}
-	copy(v.Obs, v.Next)
-	for i, s := range v.Status {
-		if !s.Over() {
-			continue
-		}
-		v.episode[i]++
-		obs := v.Obs[i*o : (i+1)*o]
-		if err := v.vec.ResetOne(i, mix(v.seed, uint64(i), uint64(v.episode[i])), obs); err != nil {
+	if v.known != nil {
+		if err := v.known.follow(v); err != nil {
 			return err
 		}
-		if at := notFinite(obs); at >= 0 {
-			return fmt.Errorf("rl: environment %d: reset: observation %d is %v", i, at, obs[at])
+	}
+	copy(obs, next)
+	for i, s := range v.Status {
+		if s.Over() {
+			if err := v.again(i, obs[i*o:(i+1)*o]); err != nil {
+				return err
+			}
 		}
+	}
+	switch {
+	case v.known == nil:
+	case over:
+		return v.known.begin(v, false)
+	default:
+		copy(v.Obs, v.Next)
+	}
+	return nil
+}
+
+// fault is why the last step of environment i, which has led to that observation, did not happen; nil if it did.
+func (v *Worlds) fault(i int, next []float64) error {
+	switch at := notFinite(next); {
+	case v.Failures[i] != nil:
+		return v.Failures[i]
+	case v.Status[i] == env.Failed:
+		if err := v.vec.Task(i).Fault(); err != nil {
+			return err
+		}
+		return fmt.Errorf("rl: environment %d failed and does not say why", i)
+	case math.IsNaN(v.Reward[i]) || math.IsInf(v.Reward[i], 0):
+		return fmt.Errorf("rl: environment %d: the reward is %v", i, v.Reward[i])
+	case at >= 0:
+		return fmt.Errorf("rl: environment %d: observation %d is %v", i, at, next[at])
+	}
+	return nil
+}
+
+// again begins the next episode of environment i.
+func (v *Worlds) again(i int, obs []float64) error {
+	v.episode[i]++
+	if err := v.vec.ResetOne(i, mix(v.seed, uint64(i), uint64(v.episode[i])), obs); err != nil {
+		return err
+	}
+	if at := notFinite(obs); at >= 0 {
+		return fmt.Errorf("rl: environment %d: reset: observation %d is %v", i, at, obs[at])
 	}
 	return nil
 }

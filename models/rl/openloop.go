@@ -1,0 +1,114 @@
+package rl
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/godcem/godcem/models/nn"
+	"github.com/godcem/godcem/models/train"
+	G "gorgonia.org/gorgonia"
+)
+
+// Prediction says how well a model predicts, by how many steps ahead: entry t is for t+1 steps. All are mean squared
+// errors of observations as the model sees them, standardised, over their elements.
+type Prediction struct {
+	Model []float64 // of the model, from the state filtered so far and the actions that followed, without observations
+	Still []float64 // of saying that nothing changes
+}
+
+// Predict judges the model on episodes, which should be none that it has learnt from: from every fifth step on, it
+// predicts the observations of the next ones.
+func (t *Agent) Predict(episodes []*Episode, horizon int) (p *Prediction, err error) {
+	const every, first = 5, 5
+	if len(episodes) == 0 || horizon < 1 {
+		return nil, fmt.Errorf("rl: Predict: %d episodes and horizon %d, want at least 1", len(episodes), horizon)
+	}
+	n, o, a, size := len(episodes), t.model.c.Obs, t.model.c.Act, t.model.StateDim()
+	shortest := episodes[0].Steps()
+	for _, e := range episodes {
+		if err := e.check(o, a); err != nil {
+			return nil, fmt.Errorf("rl: Predict: %w", err)
+		}
+		shortest = min(shortest, e.Steps())
+	}
+	if shortest < first+horizon {
+		return nil, fmt.Errorf("rl: Predict: an episode has %d steps, want at least %d", shortest, first+horizon)
+	}
+	if err := t.sync(); err != nil {
+		return nil, err
+	}
+	f, err := newFilter(t.c.Machine, t.model, n)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, f.vm.Close()) }()
+	g := G.NewGraph()
+	m, err := t.model.Share(g)
+	if err != nil {
+		return nil, err
+	}
+	u := make([]float32, n*horizon*a)
+	states, _, err := m.Imagined(input(g, "x", f.x, n, size), input(g, "u", u, n, horizon*a))
+	if err != nil {
+		return nil, err
+	}
+	b := build(states[0])
+	guesses, err := m.Observe(b.below(states...)) // row t*n+i
+	if err = errors.Join(b.err, err); err != nil {
+		return nil, err
+	}
+	vm, err := train.NewVM(t.c.Machine, g, guesses)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, vm.Close()) }()
+
+	seen := make([][]float32, n) // standardised
+	for i, e := range episodes {
+		seen[i] = make([]float32, len(e.Obs))
+		t.scale(seen[i], convert[float64](e.Obs))
+	}
+	p = &Prediction{Model: make([]float64, horizon), Still: make([]float64, horizon)}
+	count := 0
+	for at := 0; at+horizon <= shortest; at++ {
+		for i, e := range episodes {
+			copy(f.o[i*o:(i+1)*o], seen[i][at*o:])
+			if at > 0 {
+				copy(f.a[i*a:(i+1)*a], e.Action[(at-1)*a:])
+			}
+		}
+		if err := f.step(); err != nil {
+			return nil, err
+		}
+		if at < first || at%every != 0 {
+			continue
+		}
+		for i, e := range episodes {
+			copy(u[i*horizon*a:(i+1)*horizon*a], e.Action[at*a:])
+		}
+		vm.Reset()
+		if err := vm.RunAll(); err != nil {
+			return nil, err
+		}
+		guess, err := nn.Slice[float32](guesses.Value())
+		if err != nil {
+			return nil, err
+		}
+		count += n * o
+		for k := range horizon {
+			for i := range n {
+				for j := range o {
+					truth := float64(seen[i][(at+k+1)*o+j])
+					off, still := float64(guess[(k*n+i)*o+j])-truth, float64(seen[i][at*o+j])-truth
+					p.Model[k] += off * off
+					p.Still[k] += still * still
+				}
+			}
+		}
+	}
+	for k := range horizon {
+		p.Model[k] /= float64(count)
+		p.Still[k] /= float64(count)
+	}
+	return p, nil
+}
