@@ -23,7 +23,7 @@ type Config struct {
 	Model   string    `json:"model" help:"parameters of what the planner believes in, as in mass=1.2,weight_dth=1; empty: the defaults"`
 	Plant   string    `json:"plant" help:"parameters of what is controlled, where they differ from the model's"`
 	Start   []float64 `json:"start" help:"initial state; empty: at rest (the pendulum and the pole hanging), or random where there is no such state"`
-	Steps   int       `json:"steps" help:"steps of the episode"`
+	Steps   int       `json:"steps" help:"steps of the episode" resume:"free"`
 	Float64 bool      `json:"float64" help:"plan in float64, not float32"`
 
 	Horizon     int     `json:"horizon" help:"steps that a plan looks ahead"`
@@ -35,21 +35,32 @@ type Config struct {
 	Temperature float64 `json:"temperature" help:"tau of a soft choice of elites; 0: hard, vanilla CEM"`
 
 	Repeat       int     `json:"repeat" help:"steps that each control is held for"`
-	Knots        int     `json:"knots" help:"knots of a cubic spline that is searched in place of the controls; 0: none"`
+	Knots        int     `json:"knots" help:"knots of a spline that is searched in place of the controls; 0: none"`
+	Spline       string  `json:"spline" help:"what the knots make: zero (held), linear or cubic"`
 	Colour       float64 `json:"colour" help:"exponent of the noise's spectrum over time; 0: white"`
+	Shrink       float64 `json:"shrink" help:"share of the samples that each iteration has of the one before, down to twice the elites; 1: all"`
 	KeepElites   int     `json:"keep_elites" help:"elites that are candidates again in the next iteration"`
+	CarryElites  bool    `json:"carry_elites" help:"those of a plan's last iteration are candidates of the next plan too"`
 	Smoothing    float64 `json:"smoothing" help:"share of the old mean and sigma that is kept in each iteration"`
 	SampleMean   bool    `json:"sample_mean" help:"make the mean a candidate"`
+	Null         bool    `json:"null" help:"make doing nothing a candidate"`
+	Best         bool    `json:"best" help:"carry out the best candidate, not the mean of the elites"`
 	RatePenalty  float64 `json:"rate_penalty" help:"weight of the squared change of the control from step to step"`
 	Milliseconds float64 `json:"milliseconds" help:"time that a plan may take; 0: all iterations are done. With a limit, runs differ from machine to machine"`
 
-	Figures bool `json:"figures" help:"draw the figures and the report at the end"`
+	Ensemble int     `json:"ensemble" help:"models, with other parameters of the dynamics each, that a plan must be good for; 0: the one"`
+	Spread   float64 `json:"spread" help:"standard deviation of the logarithm of those parameters"`
+	Risk     string  `json:"risk" help:"what counts of an ensemble's costs: mean, worst or cvar"`
+	Level    float64 `json:"level" help:"share of the ensemble, the worst, over which cvar is the mean"`
+
+	Figures bool `json:"figures" help:"draw the figures and the report at the end" resume:"free"`
 }
 
 // Default returns the configuration that the program has without flags: the pendulum's swing-up.
 func Default() Config {
 	return Config{
-		Env: "pendulum", Steps: 200, Horizon: 20, Samples: 200, Elites: 20, Iterations: 5, Sigma: 1, Repeat: 1, Figures: true,
+		Env: "pendulum", Steps: 200, Horizon: 20, Samples: 200, Elites: 20, Iterations: 5, Sigma: 1, Repeat: 1,
+		Spline: dcem.SplineCubic.String(), Shrink: 1, Spread: 0.1, Risk: risks[0], Level: 0.2, Figures: true,
 	}
 }
 
@@ -84,6 +95,7 @@ func (c Config) Validate() error {
 		{"iterations", c.Iterations, 1, 100},
 		{"repeat", c.Repeat, 1, c.Horizon},
 		{"keep_elites", c.KeepElites, 0, c.Elites},
+		{"ensemble", c.Ensemble, 0, 1000},
 	} {
 		if v.value < v.low || v.value > v.high {
 			return fmt.Errorf("%s is %d, want %d to %d", v.name, v.value, v.low, v.high)
@@ -104,16 +116,39 @@ func (c Config) Validate() error {
 		{"smoothing", c.Smoothing, 0, 0.999},
 		{"rate_penalty", c.RatePenalty, 0, 1e9},
 		{"milliseconds", c.Milliseconds, 0, 1e6},
+		{"shrink", c.Shrink, 0.01, 1},
+		{"spread", c.Spread, 0, 2},
+		{"level", c.Level, 1e-3, 1},
 	} {
 		if !(v.value >= v.low && v.value <= v.high) {
 			return fmt.Errorf("%s is %v, want %g to %g", v.name, v.value, v.low, v.high)
 		}
+	}
+	for _, v := range []struct {
+		name, value string
+		of          []string
+	}{{"spline", c.Spline, splines}, {"risk", c.Risk, risks}} {
+		if !slices.Contains(v.of, v.value) {
+			return fmt.Errorf("%s is %q, want one of %s", v.name, v.value, strings.Join(v.of, ", "))
+		}
+	}
+	if c.CarryElites && c.KeepElites == 0 {
+		return fmt.Errorf("carry_elites is set and keep_elites is 0, want at least 1")
+	}
+	if n := float64(c.Samples) * float64(max(1, c.Ensemble)) * float64(c.Horizon); n > 1e9 {
+		return fmt.Errorf("samples times ensemble times horizon is %g, want at most 1e9", n)
 	}
 	if t := c.Temperature; t > 0 && t < 1e-6 {
 		return fmt.Errorf("temperature is %v, want 0 or at least 1e-6", t)
 	}
 	return nil
 }
+
+// The names of splines and risks, in the order of their values.
+var (
+	splines = []string{dcem.SplineZero.String(), dcem.SplineLinear.String(), dcem.SplineCubic.String()}
+	risks   = []string{"mean", "worst", "cvar"}
+)
 
 // changed is e with the parameters in text, name=value,...
 func changed(e env.Env, field, text string) (env.Env, error) {
@@ -171,11 +206,22 @@ func (c Config) plan(e env.Env, batch int) dcem.PlanConfig {
 			Batch: batch, Samples: c.Samples, Elites: c.Elites, Iterations: c.Iterations, Sigma: sigma, SigmaMin: floor,
 			Hard: c.Temperature == 0, Temperature: c.Temperature, Lower: lower, Upper: upper, Seed: c.Seed,
 		},
-		Horizon: c.Horizon, Repeat: c.Repeat, KeepElites: c.KeepElites, SampleMean: c.SampleMean,
+		Horizon: c.Horizon, Repeat: c.Repeat, KeepElites: c.KeepElites, SampleMean: c.SampleMean, Null: c.Null,
 		MuSmoothing: c.Smoothing, SigmaSmoothing: c.Smoothing,
 	}
 	if c.Knots > 0 {
-		p.Repeat, p.Knots, p.Spline = 0, c.Knots, dcem.SplineCubic
+		p.Repeat, p.Knots, p.Spline = 0, c.Knots, dcem.Spline(slices.Index(splines, c.Spline))
+	}
+	if c.Best {
+		p.Answer = dcem.AnswerBest
+	}
+	if c.Shrink < 1 {
+		for n := float64(c.Samples); len(p.Populations) < c.Iterations; n *= c.Shrink {
+			p.Populations = append(p.Populations, max(int(n), min(2*c.Elites, c.Samples)))
+		}
+	}
+	if c.Ensemble > 1 {
+		p.Particles, p.Risk, p.Level = c.Ensemble, dcem.Risk(slices.Index(risks, c.Risk)), c.Level
 	}
 	if c.Colour > 0 {
 		p.Colour = []float64{c.Colour}

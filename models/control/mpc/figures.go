@@ -4,9 +4,12 @@ import (
 	"context"
 	"fmt"
 	"image"
+	"image/draw"
+	"maps"
 	"math"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/godcem/godcem/internal/viz"
@@ -15,22 +18,29 @@ import (
 
 // Names of the pictures in the out folder.
 const (
-	trajectoryFigure = "trajectory.png"
-	timingFigure     = "timing.png"
-	movieFigure      = "closed-loop.gif"
-	reportFile       = "report.html"
+	trajectoryFigure  = "trajectory.png"
+	timingFigure      = "timing.png"
+	sensitivityFigure = "sensitivity.png"
+	movieFigure       = "closed-loop.gif"
+	reportFile        = "report.html"
 )
 
-var allFigures = []string{trajectoryFigure, timingFigure, movieFigure, reportFile}
+var allFigures = []string{trajectoryFigure, timingFigure, sensitivityFigure, movieFigure, reportFile}
 
 // draw writes all pictures, until ctx is done.
-func (s *study) draw(ctx context.Context) error {
+func (s *study) draw(ctx context.Context) (err error) {
+	if s.moves, err = s.c.sensitivities(ctx, s.episode.X[0]); err != nil {
+		return err
+	}
 	for _, f := range []struct {
 		name string
 		plot viz.Plot
-	}{{trajectoryFigure, s.trajectory()}, {timingFigure, s.timing()}} {
+	}{{trajectoryFigure, s.trajectory()}, {timingFigure, s.timing()}, {sensitivityFigure, s.sensitivityPlot()}} {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
+		}
+		if f.plot == nil {
+			continue
 		}
 		if err := viz.Save(filepath.Join(s.dir, f.name), f.plot); err != nil {
 			return err
@@ -86,6 +96,9 @@ func (s *study) trajectory() viz.Plot {
 // timing is the histogram of the plans' times.
 func (s *study) timing() viz.Plot {
 	plans := sorted(s.episode.Plan)
+	if len(plans) == 0 {
+		return nil // of an episode that was finished before
+	}
 	top := quantile(plans, 0.99) * 1.2
 	const bins = 40
 	var x, y []float64
@@ -107,23 +120,43 @@ func (s *study) timing() viz.Plot {
 	}
 }
 
-// movie shows the closed loop in real time.
-func movie(path string, plant env.Env, e *Episode) error {
+// longestMovie is the most steps that are drawn.
+const longestMovie = 1000
+
+// movie shows closed loops in real time, side by side.
+func movie(path string, plant env.Env, episodes ...*Episode) error {
 	m := viz.Movie{Delay: time.Duration(math.Round(plant.Dt()*100)) * 10 * time.Millisecond}
 	size := image.Rect(0, 0, 320, 320)
 	if slices.Contains(plant.States(), "x") { // a cart needs room beside it
 		size = image.Rect(0, 0, 480, 240)
 	}
-	for i, x := range e.X {
-		img := image.NewRGBA(size)
-		var u []float64
-		if i < len(e.U) {
-			u = e.U[i]
+	for i := range episodes[0].X[:min(longestMovie, len(episodes[0].X))] {
+		frame := image.NewRGBA(image.Rect(0, 0, size.Dx()*len(episodes), size.Dy()))
+		for j, e := range episodes {
+			img := image.NewRGBA(size)
+			var u []float64
+			if i < len(e.U) {
+				u = e.U[i]
+			}
+			plant.Draw(img, e.X[i], u)
+			draw.Draw(frame, size.Add(image.Pt(j*size.Dx(), 0)), img, image.Point{}, draw.Src)
 		}
-		plant.Draw(img, x, u)
-		m.Frames = append(m.Frames, img)
+		m.Frames = append(m.Frames, frame)
 	}
 	return viz.SaveMovie(path, m)
+}
+
+// aboutSensitivity says what the figure is of.
+func (s *study) aboutSensitivity() string {
+	tau := s.c.Temperature
+	hard := ""
+	if tau == 0 {
+		tau = 1
+		hard = " The episode's own plans choose their elites by a hard cut, which has no gradient."
+	}
+	return fmt.Sprintf("By how much each control of the plan from the initial state changes: with the parameters, per share of them "+
+		"(1 is 100 %%, so that a hundredth of it is what 1 %% changes), and with the elements of the state, per unit. It is the gradient "+
+		"through the whole search by DCEM with tau = %g, the mean over %d noises.%s", tau, sensitivityPlans, hard)
 }
 
 // report writes the page that explains the pictures.
@@ -148,6 +181,22 @@ func (s *study) report() error {
 			t.Rows = append(t.Rows, []string{r.name, fmt.Sprintf(r.format, v)})
 		}
 	}
+	for _, name := range slices.Sorted(maps.Keys(s.metrics)) {
+		if status, ok := strings.CutPrefix(name, "plans_"); ok {
+			t.Rows = append(t.Rows, []string{"plans that ended with: " + strings.ReplaceAll(status, "_", " "),
+				fmt.Sprintf("%.0f", s.metrics[name])})
+		}
+	}
+	timing := viz.Section{Heading: "Planning time", Text: "Of this run on this machine. The first plan is not in the table: it finds cold caches."}
+	if len(s.episode.Plan) > 0 {
+		timing.Figures = []viz.Figure{figure(timingFigure, "How many plans took how long.")}
+	} else {
+		timing.Text = "The episode was finished before: no plan was made that could be timed."
+	}
+	moved := viz.Section{Heading: "Sensitivity of the plan", Text: s.aboutSensitivity()}
+	if s.sensitivityPlot() != nil {
+		moved.Figures = []viz.Figure{figure(sensitivityFigure, "What changes each control of the first plan, and by how much.")}
+	}
 	return viz.WriteReport(filepath.Join(s.dir, reportFile), viz.Report{
 		Title: "Model predictive control: " + s.c.Env,
 		Intro: fmt.Sprintf("At every step the cross-entropy method plans %d steps ahead, with %d samples, %d elites and %d "+
@@ -156,8 +205,7 @@ func (s *study) report() error {
 		Sections: []viz.Section{
 			{Heading: "The closed loop", Text: "Where the first plan and what came of it part, later plans knew better.",
 				Figures: []viz.Figure{figure(movieFigure, "In real time."), figure(trajectoryFigure, "States, controls and costs.")}},
-			{Heading: "Planning time", Text: "Of this run on this machine. The first plan is not in the table: it finds cold caches.",
-				Figures: []viz.Figure{figure(timingFigure, "How many plans took how long.")}},
+			moved, timing,
 			{Heading: "Numbers of the run", Table: t},
 			{Heading: "Configuration", Code: config, Text: "The same configuration and seed give the same controls, bit for bit, " +
 				"unless plans are limited in time:\n\ngodcem mpc --config config.yaml --out out/again"},

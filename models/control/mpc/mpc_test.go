@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/csv"
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"path/filepath"
@@ -13,6 +14,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/godcem/godcem/dcem"
+	"github.com/godcem/godcem/internal/check"
 	"github.com/godcem/godcem/internal/run"
 	"github.com/godcem/godcem/models/env"
 )
@@ -240,6 +243,14 @@ func TestValidate(t *testing.T) {
 		"colour is NaN":                       func(c *Config) { c.Colour = math.NaN() },
 		"smoothing is 1":                      func(c *Config) { c.Smoothing = 1 },
 		"rate_penalty is -1":                  func(c *Config) { c.RatePenalty = -1 },
+		`spline is "quintic", want one of`:    func(c *Config) { c.Spline = "quintic" },
+		`risk is "var", want one of mean`:     func(c *Config) { c.Risk = "var" },
+		"ensemble is -1":                      func(c *Config) { c.Ensemble = -1 },
+		"spread is -1":                        func(c *Config) { c.Spread = -1 },
+		"level is 0, want 0.001 to 1":         func(c *Config) { c.Level = 0 },
+		"shrink is 0":                         func(c *Config) { c.Shrink = 0 },
+		"carry_elites is set":                 func(c *Config) { c.CarryElites = true },
+		"want at most 1e9":                    func(c *Config) { c.Samples, c.Horizon, c.Ensemble = 1_000_000, 100, 11 },
 		"milliseconds is -1, want 0 to 1e+06": func(c *Config) { c.Milliseconds = -1 },
 	} {
 		c := Default()
@@ -248,8 +259,124 @@ func TestValidate(t *testing.T) {
 			t.Errorf("error %v, want one with %q", err, want)
 		}
 	}
-	if err := Run(context.Background(), Default(), run.Options{Out: t.TempDir(), Resume: true}, &bytes.Buffer{}); err == nil ||
-		!strings.Contains(err.Error(), "nothing to resume") {
-		t.Errorf("error %v of a resumed episode", err)
+}
+
+// An episode that was interrupted, at any step, and resumed is that which was left alone, bit for bit; and so is one
+// that was made longer.
+func TestResume(t *testing.T) {
+	c := tiny("doubleintegrator")
+	c.Steps, c.Repeat, c.KeepElites, c.CarryElites, c.RatePenalty, c.Ensemble, c.Figures = 9, 2, 2, true, 0.1, 3, false
+	file := func(dir, name string) string {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		noError(t, err)
+		return string(b)
+	}
+	whole := t.TempDir()
+	noError(t, Run(context.Background(), c, run.Options{Out: whole, Progress: silent}, &bytes.Buffer{}))
+	dir := t.TempDir()
+	for _, steps := range []int{3, 4, 9} {
+		part := c
+		part.Steps = steps
+		noError(t, Run(context.Background(), part, run.Options{Out: dir, Resume: steps > 3, Progress: silent}, &bytes.Buffer{}))
+	}
+	for _, name := range []string{TrajectoryFile, run.CheckpointFile} {
+		if file(dir, name) != file(whole, name) {
+			t.Errorf("%s differs after resuming", name)
+		}
+	}
+	r, err := run.ReadResult(dir)
+	noError(t, err)
+	if n := r.Metrics["plans_iteration_limit"]; n != 5 {
+		t.Errorf("%v of 5 plans went to their limit", n)
+	}
+	// One that is finished has nothing left to do, and its figures can be drawn all the same.
+	c.Figures = true
+	var out bytes.Buffer
+	noError(t, Run(context.Background(), c, run.Options{Out: dir, Resume: true, Progress: silent}, &out))
+	if strings.Contains(out.String(), "planning") {
+		t.Errorf("nothing was planned, and yet:\n%s", &out)
+	}
+	other := c
+	other.Samples++
+	if err := Run(context.Background(), other, run.Options{Out: dir, Resume: true, Progress: silent}, &out); err == nil ||
+		!strings.Contains(err.Error(), "samples is 31, was 30") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// The sensitivity of a plan is what a finite change of a parameter, or of the state, makes of it.
+func TestSensitivities(t *testing.T) {
+	c := tiny("doubleintegrator")
+	x0 := []float64{-1.2, 0.3, 0.4, -0.1}
+	all, err := c.sensitivities(context.Background(), x0)
+	noError(t, err)
+	found := map[string][]float64{}
+	for _, s := range all {
+		found[s.name] = s.du
+	}
+	mean := func(c Config, x0 []float64) []float64 { // of the plans with the same noises
+		e, _, err := c.systems()
+		noError(t, err)
+		p := c.plan(e, sensitivityPlans)
+		p.Hard, p.Temperature = false, 1
+		s, err := dcem.NewController[float64](nil, modelOf(e, nil), p, dcem.ControllerOptions{})
+		noError(t, err)
+		defer s.Close()
+		r, err := s.Plan(context.Background(), slices.Concat(slices.Repeat(x0, sensitivityPlans)))
+		noError(t, err)
+		u := make([]float64, len(r.Controls)/sensitivityPlans)
+		for i, v := range r.Controls {
+			u[i%len(u)] += v / sensitivityPlans
+		}
+		return u
+	}
+	const h = 1e-5
+	compare := func(name string, up, down []float64) {
+		t.Helper()
+		want := make([]float64, len(up))
+		for i := range want {
+			want[i] = (up[i] - down[i]) / (2 * h)
+		}
+		check.Close(t, name, found[name], want, 1e-6) // central differences: h^2 and 1e-16/h
+		if slices.Max(want) == 0 && slices.Min(want) == 0 {
+			t.Errorf("%s: the plan does not change", name)
+		}
+	}
+	for name, value := range map[string]float64{"mass": 1, "weight_obstacle": 2} {
+		with := func(v float64) Config { c := c; c.Model = fmt.Sprintf("%s=%.17g", name, v); return c }
+		compare(name, mean(with(value*(1+h)), x0), mean(with(value*(1-h)), x0))
+	}
+	up, down := slices.Clone(x0), slices.Clone(x0)
+	up[1], down[1] = up[1]+h, down[1]-h
+	compare("py", mean(c, up), mean(c, down))
+}
+
+// Plans for an ensemble whose worst member counts are dearer, by the model's own cost, than plans for the model.
+func TestEnsembleOptions(t *testing.T) {
+	c := tiny("pendulum")
+	c.Ensemble, c.Spread, c.Steps, c.Temperature = 4, 0.3, 1, 1
+	e, _, err := c.systems()
+	noError(t, err)
+	members := c.members(e)
+	if len(members) != 3 || len(members["mass"]) != 4 || members["mass"][0] != 1 || members["mass"][1] == 1 || members["weight_u"] != nil {
+		t.Errorf("members %v", members)
+	}
+	first := func(risk string, level float64) []float64 {
+		c := c
+		c.Risk, c.Level = risk, level
+		all, err := Simulate(context.Background(), c, [][]float64{{0.6, 0.8, 1}}, nil)
+		noError(t, err)
+		return all[0].Planned.U
+	}
+	if slices.Equal(first("mean", 1), first("worst", 1)) || !slices.Equal(first("worst", 1), first("cvar", 0.25)) ||
+		!slices.Equal(first("mean", 1), first("cvar", 1)) {
+		t.Error("the mean is the worst, or CVaR is neither at its ends")
+	}
+	worst := first("worst", 1)
+	c.Ensemble = 1
+	one, err := Simulate(context.Background(), c, [][]float64{{0.6, 0.8, 1}}, nil)
+	noError(t, err)
+	if c.members(e) != nil || slices.Equal(one[0].Planned.U, worst) {
+		t.Error("an ensemble of one is an ensemble")
 	}
 }

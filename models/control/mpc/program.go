@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/godcem/godcem/internal/atomicfile"
@@ -21,48 +22,35 @@ import (
 // TrajectoryFile has a row for each step: the time in seconds, the state and the control from it.
 const TrajectoryFile = "trajectory.csv"
 
+// checkpointEvery is how many steps of a closed loop are between two checkpoints.
+const checkpointEvery = 100
+
 // Run is the program: it controls one plant in closed loop, writes trajectory.csv and result.json and draws the
-// figures. An episode that ctx interrupts is written as far as it went; Run then returns run.ErrInterrupted.
+// figures. An episode that ctx interrupts is saved, and written as far as it went; Run then returns
+// run.ErrInterrupted.
 func Run(ctx context.Context, c Config, o run.Options, w io.Writer) error {
-	if o.Resume {
-		return errors.New("mpc has nothing to resume: an episode is made anew in seconds")
-	}
 	if err := c.Validate(); err != nil {
-		return err
-	}
-	if err := run.PrepareOut(o.Out); err != nil {
-		return err
-	}
-	if err := run.Forget(o.Out, append([]string{run.ConfigFile, run.ResultFile, TrajectoryFile}, allFigures...)...); err != nil {
-		return err
-	}
-	if err := run.SaveConfig(filepath.Join(o.Out, run.ConfigFile), &c); err != nil {
 		return err
 	}
 	_, plant, err := c.systems()
 	if err != nil {
 		return err
 	}
-	began := time.Now()
-	o.Progress.Steps = true
-	progress := run.NewProgress(c.Steps, 0, o.Progress)
-	episodes, err := Simulate(ctx, c, [][]float64{c.start(plant)}, func(step int) { progress.Step(step, math.NaN()) })
-	progress.Finish()
-	interrupted := errors.Is(err, run.ErrInterrupted)
-	if err != nil && !interrupted {
+	o.Steps, o.Config = c.Steps, &c
+	outcome, episodes, err := follow(ctx, Kind, c, [][]float64{c.start(plant)}, allFigures, o)
+	if err != nil {
 		return err
 	}
-	e := episodes[0]
-	s := &study{c: c, dir: o.Out, plant: plant, episode: e, seconds: time.Since(began).Seconds(), interrupted: interrupted}
+	s := &study{c: c, dir: o.Out, plant: plant, episode: episodes[0], outcome: outcome}
 	s.measure()
-	if err := writeTrajectory(filepath.Join(o.Out, TrajectoryFile), plant, e); err != nil {
+	if err := writeTrajectory(filepath.Join(o.Out, TrajectoryFile), plant, s.episode); err != nil {
 		return err
 	}
 	if err := s.write(); err != nil {
 		return err
 	}
-	if interrupted {
-		return run.ErrInterrupted
+	if err := outcome.Err(); err != nil {
+		return err
 	}
 	s.summary(w)
 	if !c.Figures {
@@ -78,15 +66,36 @@ func Run(ctx context.Context, c Config, o run.Options, w io.Writer) error {
 	return nil
 }
 
+// follow carries closed loops out as a run: with checkpoints, metrics.csv and resumption.
+func follow(ctx context.Context, kind string, c Config, starts [][]float64, figures []string, o run.Options) (
+	outcome run.Outcome, episodes []*Episode, err error) {
+	if err := run.PrepareOut(o.Out); err != nil {
+		return outcome, nil, err
+	}
+	if !o.Resume {
+		if err := run.Forget(o.Out, append([]string{run.CheckpointFile, run.ConfigFile, TrajectoryFile}, figures...)...); err != nil {
+			return outcome, nil, err
+		}
+	}
+	task, err := NewTask(kind, c, starts)
+	if err != nil {
+		return outcome, nil, err
+	}
+	defer func() { err = errors.Join(err, task.Close()) }()
+	o.CheckpointEvery, o.Progress.Steps = checkpointEvery, true
+	outcome, err = run.Train(ctx, task, o)
+	return outcome, task.Episodes(), err
+}
+
 // study is an episode and what is told of it.
 type study struct {
-	c           Config
-	dir         string
-	plant       env.Env
-	episode     *Episode
-	seconds     float64
-	interrupted bool
-	metrics     map[string]float64
+	c       Config
+	dir     string
+	plant   env.Env
+	episode *Episode
+	outcome run.Outcome
+	metrics map[string]float64
+	moves   []sensitivity // of the first plan
 }
 
 // measure sums the episode up.
@@ -102,8 +111,11 @@ func (s *study) measure() {
 	if at := slices.Index(s.plant.States(), "cos"); at >= 0 {
 		s.metrics["upright_last_50"] = e.upright(at, 50)
 	}
+	for _, status := range e.Status {
+		s.metrics["plans_"+strings.ReplaceAll(status.String(), " ", "_")]++
+	}
 	// The first plan is the one that finds cold caches.
-	if plans := sorted(e.Plan[min(1, len(e.Plan)-1):]); len(plans) > 0 {
+	if plans := sorted(e.Plan[min(1, max(0, len(e.Plan)-1)):]); len(plans) > 0 {
 		s.metrics["plan_ms_median"], s.metrics["plan_ms_p95"] = quantile(plans, 0.5), quantile(plans, 0.95)
 		s.metrics["plan_ms_worst"] = plans[len(plans)-1]
 		s.metrics["period_ms"] = s.period()
@@ -138,8 +150,9 @@ func sorted(d []time.Duration) (ms []float64) {
 func quantile(sorted []float64, q float64) float64 { return sorted[int(q*float64(len(sorted)-1)+0.5)] }
 
 func (s *study) write() error {
-	r := run.Result{Program: Kind, Config: &s.c, Seed: s.c.Seed, Seconds: s.seconds, Status: run.StatusDone, Metrics: s.metrics}
-	if s.interrupted {
+	r := run.Result{Program: Kind, Config: &s.c, Seed: s.c.Seed, Seconds: s.outcome.Seconds, Status: run.StatusDone,
+		Metrics: s.metrics}
+	if s.outcome.Interrupted {
 		r.Status = run.StatusInterrupted
 	}
 	return run.WriteResult(s.dir, r)
@@ -151,8 +164,14 @@ func (s *study) summary(w io.Writer) {
 	if up, ok := m["upright_last_50"]; ok {
 		fmt.Fprintf(w, ", upright for %.0f%% of the last 50", 100*up)
 	}
-	fmt.Fprintf(w, "\nplanning  %.2f ms a plan (95%%: %.2f, worst %.2f): %.1f%% of the %.0f ms between two\n", m["plan_ms_median"],
-		m["plan_ms_p95"], m["plan_ms_worst"], 100*m["period_share"], m["period_ms"])
+	fmt.Fprintln(w)
+	if _, ok := m["plan_ms_median"]; ok {
+		fmt.Fprintf(w, "planning  %.2f ms a plan (95%%: %.2f, worst %.2f): %.1f%% of the %.0f ms between two\n", m["plan_ms_median"],
+			m["plan_ms_p95"], m["plan_ms_worst"], 100*m["period_share"], m["period_ms"])
+	}
+	if n := m["plans_too_few_finite_costs"]; n > 0 {
+		fmt.Fprintf(w, "          %.0f plans had too few finite costs and are what was left of the one before\n", n)
+	}
 	if !s.episode.Finite() {
 		fmt.Fprintln(w, "          the plant's state is no longer finite: its dynamics have blown up")
 	}
