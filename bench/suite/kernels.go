@@ -77,8 +77,7 @@ func lml(rows, n, k int) *kernelCase {
 }
 
 func project[T kernels.Float](y, dx, x, g []T, thresh []float64, rows, n, k int) {
-	kernels.SoftTopKSolve(thresh, nil, x, kernels.LML, 1, rows, n, k)
-	kernels.SoftTopKForward(y, x, thresh, kernels.LML, 1, rows, n, k)
+	kernels.SoftTopK(y, thresh, nil, x, kernels.LML, 1, rows, n, k)
 	kernels.SoftTopKBackward(dx, x, thresh, g, kernels.LML, 1, rows, n, k)
 }
 

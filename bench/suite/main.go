@@ -45,7 +45,7 @@ func (s *settings) gpu() bool { return s.device != "cpu" }
 
 var (
 	contestants = []string{"godcem", "torch", "compile", "graphs", "jax", "tape"}
-	kinds       = []string{"regression", "sgemm", "lml"}
+	kinds       = []string{"regression", "cartpole", "sgemm", "lml"}
 )
 
 func main() {

@@ -55,10 +55,10 @@ type bench struct {
 
 func (b *bench) measure(kind string) error {
 	switch kind {
-	case "regression":
+	case step.Regression, step.Cartpole:
 		for _, dtype := range b.dtypes {
 			for _, batch := range b.batch {
-				c := stepCase{step.Case{Batch: batch, Dtype: map[string]tensor.Dtype{"float32": tensor.Float32, "float64": tensor.Float64}[dtype]}}
+				c := stepCase{step.Case{Model: kind, Batch: batch, Dtype: map[string]tensor.Dtype{"float32": tensor.Float32, "float64": tensor.Float64}[dtype]}}
 				if err := b.step(c); err != nil {
 					return fmt.Errorf("%v: %w", c, err)
 				}
@@ -140,7 +140,7 @@ func (b *bench) step(c stepCase) error {
 		if b.on != nil {
 			opts = append(opts, engine.On(b.on))
 		}
-		e, err := newEngine(s, opts...)
+		e, err := newEngine(c, s, opts...)
 		if err != nil {
 			return err
 		}
@@ -150,7 +150,7 @@ func (b *bench) step(c stepCase) error {
 	}
 	for _, p := range b.peers {
 		began := time.Now()
-		err := p.setup("regression", c.Dtype.String(), file, step.Samples, step.Elites, step.Iterations)
+		err := p.setup(c.Size().Model, c.Dtype.String(), file, c.numbers()...)
 		x := &contestant{name: p.name, run: p.run, rounds: b.rounds}
 		if err == nil {
 			err = add(x, func() (*outcome, error) { return c.peerFirst(p) })
@@ -173,9 +173,9 @@ func (b *bench) step(c stepCase) error {
 		x := &contestant{name: "tape", rounds: min(b.rounds, 2)}
 		var first func() (*outcome, error)
 		if c.Dtype == tensor.Float32 {
-			first, err = tapeOf[float32](s, x)
+			first, err = tapeOf[float32](c, s, x)
 		} else {
-			first, err = tapeOf[float64](s, x)
+			first, err = tapeOf[float64](c, s, x)
 		}
 		if err != nil {
 			return err
@@ -187,12 +187,12 @@ func (b *bench) step(c stepCase) error {
 	if err := b.race(all); err != nil {
 		return err
 	}
-	b.note(result{Case: "regression", Batch: c.Batch, Dtype: c.Dtype.String()}, all)
+	b.note(result{Case: c.Name(), Batch: c.Batch, Dtype: c.Dtype.String()}, all)
 	return nil
 }
 
-func tapeOf[T kernels.Float](s *step.Graph, x *contestant) (func() (*outcome, error), error) {
-	t, err := newTape[T](s)
+func tapeOf[T kernels.Float](c stepCase, s *step.Graph, x *contestant) (func() (*outcome, error), error) {
+	t, err := newTape[T](c, s)
 	if err != nil {
 		return nil, err
 	}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/godcem/godcem/autodiff"
 	"github.com/godcem/godcem/bench/step"
@@ -14,28 +16,36 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// A stepCase is one training step of the regression.
+// A stepCase is one training step.
 type stepCase struct{ step.Case }
 
-// write writes what the peers start from: x, truth, noise (T, B, N, 1), and parameters p0, p1, ...
+// numbers are the case's own, for the peers.
+func (c stepCase) numbers() []int {
+	s := c.Size()
+	numbers := []int{s.Samples, step.Elites, s.Iterations}
+	if s.Model == step.Cartpole {
+		numbers = append(numbers, s.Horizon)
+	}
+	return numbers
+}
+
+// write writes what the peers start from: the inputs, noise (T, B, N, D), and parameters p0, p1, ...
 func (c stepCase) write(dir string) (string, error) {
 	s, err := c.Build(nil)
 	if err != nil {
 		return "", err
 	}
-	g := G.NewGraph()
-	x, truth := c.Points()
-	noise := make([]float64, 0, step.Iterations*c.Batch*step.Samples)
+	var noise []float64
 	for _, v := range c.Noise() {
 		noise = append(noise, v...)
 	}
-	p := nn.Params{step.Array(g, "x", c.Dtype, x, c.Batch, 1), step.Array(g, "truth", c.Dtype, truth, c.Batch, 1),
-		step.Array(g, "noise", c.Dtype, noise, step.Iterations, c.Batch, step.Samples, 1)}
+	size := c.Size()
+	all := append(slices.Clone(s.Data), step.Array(G.NewGraph(), "noise", c.Dtype, noise, size.Iterations, c.Batch, size.Samples, size.Dim))
 	for i, q := range s.Params {
-		p = append(p, nn.Param{Name: fmt.Sprintf("p%d", i), Node: q.Node})
+		all = append(all, nn.Param{Name: fmt.Sprintf("p%d", i), Node: q.Node})
 	}
-	path := filepath.Join(dir, fmt.Sprintf("regression-%d-%v.npz", c.Batch, c.Dtype))
-	return path, nn.SaveNPZ(path, p)
+	path := filepath.Join(dir, strings.ReplaceAll(c.String(), " ", "-")+".npz")
+	return path, nn.SaveNPZ(path, all)
 }
 
 // An outcome is what one training step, the first, came to.
@@ -51,24 +61,19 @@ func (c stepCase) reference() (*outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	wide := stepCase{step.Case{Batch: c.Batch, Dtype: tensor.Float64}}
+	wide := c
+	wide.Dtype = tensor.Float64
 	s, err := wide.Build(c.Noise())
 	if err != nil {
 		return nil, err
 	}
-	x, truth := c.Points() // those of wide are not rounded
-	for _, n := range s.G.Inputs() {
-		switch n.Name() {
-		case "x":
-			copy(n.Value().Data().([]float64), x)
-		case "truth":
-			copy(n.Value().Data().([]float64), truth)
-		}
+	for i, p := range s.Data { // those of wide are not rounded
+		copy(p.Node.Value().Data().([]float64), wideOf(single.Data[i].Node.Value().Data()))
 	}
 	for i, p := range s.Params {
 		copy(p.Node.Value().Data().([]float64), wideOf(single.Params[i].Node.Value().Data()))
 	}
-	r, err := newEngine(s)
+	r, err := newEngine(wide, s)
 	if err != nil {
 		return nil, err
 	}
@@ -82,8 +87,8 @@ type engineStep struct {
 	vm *engine.VM
 }
 
-func newEngine(s *step.Graph, opts ...engine.Option) (*engineStep, error) {
-	vm, err := engine.NewVM(s.G, append(opts, engine.WithUpdate(step.Adam, s.Loss, s.Params.Nodes()...))...)
+func newEngine(c stepCase, s *step.Graph, opts ...engine.Option) (*engineStep, error) {
+	vm, err := engine.NewVM(s.G, append(opts, engine.WithUpdate(c.Adam(), s.Loss, s.Params.Nodes()...))...)
 	return &engineStep{s, vm}, err
 }
 
@@ -175,18 +180,19 @@ func (c stepCase) peerFirst(p *peer) (*outcome, error) {
 // tapeStep is Gorgonia's own machine on the same graph, with the gradients as nodes and the update on the host.
 type tapeStep[T kernels.Float] struct {
 	*step.Graph
+	rule  kernels.Optimizer
 	vm    G.VM
 	grads G.Nodes
 	state kernels.OptimizerState[T]
 	step  int64
 }
 
-func newTape[T kernels.Float](s *step.Graph) (*tapeStep[T], error) {
+func newTape[T kernels.Float](c stepCase, s *step.Graph) (*tapeStep[T], error) {
 	grads, err := autodiff.Gradients(s.Loss, s.Params.Nodes()...)
 	if err != nil {
 		return nil, err
 	}
-	return &tapeStep[T]{Graph: s, vm: G.NewTapeMachine(s.G), grads: grads}, nil
+	return &tapeStep[T]{Graph: s, rule: c.Adam(), vm: G.NewTapeMachine(s.G), grads: grads}, nil
 }
 
 func (e *tapeStep[T]) one() (loss float64, info kernels.StepInfo, err error) {
@@ -202,7 +208,7 @@ func (e *tapeStep[T]) one() (loss float64, info kernels.StepInfo, err error) {
 	for i, n := range e.grads {
 		grads[i] = n.Value().Data().([]T)
 	}
-	info = kernels.OptimizerStep(step.Adam, &e.state, nn.Values[T](e.Params), grads)
+	info = kernels.OptimizerStep(e.rule, &e.state, nn.Values[T](e.Params), grads)
 	return wideOf(e.Loss.Value().Data())[0], info, nil
 }
 
