@@ -20,14 +20,14 @@ the plan that the search ends with, from random initial states.
 
 The best decoder is judged beside the expert, the cross-entropy method over the forces
 themselves with ten times the samples, on initial states that it has not seen; and in
-the closed loop from the hanging pole.
+closed loops from the hanging pole and from random states.
 
 Without flags it trains through DCEM for 1500 updates of 16 states: some minutes on two
 cores. --method both trains through the two searches, one after the other, and puts them
-side by side.`,
+side by side. --preset full takes hours.`,
 		Example: `  godcem cartpole --method both
   godcem cartpole --method gd --seed 1 --out out/descent
-  godcem cartpole --updates 20000 --batch 100
+  godcem cartpole --preset full --out out/cartpole-full
   godcem cartpole --resume`,
 		Args: noArguments,
 	}

@@ -87,11 +87,8 @@ func (c Config) ablation(iterations int) regression.Config {
 // cartpole is the paper's second experiment.
 func (c Config) cartpole() embed.Config {
 	e := embed.Default()
-	e.Method, e.Seed, e.Machine, e.Updates = embed.Both, c.Seed, c.Machine, c.updates(600, 100_000)
-	if c.Preset == Full {
-		e.Batch = 100
-	}
-	return e
+	e.Method, e.Seed, e.Machine, e.Preset, e.Updates = embed.Both, c.Seed, c.Machine, c.Preset, c.updates(600, 0)
+	return e.Filled()
 }
 
 // Names of the parts' folders below the out folder.

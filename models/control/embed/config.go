@@ -25,9 +25,10 @@ var methods = []string{DCEM, GD, Both}
 // Config is the configuration of the program.
 type Config struct {
 	Seed    uint64 `json:"seed" help:"seed of all that is random: the same seed gives the same run, bit for bit"`
+	Preset  string `json:"preset" help:"quick: minutes; full: hours, for plans close to the strong expert's"`
 	Method  string `json:"method" help:"search over the latent space: dcem, gd or both (one after the other)"`
-	Updates int    `json:"updates" help:"updates of the decoder" resume:"free"`
-	Batch   int    `json:"batch" help:"random initial states of an update"`
+	Updates int    `json:"updates" help:"updates of the decoder; 0: the preset's" resume:"free"`
+	Batch   int    `json:"batch" help:"random initial states of an update; 0: the preset's"`
 
 	Horizon int    `json:"horizon" help:"steps of a plan"`
 	Latent  int    `json:"latent" help:"dimensions of the latent space"`
@@ -40,27 +41,53 @@ type Config struct {
 	Elites      int     `json:"elites" help:"DCEM: elite samples, the sum of the weights"`
 	Temperature float64 `json:"temperature" help:"DCEM: tau of the soft choice of elites; smaller: closer to CEM"`
 	Sigma       float64 `json:"sigma" help:"DCEM: standard deviation with which each search starts, at the middle"`
-	GDRate      float64 `json:"gd_rate" help:"gradient descent: length of a step, times the gradient"`
+	Backprop    int     `json:"backprop" help:"last iterations of the search that gradients flow through; 0: all"`
+	GDRate      float64 `json:"gd_rate" help:"gradient descent: rate of a step, which is that times the gradient where it is short"`
+	GDStep      float64 `json:"gd_step" help:"gradient descent: longest step; times the iterations at most 1"`
 
 	Rate     float64 `json:"rate" help:"learning rate of Adam at the start"`
 	Clip     float64 `json:"clip" help:"norm to which the gradient is clipped; 0: not at all"`
 	Patience int     `json:"patience" help:"validations in a row without a new best that halve the rate; 0: never"`
 
 	States          int  `json:"states" help:"fixed initial states of validations; the best is judged on as many others"`
-	Episode         int  `json:"episode" help:"steps of the closed loop that is shown"`
+	Episodes        int  `json:"episodes" help:"closed loops: from hanging at rest, and from random states"`
+	Episode         int  `json:"episode" help:"steps of a closed loop"`
 	ValidateEvery   int  `json:"validate_every" help:"updates between validations"`
 	CheckpointEvery int  `json:"checkpoint_every" help:"updates between checkpoints" resume:"free"`
 	Figures         bool `json:"figures" help:"draw the figures and the report at the end" resume:"free"`
 }
 
+// Presets of the program.
+const (
+	Quick = "quick" // minutes
+	Full  = "full"  // hours
+)
+
+var presets = []string{Quick, Full}
+
 // Default returns the configuration that the program has without flags: a training of minutes.
 func Default() Config {
 	return Config{
-		Method: DCEM, Updates: 1500, Batch: 16, Horizon: 20, Latent: 2, Hidden: []int{256, 256, 256}, Machine: train.Engine,
-		Iterations: 10, Samples: 100, Elites: 10, Temperature: 1, Sigma: 0.5, GDRate: 0.1,
-		Rate: 5e-4, Clip: 1, Patience: 10, States: 100, Episode: 100,
+		Method: DCEM, Preset: Quick, Horizon: 20, Latent: 2, Hidden: []int{256, 256, 256}, Machine: train.Engine,
+		Iterations: 10, Samples: 100, Elites: 10, Temperature: 0.1, Backprop: 2, Sigma: 0.5, GDRate: 0.01, GDStep: 0.1,
+		Rate: 5e-4, Clip: 1, Patience: 10, States: 100, Episodes: 10, Episode: 100,
 		ValidateEvery: 50, CheckpointEvery: 100, Figures: true,
 	}
+}
+
+// Filled is c with the preset's sizes where none are given.
+func (c Config) Filled() Config {
+	updates, batch := 1500, 16
+	if c.Preset == Full {
+		updates, batch = 10_000, 64
+	}
+	if c.Updates == 0 {
+		c.Updates = updates
+	}
+	if c.Batch == 0 {
+		c.Batch = batch
+	}
+	return c
 }
 
 // Limits that keep a typing error from filling the memory or the day.
@@ -80,6 +107,9 @@ func (c Config) Validate() error {
 	if !slices.Contains(methods, c.Method) {
 		return fmt.Errorf("method is %q, want one of %s", c.Method, strings.Join(methods, ", "))
 	}
+	if !slices.Contains(presets, c.Preset) {
+		return fmt.Errorf("preset is %q, want one of %s", c.Preset, strings.Join(presets, ", "))
+	}
 	if !slices.Contains(train.Machines, c.Machine) {
 		return fmt.Errorf("vm is %q, want one of %s", c.Machine, strings.Join(train.Machines, ", "))
 	}
@@ -88,16 +118,18 @@ func (c Config) Validate() error {
 		value     int
 		low, high int
 	}{
-		{"updates", c.Updates, 1, maxUpdates},
-		{"batch", c.Batch, 1, maxBatch},
+		{"updates", c.Updates, 0, maxUpdates},
+		{"batch", c.Batch, 0, maxBatch},
 		{"horizon", c.Horizon, 1, maxHorizon},
 		{"latent", c.Latent, 1, maxLatent},
 		{"iterations", c.Iterations, 1, maxIterations},
 		{"samples", c.Samples, 2, maxCandidates},
 		{"elites", c.Elites, 1, c.Samples},
+		{"backprop", c.Backprop, 0, c.Iterations},
 		{"patience", c.Patience, 0, maxUpdates},
 		{"states", c.States, 1, maxBatch},
-		{"episode", c.Episode, 1, 10_000},
+		{"episodes", c.Episodes, 1, 1000},
+		{"episode", c.Episode, 2, 10_000},
 		{"validate_every", c.ValidateEvery, 1, maxUpdates},
 		{"checkpoint_every", c.CheckpointEvery, 1, maxUpdates},
 	} {
@@ -105,7 +137,7 @@ func (c Config) Validate() error {
 			return fmt.Errorf("%s is %d, want %d to %d", v.name, v.value, v.low, v.high)
 		}
 	}
-	if most := max(c.Batch, c.States) * c.Samples; most > maxCandidates {
+	if most := max(c.Filled().Batch, c.States) * c.Samples; most > maxCandidates {
 		return fmt.Errorf("samples times batch or states is %d, want at most %d", most, maxCandidates)
 	}
 	if len(c.Hidden) > maxLayers {
@@ -124,12 +156,17 @@ func (c Config) Validate() error {
 		{"temperature", c.Temperature, 1e-6, 1e6},
 		{"sigma", c.Sigma, 1e-6, 1e6},
 		{"gd_rate", c.GDRate, 1e-12, 1e6},
+		{"gd_step", c.GDStep, 1e-12, 1},
 		{"rate", c.Rate, 1e-12, 1e3},
 		{"clip", c.Clip, 0, 1e6},
 	} {
 		if !(v.value >= v.low && v.value <= v.high) {
 			return fmt.Errorf("%s is %v, want %g to %g", v.name, v.value, v.low, v.high)
 		}
+	}
+	// Else descent would leave the square. (0.1 times 10 is 1, but 0.1 is a little more than that.)
+	if reach := c.GDStep * float64(c.Iterations); c.Method != DCEM && reach > 1+1e-9 {
+		return fmt.Errorf("gd_step times iterations is %g, want at most 1: steps of that length leave the square", reach)
 	}
 	return nil
 }
@@ -153,16 +190,10 @@ func (c Config) decoder(g *G.ExprGraph) (*Decoder, error) {
 // solve is DCEM over the latent space.
 func (c Config) solve(batch int) dcem.Config {
 	return dcem.Config{
-		Batch: batch, Dim: c.Latent, Samples: c.Samples, Elites: c.Elites, Iterations: c.Iterations,
+		Backprop: c.Backprop, Batch: batch, Dim: c.Latent, Samples: c.Samples, Elites: c.Elites, Iterations: c.Iterations,
 		Temperature: c.Temperature, Sigma: []float64{c.Sigma}, Lower: []float64{-1}, Upper: []float64{1},
 		Seed: c.Seed, Dtype: c.dtype(),
 	}
-}
-
-// descent is gradient descent in the latent space.
-func (c Config) descent(batch int) dcem.GDConfig {
-	return dcem.GDConfig{Batch: batch, Dim: c.Latent, Iterations: c.Iterations, Rate: c.GDRate,
-		Lower: []float64{-1}, Upper: []float64{1}, Dtype: c.dtype()}
 }
 
 func (c Config) optimizer() kernels.Optimizer {

@@ -2,6 +2,7 @@ package embed
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/godcem/godcem/dcem"
 	"github.com/godcem/godcem/models/env"
@@ -40,11 +41,20 @@ func NewDecoder(g *G.ExprGraph, c DecoderConfig) (*Decoder, error) {
 	}
 	sizes := append([]int{c.Latent}, c.Hidden...)
 	net, err := nn.NewMLP(g, nn.MLPConfig{Name: "decoder", Sizes: append(sizes, c.Horizon*c.Env.ControlDim()),
-		Activation: nn.ELU, Output: nn.Sigmoid, Dtype: c.Dtype, Seed: c.Seed})
+		Activation: nn.ELU, Output: nn.Sigmoid, Dtype: c.Dtype, Seed: c.Seed, Init: startWide, Bias: nn.Zeros})
 	if err != nil {
 		return nil, err
 	}
 	return &Decoder{c, net}, nil
+}
+
+// startWide is normal with variance 4/(in+out), twice Glorot's. A decoder that starts narrower has plans close to no
+// force at all over the whole square, and nothing to search for.
+func startWide(dst []float64, in, out int, seed, draw uint64) {
+	nn.GlorotNormal(dst, in, out, seed, draw)
+	for i := range dst {
+		dst[i] *= math.Sqrt2
+	}
 }
 
 // Params are the parameters.

@@ -2,10 +2,10 @@ package embed
 
 import (
 	"context"
+	"errors"
 
 	"github.com/godcem/godcem/dcem"
 	"github.com/godcem/godcem/kernels"
-	"github.com/godcem/godcem/models/env"
 	"github.com/godcem/godcem/models/train"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -24,35 +24,48 @@ var (
 )
 
 // Plan searches for plans of H steps from the initial states x0 (B,S), flat, and returns the costs (B) of the means
-// that it ends with.
-func (x Expert) Plan(ctx context.Context, c Config, x0 []float64) ([]float64, error) {
-	if c.Float64 {
-		return expertCosts[float64](ctx, x, c, x0)
+// that it ends with, simulated in float64.
+func (x Expert) Plan(ctx context.Context, c Config, x0 []float64) (costs []float64, err error) {
+	size := c.system().StateDim()
+	plan, close, err := x.planner(c, len(x0)/size)
+	if err != nil {
+		return nil, err
 	}
-	return expertCosts[float32](ctx, x, c, x0)
+	defer func() { err = errors.Join(err, close()) }()
+	u, err := plan(ctx, x0, fixedNoise)
+	if err != nil {
+		return nil, err
+	}
+	return planCosts(c.system(), x0, u)
 }
 
-func expertCosts[T kernels.Float](ctx context.Context, x Expert, c Config, x0 []float64) ([]float64, error) {
+// A planning finds plans (B,H,U) from the states x0 (B,S), with the noise of a run number.
+type planning func(ctx context.Context, x0 []float64, run uint64) (u []float64, err error)
+
+// planner makes the expert plan from that many states at a time.
+func (x Expert) planner(c Config, batch int) (planning, func() error, error) {
+	if c.Float64 {
+		return expertPlanner[float64](x, c, batch)
+	}
+	return expertPlanner[float32](x, c, batch)
+}
+
+func expertPlanner[T kernels.Float](x Expert, c Config, b int) (planning, func() error, error) {
 	e, g := c.system(), G.NewGraph()
-	b, width := len(x0)/e.StateDim(), c.Horizon*e.ControlDim()
-	states := input(g, "x0", convert[T](x0), b, e.StateDim())
+	width, from := c.Horizon*e.ControlDim(), make([]T, b*e.StateDim())
+	states := input(g, "x0", from, b, e.StateDim())
 	u := input(g, "u", make([]T, b*x.Samples*width), b, x.Samples, width)
 	plans, err := G.Reshape(u, tensor.Shape{b * x.Samples, c.Horizon, e.ControlDim()})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	cost, err := costs(e, states, plans, b, x.Samples)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	vm, err := train.NewVM(c.Machine, g, cost)
 	if err != nil {
-		return nil, err
-	}
-	defer vm.Close()
-	objective, err := dcem.NewGraphObjective[T](u, cost, vm)
-	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	lower, upper := e.Bounds()
 	lowers, uppers, sigma := make([]float64, width), make([]float64, width), make([]float64, width)
@@ -60,24 +73,29 @@ func expertCosts[T kernels.Float](ctx context.Context, x Expert, c Config, x0 []
 		lowers[i], uppers[i] = lower[i%len(lower)], upper[i%len(upper)]
 		sigma[i] = (uppers[i] - lowers[i]) / 2
 	}
-	s, err := dcem.NewSolver(objective, dcem.Config{
-		Batch: b, Dim: width, Samples: x.Samples, Elites: x.Elites, Iterations: x.Iterations, Hard: true,
-		Sigma: sigma, Lower: lowers, Upper: uppers, Seed: c.Seed,
-	}, dcem.SolverOptions[T]{})
-	if err != nil {
-		return nil, err
-	}
-	found, err := s.Solve(ctx)
-	if err != nil {
-		return nil, err
-	}
-	// In float64, by the dynamics in plain Go.
-	all := make([]float64, b)
-	for i := range all {
-		mean := convert[float64](found.Mean[i*width : (i+1)*width])
-		if _, all[i], err = env.RolloutGo(e, x0[i*e.StateDim():(i+1)*e.StateDim()], mean, nil, env.Options{}); err != nil {
+	s, err := func() (*dcem.Solver[T], error) {
+		objective, err := dcem.NewGraphObjective[T](u, cost, vm)
+		if err != nil {
 			return nil, err
 		}
+		return dcem.NewSolver(objective, dcem.Config{
+			Batch: b, Dim: width, Samples: x.Samples, Elites: x.Elites, Iterations: x.Iterations, Hard: true,
+			Sigma: sigma, Lower: lowers, Upper: uppers, Seed: c.Seed,
+		}, dcem.SolverOptions[T]{})
+	}()
+	if err != nil {
+		return nil, nil, errors.Join(err, vm.Close())
 	}
-	return all, nil
+	return func(ctx context.Context, x0 []float64, run uint64) ([]float64, error) {
+		copy(from, convert[T](x0))
+		s.SetRun(run)
+		if err := s.Reset(nil, nil); err != nil {
+			return nil, err
+		}
+		found, err := s.Solve(ctx)
+		if err != nil {
+			return nil, err
+		}
+		return convert[float64](found.Mean), nil
+	}, vm.Close, nil
 }

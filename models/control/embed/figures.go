@@ -13,17 +13,21 @@ import (
 
 // Names of the pictures in the out folder.
 const (
-	costFigure       = "cost.png"
-	latentFigure     = "latent.png"
-	trajectoryFigure = "trajectories.png"
-	reportFile       = "report.html"
+	costFigure        = "cost.png"
+	latentFigure      = "latent.png"
+	trajectoryFigure  = "trajectories.png"
+	loopFigure        = "closed-loops.png"
+	sensitivityFigure = "sensitivity.png"
+	searchMovie       = "search.gif"
+	reportFile        = "report.html"
 )
 
 // movieFigure is the closed loop of a method.
 func movieFigure(method string) string { return "closed-loop-" + method + ".gif" }
 
 func allFigures() []string {
-	return []string{costFigure, latentFigure, trajectoryFigure, reportFile, movieFigure(DCEM), movieFigure(GD)}
+	return []string{costFigure, latentFigure, trajectoryFigure, loopFigure, sensitivityFigure, searchMovie, reportFile,
+		movieFigure(DCEM), movieFigure(GD)}
 }
 
 // pictures draws what one or two studies have to show.
@@ -49,6 +53,7 @@ func (p *pictures) draw(ctx context.Context) error {
 		plot func() viz.Plot
 	}{
 		{costFigure, p.costs}, {latentFigure, p.latents}, {trajectoryFigure, p.trajectories},
+		{loopFigure, p.closedLoops}, {sensitivityFigure, p.sensitivities},
 	} {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
@@ -66,6 +71,11 @@ func (p *pictures) draw(ctx context.Context) error {
 		}
 		if err := p.movie(s); err != nil {
 			return err
+		}
+		if s.c.Method == DCEM && s.c.Latent == 2 {
+			if err := viz.SaveGIF(filepath.Join(p.dir, searchMovie), s.search()); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -98,11 +108,8 @@ func (p *pictures) costs() viz.Plot {
 func (p *pictures) latents() viz.Plot {
 	var plots []viz.Plot
 	for _, s := range p.studies {
-		field := viz.Field{X: gridAxis(), Y: gridAxis(), Z: s.surface}
-		base := viz.Samples2D{Axes: viz.Axes{X: "z1", Y: "z2", XRange: [2]float64{-1, 1}, YRange: [2]float64{-1, 1}},
-			Field: field, Bar: "cost"}
 		if s.c.Method == GD {
-			f := base
+			f := s.field()
 			f.Title, f.PathName = fmt.Sprintf("%s: %d steps", capital(s.title()), s.c.Iterations), "descent"
 			for _, t := range s.plan.Tried {
 				f.Path = append(f.Path, viz.Point{X: t.X[0], Y: t.X[1]})
@@ -112,12 +119,8 @@ func (p *pictures) latents() viz.Plot {
 			continue
 		}
 		for _, t := range shownIterations(len(s.plan.Tried)) {
-			f, tried := base, s.plan.Tried[t]
-			f.Title = fmt.Sprintf("%s: samples of iteration %d of %d", capital(s.title()), t+1, s.c.Iterations)
-			f.Samples = [][]viz.Point{pairs(tried.X)}
-			f.Gaussians = []viz.Gaussian{{Mean: viz.Point{X: tried.Mu[0], Y: tried.Mu[1]},
-				Sigma: viz.Point{X: tried.Sigma[0], Y: tried.Sigma[1]}}}
-			plots = append(plots, f)
+			plots = append(plots, s.tried(fmt.Sprintf("%s: samples of iteration %d of %d", capital(s.title()), t+1,
+				s.c.Iterations), s.plan.Tried[t]))
 		}
 	}
 	g := viz.SideBySide("", plots...)
@@ -147,16 +150,17 @@ func pairs(v []float64) []viz.Point {
 	return p
 }
 
+// times are those of n steps, in seconds.
+func (p *pictures) times(n int) []float64 {
+	t := make([]float64, n)
+	for i := range t {
+		t[i] = float64(i) * p.c.system().Dt()
+	}
+	return t
+}
+
 // trajectories are states and controls of one plan and of the closed loop.
 func (p *pictures) trajectories() viz.Plot {
-	dt := p.c.system().Dt()
-	times := func(n int) []float64 {
-		t := make([]float64, n)
-		for i := range t {
-			t[i] = float64(i) * dt
-		}
-		return t
-	}
 	var plots []viz.Plot
 	for _, row := range []struct {
 		title string
@@ -164,7 +168,8 @@ func (p *pictures) trajectories() viz.Plot {
 	}{
 		{"One plan", func(s *study) [][]float64 { return s.plan.States },
 			func(s *study) [][]float64 { return singles(s.plan.U) }},
-		{"Closed loop", func(s *study) [][]float64 { return s.loop.x }, func(s *study) [][]float64 { return s.loop.u }},
+		{"Closed loop", func(s *study) [][]float64 { return s.loops[0].x },
+			func(s *study) [][]float64 { return s.loops[0].u }},
 	} {
 		for _, v := range []struct {
 			what, y string
@@ -180,7 +185,7 @@ func (p *pictures) trajectories() viz.Plot {
 				for i := range all {
 					y[i] = all[i][v.column]
 				}
-				f.Series = append(f.Series, viz.Series{Name: s.title(), X: times(len(y)), Y: y})
+				f.Series = append(f.Series, viz.Series{Name: s.title(), X: p.times(len(y)), Y: y})
 			}
 			plots = append(plots, f)
 		}
@@ -202,11 +207,11 @@ func singles(v []float64) [][]float64 {
 func (p *pictures) movie(s *study) error {
 	e := p.c.system()
 	m := viz.Movie{Delay: time.Duration(math.Round(e.Dt()*1e3)) * time.Millisecond}
-	for i, x := range s.loop.x {
+	for i, x := range s.loops[0].x {
 		img := image.NewRGBA(image.Rect(0, 0, 480, 240))
 		var u []float64
-		if i < len(s.loop.u) {
-			u = s.loop.u[i]
+		if i < len(s.loops[0].u) {
+			u = s.loops[0].u[i]
 		}
 		e.Draw(img, x, u)
 		m.Frames = append(m.Frames, img)

@@ -15,7 +15,7 @@ import (
 func TestLaunches(t *testing.T) {
 	for _, single := range []bool{true, false} {
 		c := Default()
-		c.Float64 = !single
+		c.Float64, c.Backprop = !single, 0
 		loss, params, o, err := StepGraph(c)
 		if err != nil {
 			t.Fatal(err)

@@ -27,6 +27,7 @@ func Run(ctx context.Context, c Config, o run.Options, w io.Writer) (err error) 
 	if err := c.Validate(); err != nil {
 		return err
 	}
+	c = c.Filled()
 	defer func() { // the experts' searches say no more than that their context has ended
 		if cause := context.Cause(ctx); errors.Is(err, context.Canceled) && errors.Is(cause, run.ErrInterrupted) {
 			err = run.ErrInterrupted

@@ -33,6 +33,10 @@ func (p *pictures) report() error {
 			Figures: figure(latentFigure, "Costs over the latent space, and what the search tries; the ellipse is one "+
 				"sigma of the distribution fitted to the samples."),
 		})
+		if p.c.Method != GD {
+			last := &sections[len(sections)-1]
+			last.Figures = append(last.Figures, figure(searchMovie, "Latent DCEM, one iteration after the other.")...)
+		}
 	}
 	movies := []viz.Figure{}
 	for _, s := range p.studies {
@@ -43,10 +47,18 @@ func (p *pictures) report() error {
 		viz.Section{
 			Heading: "From the hanging pole",
 			Text: fmt.Sprintf("One plan of %d steps of %g s, taken to its end; and the closed loop, which plans anew at "+
-				"every step and takes the first force of each plan. Training has known initial states with the cart near the "+
-				"middle and slow alone; the closed loop may go where the decoder has never planned from.",
-				c.Horizon, c.system().Dt()),
+				"every step and takes the first force of each plan.", c.Horizon, c.system().Dt()),
 			Figures: append(figure(trajectoryFigure, "States and forces."), movies...),
+		},
+		viz.Section{Heading: "Closed loops beside the expert", Text: p.aboutLoops(),
+			Figures: figure(loopFigure, "Closed loops from the same starts, the hanging pole among them.")},
+		viz.Section{
+			Heading: "What the plan depends on",
+			Text: "The search can be differentiated, so that the plan has a derivative with respect to anything that the " +
+				"cost depends on: here to the state it starts from, the hanging pole. A plan that moves a lot with its start is " +
+				"one that the search finds at the edge between two kinds of plans: hanging straight down, swinging up to the left " +
+				"is as good as to the right.",
+			Figures: figure(sensitivityFigure, "Derivatives of each force of the plan with respect to the initial state."),
 		},
 		viz.Section{Heading: "Training", Text: p.aboutTraining()},
 		viz.Section{Heading: "Numbers of the run", Table: p.table()},
@@ -81,6 +93,19 @@ func (p *pictures) aboutCosts() string {
 	return text
 }
 
+func (p *pictures) aboutLoops() string {
+	text := fmt.Sprintf("From %d starts, the first hanging at rest and the others drawn as in training, each method plans "+
+		"anew at every one of %d steps, from scratch: nothing is carried over from the plan before. Training has known "+
+		"slow carts near the middle of the rail alone; a closed loop may go where the decoder has never planned from. ",
+		p.c.Episodes, p.c.Episode)
+	for _, s := range p.studies {
+		text += fmt.Sprintf("%s costs %.3f a step and stands for %.0f %% of the second half. ", capital(s.title()),
+			s.metrics["episode_cost"], 100*s.metrics["episode_upright"])
+	}
+	return text + fmt.Sprintf("The expert, with %d times the samples: %.3f and %.0f %%.", Ordinary.Samples/max(1, p.c.Samples),
+		p.experts.loops.meanCost(), 100*p.experts.loops.stood())
+}
+
 func (p *pictures) aboutTraining() string {
 	c := p.c
 	text := fmt.Sprintf("Each update learns from %d random initial states, with fresh noise. Every %d updates the "+
@@ -108,8 +133,11 @@ func (p *pictures) table() *viz.Table {
 		{"mean cost of the best validation", "validation", "%.3f"},
 		{"expert's mean cost, states not seen before", "expert_cost", "%.3f"},
 		{"strong expert's", "expert_strong_cost", "%.3f"},
-		{"closed loop: mean cost of a step", "episode_cost", "%.3f"},
-		{"closed loop: share of the last half with cos theta > 0.95", "episode_upright", "%.2f"},
+		{"closed loops: mean cost of a step", "episode_cost", "%.3f"},
+		{"closed loops: share of the last half with cos theta > 0.95", "episode_upright", "%.2f"},
+		{"expert's closed loops: mean cost of a step", "expert_episode_cost", "%.3f"},
+		{"expert's closed loops: share of the last half", "expert_episode_upright", "%.2f"},
+		{"derivative of the plan by its start, root mean square", "sensitivity", "%.3g"},
 		{"update of the best validation", "best_update", "%.0f"},
 		{"updates", "updates", "%.0f"},
 		{"updates skipped (loss or gradient not finite)", "skipped", "%.0f"},

@@ -24,23 +24,26 @@ type search[T kernels.Float] struct {
 	counter func() int64 // gradients lost by this graph
 }
 
-// newSearch adds the search of a method to the decoder's graph.
-func newSearch[T kernels.Float](c Config, d *Decoder, batch int) (s *search[T], err error) {
+// newSearch adds the search of a method to the decoder's graph. noise, one node (B,N,D) an iteration, takes the place
+// of DCEM's own; nil: its own.
+func newSearch[T kernels.Float](c Config, d *Decoder, batch int, noise G.Nodes) (s *search[T], err error) {
 	g, e := d.net.Layers[0].W.Graph(), c.system()
 	s = &search[T]{x0: make([]T, batch*e.StateDim()), counter: func() int64 { return 0 }}
 	s.x = input(g, "x0", s.x0, batch, e.StateDim())
 	objective := func(z *G.Node) (*G.Node, error) { return d.Costs(s.x, z) }
 	if c.Method == GD {
-		u, err := dcem.UnrollGD(g, objective, c.descent(batch))
+		d, err := descend(g, objective, c, batch)
 		if err != nil {
 			return nil, err
 		}
-		s.answer = u.Answer
-		for _, y := range append(G.Nodes{u.Y0}, u.Y...) {
-			s.tried = append(s.tried, G.Nodes{y})
+		s.answer = d.answer
+		for _, z := range d.z {
+			s.tried = append(s.tried, G.Nodes{z})
 		}
 	} else {
-		u, err := dcem.Unroll(g, objective, c.solve(batch))
+		solve := c.solve(batch)
+		solve.Noise = noise
+		u, err := dcem.Unroll(g, objective, solve)
 		if err != nil {
 			return nil, err
 		}

@@ -11,6 +11,7 @@ const (
 	trainDraw = 1<<20 + iota
 	validateDraw
 	judgeDraw
+	episodeDraw
 )
 
 // States returns n random initial states of e, flat: a function of seed, draw and run alone.
@@ -37,6 +38,11 @@ func States(e env.Env, n int, seed, draw, run uint64) []float64 {
 // state of a training, and others that only the chosen one sees.
 func (c Config) validationStates() []float64 { return States(c.system(), c.States, 0, validateDraw, 0) }
 func (c Config) judgedStates() []float64     { return States(c.system(), c.States, 0, judgeDraw, 0) }
+
+// episodeStates are where closed loops start: hanging at rest, and others like those of training.
+func (c Config) episodeStates() []float64 {
+	return append(append([]float64(nil), hanging...), States(c.system(), c.Episodes-1, 0, episodeDraw, 0)...)
+}
 
 // trainingStates are those of update number step.
 func (c Config) trainingStates(step int) []float64 {

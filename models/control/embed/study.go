@@ -17,10 +17,11 @@ type experts struct {
 	known            bool
 	ordinary, strong [2]float64 // mean costs on the states of validations and on the others
 	seconds          [2]float64
+	loops            loops // of the ordinary expert
 }
 
 // plan lets the experts plan, once.
-func (x *experts) plan(ctx context.Context, c Config) error {
+func (x *experts) plan(ctx context.Context, c Config) (err error) {
 	if x.known {
 		return nil
 	}
@@ -34,6 +35,14 @@ func (x *experts) plan(ctx context.Context, c Config) error {
 			[]*[2]float64{&x.ordinary, &x.strong}[i][j] = mean(costs)
 		}
 		x.seconds[i] = time.Since(began).Seconds()
+	}
+	plan, close, err := Ordinary.planner(c, c.Episodes)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, close()) }()
+	if x.loops, err = closeLoops(ctx, c.system(), c.episodeStates(), c.Episode, plan); err != nil {
+		return err
 	}
 	x.known = true
 	return nil
@@ -50,6 +59,8 @@ func mean(v []float64) float64 {
 func (x *experts) summary(w io.Writer) {
 	fmt.Fprintf(w, "expert    mean cost %.3f: CEM over all controls, %d samples, %d elites, %d iterations\n",
 		x.ordinary[1], Ordinary.Samples, Ordinary.Elites, Ordinary.Iterations)
+	fmt.Fprintf(w, "          closed loops: cost %.3f a step, upright for %.0f%% of the last half\n", x.loops.meanCost(),
+		100*x.loops.stood())
 	fmt.Fprintf(w, "          mean cost %.3f: %d samples, %d elites, %d iterations\n", x.strong[1],
 		Strong.Samples, Strong.Elites, Strong.Iterations)
 }
@@ -63,16 +74,11 @@ type study struct {
 	metrics map[string]float64
 	table   *run.Table
 
-	plan    *Plan     // from hanging at rest
-	surface []float64 // costs over the grid of the latents there; nil unless there are two
-	loop    episode   // from there, planning anew at every step
-	seconds float64   // of judging
-}
-
-// episode is a closed loop.
-type episode struct {
-	x, u [][]float64 // x_0, x_1, ... and u_0, u_1, ...
-	cost []float64   // of each step
+	plan     *Plan     // from hanging at rest
+	surface  []float64 // costs over the grid of the latents there; nil unless there are two
+	jacobian []float64 // d plan / d x0 there, (H,U,S)
+	loops    loops     // the first from there
+	seconds  float64   // of judging
 }
 
 // hanging is the pole at rest below the cart in the middle of the rail.
@@ -98,6 +104,7 @@ func (s *study) judge(ctx context.Context, task Task, x *experts) (err error) {
 		"best_update": float64(s.outcome.BestStep), "parameters": float64(task.Params().Size()),
 		"expert_cost": x.ordinary[1], "expert_strong_cost": x.strong[1],
 		"expert_validation": x.ordinary[0], "expert_strong_validation": x.strong[0],
+		"expert_episode_cost": x.loops.meanCost(), "expert_episode_upright": x.loops.stood(),
 	}
 	if s.table, err = run.ReadMetrics(filepath.Join(s.dir, run.MetricsFile)); err != nil {
 		return err
@@ -166,36 +173,36 @@ func (s *study) show(ctx context.Context, task Task) (err error) {
 			return err
 		}
 	}
-	return s.closeLoop(ctx, one)
+	if _, s.jacobian, err = task.Sensitivity(hanging, fixedNoise); err != nil {
+		return err
+	}
+	many, err := task.Planner(s.c.Episodes, false)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, many.Close()) }()
+	s.loops, err = closeLoops(ctx, s.c.system(), s.c.episodeStates(), s.c.Episode,
+		func(_ context.Context, x0 []float64, run uint64) ([]float64, error) {
+			plan, err := many.Plan(x0, run)
+			if err != nil {
+				return nil, err
+			}
+			return plan.U, nil
+		})
+	if err != nil {
+		return err
+	}
+	s.metrics["episode_cost"], s.metrics["episode_upright"] = s.loops.meanCost(), s.loops.stood()
+	s.metrics["sensitivity"] = rms(s.jacobian)
+	return nil
 }
 
-// closeLoop plans anew at every step and takes the first control.
-func (s *study) closeLoop(ctx context.Context, p Planner) error {
-	e := s.c.system()
-	x := append([]float64(nil), hanging...)
-	s.loop.x = append(s.loop.x, x)
-	upright := 0.0
-	for t := range s.c.Episode {
-		if err := ctx.Err(); err != nil {
-			return context.Cause(ctx)
-		}
-		plan, err := p.Plan(x, math.MaxInt64-1-uint64(t))
-		if err != nil {
-			return err
-		}
-		u := plan.U[:e.ControlDim()]
-		s.loop.cost = append(s.loop.cost, e.CostGo(x, u, nil))
-		next := make([]float64, len(x))
-		e.StepGo(next, x, u, nil)
-		x = next
-		s.loop.x, s.loop.u = append(s.loop.x, x), append(s.loop.u, u)
-		if t >= s.c.Episode/2 && x[2] > 0.95 {
-			upright++
-		}
+func rms(v []float64) float64 {
+	sum := 0.0
+	for _, x := range v {
+		sum += x * x
 	}
-	s.metrics["episode_cost"] = mean(s.loop.cost)
-	s.metrics["episode_upright"] = upright / float64(s.c.Episode-s.c.Episode/2)
-	return nil
+	return math.Sqrt(sum / float64(len(v)))
 }
 
 // write writes result.json; that of an interrupted run has what is known without judging.
@@ -235,6 +242,6 @@ func (s *study) summary(w io.Writer) {
 	m := s.metrics
 	fmt.Fprintf(w, "%-9s mean cost %.3f of plans from %d initial states, update %.0f of %.0f, %.0f s\n", s.c.Method,
 		m["cost"], s.c.States, m["best_update"], m["updates"], s.outcome.Seconds)
-	fmt.Fprintf(w, "          closed loop from hanging: upright for %.0f%% of the last half of %d steps\n",
-		100*m["episode_upright"], s.c.Episode)
+	fmt.Fprintf(w, "          closed loops from %d starts: cost %.3f a step, upright for %.0f%% of the last half of %d steps\n",
+		s.c.Episodes, m["episode_cost"], 100*m["episode_upright"], s.c.Episode)
 }

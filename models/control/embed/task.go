@@ -32,6 +32,9 @@ type Task interface {
 	Planner(batch int, trace bool) (Planner, error)
 	// Survey returns the costs of latents z (n,D), flat, from the state x0 (S).
 	Survey(z, x0 []float64) ([]float64, error)
+	// Sensitivity returns the plan (H,U) from the state x0 (S), and how each of its controls moves with each number of
+	// x0: d u / d x0 (H,U,S), flat, through all of the search, whose noise is that of a run number and does not move.
+	Sensitivity(x0 []float64, run uint64) (u, du []float64, err error)
 	// Close frees the machine. Planners are closed by themselves.
 	Close() error
 
@@ -51,6 +54,7 @@ const fixedNoise = 0
 
 // NewTask builds the graphs for a valid configuration whose method is not Both. Call Close when done.
 func NewTask(c Config) (Task, error) {
+	c = c.Filled()
 	if c.Float64 {
 		return newTask[float64](c)
 	}
@@ -94,7 +98,7 @@ func newProblem[T kernels.Float](c Config) (d *Decoder, s *search[T], loss *G.No
 	if d, err = c.decoder(G.NewGraph()); err != nil {
 		return nil, nil, nil, err
 	}
-	if s, err = newSearch[T](c, d, c.Batch); err != nil {
+	if s, err = newSearch[T](c, d, c.Batch, nil); err != nil {
 		return nil, nil, nil, err
 	}
 	copy(s.x0, convert[T](c.trainingStates(1)))
@@ -199,21 +203,29 @@ func (t *task[T]) Validate(step int) (score float64, values map[string]float64, 
 }
 
 // meanCost is the mean cost of plans (B,H,U) from the states x0 (B,S), simulated in float64.
-func meanCost(e env.Env, x0, u []float64) (mean float64, err error) {
-	size := e.StateDim()
-	b := len(x0) / size
-	sim, err := env.NewSimulator(e, env.Options{})
+func meanCost(e env.Env, x0, u []float64) (float64, error) {
+	costs, err := planCosts(e, x0, u)
 	if err != nil {
 		return 0, err
 	}
-	for i := range b {
-		_, cost, err := sim.Run(x0[i*size:(i+1)*size], u[i*len(u)/b:(i+1)*len(u)/b], nil)
-		if err != nil {
-			return 0, err
-		}
-		mean += cost / float64(b)
+	return mean(costs), nil
+}
+
+// planCosts are the costs (B) of plans (B,H,U) from the states x0 (B,S), simulated in float64.
+func planCosts(e env.Env, x0, u []float64) ([]float64, error) {
+	size := e.StateDim()
+	costs := make([]float64, len(x0)/size)
+	sim, err := env.NewSimulator(e, env.Options{})
+	if err != nil {
+		return nil, err
 	}
-	return mean, nil
+	for i := range costs {
+		plan := u[i*len(u)/len(costs) : (i+1)*len(u)/len(costs)]
+		if _, costs[i], err = sim.Run(x0[i*size:(i+1)*size], plan, nil); err != nil {
+			return nil, err
+		}
+	}
+	return costs, nil
 }
 
 // saved is the state that is not in arrays.
@@ -253,6 +265,7 @@ func StepGraph(c Config) (loss *G.Node, params G.Nodes, o kernels.Optimizer, err
 	if err := c.Validate(); err != nil {
 		return nil, nil, o, err
 	}
+	c = c.Filled()
 	if c.Method == Both {
 		return nil, nil, o, fmt.Errorf("method is %q, want one of the others: both has a step for each", Both)
 	}

@@ -1,0 +1,82 @@
+package embed
+
+import (
+	"context"
+	"math"
+
+	"github.com/godcem/godcem/models/env"
+)
+
+// A loop is a closed loop: plan, take the first control, plan anew.
+type loop struct {
+	x, u [][]float64 // x_0, x_1, ... and u_0, u_1, ...
+	cost []float64   // of each step
+}
+
+// loops are closed loops from several starts.
+type loops []loop
+
+// upright is the least cosine of a pole that counts as standing.
+const upright = 0.95
+
+// closeLoops controls the systems that start from the states x0 (B,S), side by side, for that many steps. Plans have
+// the run numbers downwards from the greatest but one: updates count upwards from 1.
+func closeLoops(ctx context.Context, e env.Env, x0 []float64, steps int, plan planning) (loops, error) {
+	size, width := e.StateDim(), e.ControlDim()
+	x := append([]float64(nil), x0...)
+	all := make(loops, len(x0)/size)
+	for i := range all {
+		all[i].x = append(all[i].x, x0[i*size:(i+1)*size])
+	}
+	for t := range steps {
+		if err := ctx.Err(); err != nil {
+			return nil, context.Cause(ctx)
+		}
+		plans, err := plan(ctx, x, math.MaxInt64-1-uint64(t))
+		if err != nil {
+			return nil, err
+		}
+		for i := range all {
+			u := append([]float64(nil), plans[i*len(plans)/len(all):][:width]...)
+			at, next := x[i*size:(i+1)*size], make([]float64, size)
+			all[i].cost = append(all[i].cost, e.CostGo(at, u, nil))
+			e.StepGo(next, at, u, nil)
+			copy(at, next)
+			all[i].x, all[i].u = append(all[i].x, next), append(all[i].u, u)
+		}
+	}
+	return all, nil
+}
+
+// meanCost is the mean cost of a step.
+func (l loops) meanCost() float64 { return mean(l.costs()) }
+
+// costs are the means over the loops of the cost of each step.
+func (l loops) costs() []float64 {
+	v := make([]float64, len(l[0].cost))
+	for _, one := range l {
+		for t, c := range one.cost {
+			v[t] += c / float64(len(l))
+		}
+	}
+	return v
+}
+
+// standing are the shares of the loops whose pole stands, before each step.
+func (l loops) standing() []float64 {
+	v := make([]float64, len(l[0].cost))
+	for _, one := range l {
+		for t := range one.cost {
+			if one.x[t][2] > upright {
+				v[t] += 1 / float64(len(l))
+			}
+		}
+	}
+	return v
+}
+
+// stood is the share of the second half of the steps, and of the loops, in which the pole stands.
+func (l loops) stood() float64 {
+	v := l.standing()
+	return mean(v[len(v)/2:])
+}
