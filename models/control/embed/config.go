@@ -71,7 +71,7 @@ func Default() Config {
 		Method: DCEM, Preset: Quick, Horizon: 20, Latent: 2, Hidden: []int{256, 256, 256}, Machine: train.Engine,
 		Iterations: 10, Samples: 100, Elites: 10, Temperature: 0.1, Backprop: 2, Sigma: 0.5, GDRate: 0.01, GDStep: 0.1,
 		Rate: 5e-4, Clip: 1, Patience: 10, States: 100, Episodes: 10, Episode: 100,
-		ValidateEvery: 50, CheckpointEvery: 100, Figures: true,
+		ValidateEvery: 25, CheckpointEvery: 100, Figures: true,
 	}
 }
 
