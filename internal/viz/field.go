@@ -186,6 +186,7 @@ type heat struct {
 	f        Field
 	contours int  // lines at equal steps of colour
 	banded   bool // one flat colour between lines: calmer, and smaller in a GIF
+	cells    bool // the value of the nearest point everywhere
 }
 
 func (k heat) colour(t float64) color.NRGBA {
@@ -205,8 +206,8 @@ func (k heat) Plot(c draw.Canvas, p *plot.Plot) {
 	}
 }
 
-// image renders the field between the limits, one sample a pixel, by Catmull-Rom interpolation. Outside the grid it is
-// transparent.
+// image renders the field between the limits, one sample a pixel, by Catmull-Rom interpolation unless it is of cells.
+// Outside the grid it is transparent.
 func (k heat) image(w, h int, xs, ys extent) *image.RGBA {
 	img := image.NewRGBA(image.Rect(0, 0, w, h))
 	nx, ny := len(k.f.X), len(k.f.Y)
@@ -222,6 +223,9 @@ func (k heat) image(w, h int, xs, ys extent) *image.RGBA {
 	for j := range h {
 		for i, at := range px {
 			t[j*w+i] = at.mix(cols[j:], h)
+			if k.cells && at.cell >= 0 && py[j].cell >= 0 {
+				t[j*w+i] = z[at.nearest*ny+py[j].nearest]
+			}
 		}
 	}
 	for j := range h {

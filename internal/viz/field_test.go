@@ -56,6 +56,20 @@ func TestHolesStaySmall(t *testing.T) {
 	}
 }
 
+// A field of cells has the colour of the nearest point everywhere, and no lines.
+func TestCellsAreFlat(t *testing.T) {
+	f := NewField(0, 3, 4, 0, 2, 3, func(x, y float64) float64 { return (x + 4*y) / 11 })
+	img := heat{f: f, cells: true}.image(300, 200, extent{0, 3}, extent{0, 2})
+	for x := range 300 {
+		for y := range 200 {
+			fx, fy := math.Round((float64(x)+0.5)/100), math.Round((float64(y)+0.5)/100)
+			if want := ramp((fx + 4*fy) / 11); img.RGBAAt(x, 199-y) != (color.RGBA{want.R, want.G, want.B, 0xff}) {
+				t.Fatalf("pixel (%d, %d) is %v, want %v", x, y, img.RGBAAt(x, 199-y), want)
+			}
+		}
+	}
+}
+
 func TestOutsideTheGridIsTransparent(t *testing.T) {
 	img := heat{f: NewField(0, 1, 3, 0, 1, 3, func(x, y float64) float64 { return 1 })}.image(30, 30, extent{-1, 2}, extent{-1, 2})
 	if img.RGBAAt(2, 15).A != 0 || img.RGBAAt(15, 28).A != 0 || img.RGBAAt(15, 15).A != 255 {

@@ -126,6 +126,7 @@ type Samples2D struct {
 	Field     Field
 	Colours   [2]float64 // limits of the colours; [0, 0]: from the data
 	Bands     int        // number of filled contours; 0: 18
+	Cells     bool       // the field is of cells: no contours, and the nearest point's value everywhere
 	Bar       string     // label of the colour bar; "": no bar
 	Samples   [][]Point  // one slice an iteration, drawn light at first and black at last
 	Gaussians []Gaussian // mean and ellipse of one sigma, one an iteration, the last one boldest
@@ -160,6 +161,9 @@ func (s Samples2D) panel(sc scale) (*panel, error) {
 	k := heat{f: s.Field.heights(sc), contours: s.Bands, banded: true}
 	if s.Bands == 0 {
 		k.contours = 18
+	}
+	if s.Cells {
+		k = heat{f: k.f, cells: true}
 	}
 	p.layers = append(p.layers, k)
 	if s.Bar != "" {

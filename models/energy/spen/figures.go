@@ -3,6 +3,7 @@ package spen
 import (
 	"context"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -73,7 +74,7 @@ func (p *pictures) counts() viz.Plot {
 
 // cells is a field that is constant around each of nx by ny whole numbers: labels are no axis to interpolate along.
 func cells(nx, ny int, z []float64) (f viz.Field) {
-	const fine = 24 // points per cell
+	const fine = 8 // points per cell, so that the outer cells are whole but for half of one
 	axis := func(n int) (v []float64) {
 		for i := range n * fine {
 			v = append(v, (float64(i)+0.5)/fine-0.5)
@@ -93,14 +94,26 @@ func cells(nx, ny int, z []float64) (f viz.Field) {
 func (p *pictures) pairs() viz.Plot {
 	_, _, test := Data(p.c)
 	labels := viz.Axes{X: "label", Y: "label"}
-	tile := func(title string, share []float64) viz.Plot {
-		off := slices.Clone(share)
+	off := func(share []float64) []float64 { // a label with itself says nothing here
+		share = slices.Clone(share)
 		for l := range Labels {
-			off[l*Labels+l] = 0
+			share[l*Labels+l] = math.NaN()
 		}
+		return share
+	}
+	greatest := 0.0 // one scale for all
+	for _, share := range append([][]float64{together(test.Y)}, sharesOf(p.studies)...) {
+		for _, v := range off(share) {
+			if v > greatest {
+				greatest = v
+			}
+		}
+	}
+	tile := func(title string, share []float64) viz.Plot {
 		a := labels
 		a.Title = title
-		return viz.Samples2D{Axes: a, Field: cells(Labels, Labels, off), Bar: "share of rows"}
+		return viz.Samples2D{Axes: a, Field: cells(Labels, Labels, off(share)), Bar: "share of rows", Cells: true,
+			Colours: [2]float64{0, max(greatest, 1e-3)}}
 	}
 	plots := []viz.Plot{tile("Labels that hold together", together(test.Y))}
 	for _, s := range p.studies {
@@ -109,6 +122,14 @@ func (p *pictures) pairs() viz.Plot {
 	g := viz.SideBySide("", plots...)
 	g.Columns = 2
 	return g
+}
+
+// sharesOf are the studies' pairs.
+func sharesOf(studies []*study) (all [][]float64) {
+	for _, s := range studies {
+		all = append(all, s.pairs)
+	}
+	return all
 }
 
 // search is how the labels of a row come about, nil without one.
@@ -120,7 +141,7 @@ func (p *pictures) search() viz.Plot {
 		}
 		plots = append(plots, viz.Samples2D{Axes: viz.Axes{
 			Title: fmt.Sprintf("One row by the %s; its labels are%s", s.title(), list(s.truth)), X: "iteration", Y: "label"},
-			Field: cells(len(s.tried), Labels, slices.Concat(s.tried...)), Bar: "y"})
+			Field: cells(len(s.tried), Labels, slices.Concat(s.tried...)), Bar: "y", Cells: true, Colours: [2]float64{0, 1}})
 	}
 	if plots == nil {
 		return nil
@@ -152,7 +173,7 @@ func (p *pictures) report() error {
 		{Heading: "Rules", Text: fmt.Sprintf("Of %d labels exactly %d hold, and of labels 0 and 1, 2 and 3, and so on, at "+
 			"most one. Nobody tells the nets.", Labels, Holding),
 			Figures: append(figure(countsFigure, "How many labels the nets predict for a row not seen before."),
-				figure(pairsFigure, "How often two labels hold together: the dark squares beside the diagonal never do.")...)},
+				figure(pairsFigure, "How often two labels hold together: the palest squares beside the diagonal, 0 with 1, 2 with 3 and so on, never do. A label with itself is left out.")...)},
 	}
 	if p.c.Method != FeedForward {
 		sections = append(sections, viz.Section{Heading: "A search", Text: "An energy network predicts by search: every label " +
