@@ -6,8 +6,12 @@ import (
 
 	"github.com/godcem/godcem/internal/run"
 	"github.com/godcem/godcem/models/control/mpc"
+	"github.com/godcem/godcem/models/train"
 	"github.com/spf13/cobra"
 )
+
+// engineAlone is what runs the plans of these programs.
+var engineAlone = train.Engine
 
 func newMPC() *cobra.Command {
 	c := mpc.Default()
@@ -19,15 +23,21 @@ ahead by the cross-entropy method (or, with a temperature, by DCEM), carries the
 control out, and starts the next plan from what is left of this one.
 
 It writes trajectory.csv (time, state, control), the time that each plan took as a
-histogram, and the closed loop as an animation. What is controlled may differ from what
-the planner believes in: --plant mass=1.3.`,
+histogram, the sensitivity of the first plan to every parameter, and the closed loop as an
+animation. What is controlled may differ from what the planner believes in (--plant
+mass=1.3), and it may believe in many models at once (--ensemble 16 --risk worst).
+
+An episode that was interrupted goes on with --resume, and with more --steps so does one
+that was finished.`,
 		Example: `  godcem mpc
   godcem mpc --env cartpole --samples 1000 --elites 100 --iterations 10
   godcem mpc --env doubleintegrator --horizon 30 --colour 2 --keep-elites 5
-  godcem mpc --env pendulum --plant mass=1.3,length=0.9`,
+  godcem mpc --env pendulum --plant mass=1.3,length=0.9
+  godcem mpc --env pendulum --plant mass=1.3 --ensemble 16 --spread 0.2 --risk cvar
+  godcem mpc --resume --steps 400`,
 		Args: noArguments,
 	}
-	bindProgram(cmd, mpc.Kind, "out/mpc", &c, nil, func(ctx context.Context, o run.Options, w io.Writer) error {
+	bindProgram(cmd, mpc.Kind, "out/mpc", &c, &engineAlone, func(ctx context.Context, o run.Options, w io.Writer) error {
 		return mpc.Run(ctx, c, o, w)
 	})
 	return cmd
@@ -45,7 +55,7 @@ hanging. Some seconds on two cores.`,
   godcem pendulum --episodes 100 --samples 100`,
 		Args: noArguments,
 	}
-	bindProgram(cmd, mpc.SwingUpKind, "out/pendulum", &c, nil, func(ctx context.Context, o run.Options, w io.Writer) error {
+	bindProgram(cmd, mpc.SwingUpKind, "out/pendulum", &c, &engineAlone, func(ctx context.Context, o run.Options, w io.Writer) error {
 		return mpc.RunSwingUp(ctx, c, o, w)
 	})
 	return cmd

@@ -148,7 +148,7 @@ func number(n *G.Node, i int) float64 {
 func (s *study) sensitivityPlot() viz.Plot {
 	controls, dt := s.plant.Controls(), s.plant.Dt()
 	var plots []viz.Plot
-	for kind, title := range []string{ofDynamics: "a share more of the dynamics' parameters", ofCost: "a share more of the cost's weights",
+	for kind, title := range []string{ofDynamics: "a share more of the dynamics' parameters", ofCost: "a share more of the cost's parameters",
 		ofState: "the initial state"} {
 		for j, control := range controls {
 			f := viz.Lines{Axes: viz.Axes{Title: fmt.Sprintf("%s and %s", control, title), X: "t, s", Y: "change of " + control}}
