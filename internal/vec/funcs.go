@@ -10,8 +10,9 @@ type unary[T Float] func(dst, src *T, n int)
 
 // funcKernels is what an instruction set has for an element type.
 type funcKernels[T Float] struct {
-	exp, expm1, log, log1p, tanh, sigmoid, softplus, log2, elu unary[T]
-	sin, cos                                                   unaryWithin[T]
+	exp, expm1, log, log1p, tanh, sigmoid, softplus, log2 unary[T]
+	elu, eluSlope, expc                                   unary[T]
+	sin, cos                                              unaryWithin[T]
 }
 
 // unaryWithin is a unary that stops before what is beyond its domain; done elements are.
@@ -49,6 +50,13 @@ func Softplus[T Float](dst, src []T) { apply("Softplus", funcKernelsOf[T]().soft
 
 // ELU is x where it is above 0, else e^x - 1. ELU(±0) = ±0, ELU(-Inf) = -1, ELU(+Inf) = +Inf.
 func ELU[T Float](dst, src []T) { apply("ELU", funcKernelsOf[T]().elu, dst, src) }
+
+// ELUSlope is the derivative of ELU: 1 for x above 0, else e^x. ELUSlope(-Inf) = 0.
+func ELUSlope[T Float](dst, src []T) { apply("ELUSlope", funcKernelsOf[T]().eluSlope, dst, src) }
+
+// Expc is 1 - e^-x, accurate near 0: of y = Softplus(x) it is the derivative, Sigmoid(x). Expc(±0) = ±0, Expc(-Inf) =
+// -Inf, Expc(+Inf) = 1.
+func Expc[T Float](dst, src []T) { apply("Expc", funcKernelsOf[T]().expc, dst, src) }
 
 // Log2 is the binary logarithm, exact for powers of 2. Log2(±0) = -Inf, Log2(+Inf) = +Inf, Log2(x < 0) = NaN.
 func Log2[T Float](dst, src []T) { apply("Log2", funcKernelsOf[T]().log2, dst, src) }
@@ -111,7 +119,7 @@ func funcsGo[T Float]() funcKernels[T] {
 	return funcKernels[T]{
 		exp: each(math.Exp), expm1: each(math.Expm1), log: each(logOf), log1p: each(math.Log1p), tanh: each(math.Tanh),
 		sigmoid: each(sigmoid), softplus: each(softplus),
-		log2: each(log2), elu: each(elu), sin: all(each(sin)), cos: all(each(cos)),
+		log2: each(log2), elu: each(elu), eluSlope: each(eluSlope), expc: each(expc), sin: all(each(sin)), cos: all(each(cos)),
 	}
 }
 
@@ -167,3 +175,7 @@ func elu(x float64) float64 {
 	}
 	return math.Expm1(x)
 }
+
+func eluSlope(x float64) float64 { return math.Exp(min(x, 0)) }
+
+func expc(x float64) float64 { return -math.Expm1(-x) }

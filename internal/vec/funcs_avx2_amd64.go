@@ -49,6 +49,16 @@ func log232AVX2(dst *float32, src *float32, n int)
 //go:noescape
 func elu32AVX2(dst *float32, src *float32, n int)
 
+// eluSlope32AVX2 is dst[i] = exp(min(src[i], 0)) for n elements; dst may be src.
+//
+//go:noescape
+func eluSlope32AVX2(dst *float32, src *float32, n int)
+
+// expc32AVX2 is dst[i] = 1 - exp(-src[i]) for n elements; dst may be src.
+//
+//go:noescape
+func expc32AVX2(dst *float32, src *float32, n int)
+
 // sin32AVX2 is dst[i] = sin(src[i]) for n elements, done of them: it stops before a vector with
 // |src[i]| > 1e+06. dst may be src.
 //
@@ -105,6 +115,16 @@ func log264AVX2(dst *float64, src *float64, n int)
 //
 //go:noescape
 func elu64AVX2(dst *float64, src *float64, n int)
+
+// eluSlope64AVX2 is dst[i] = exp(min(src[i], 0)) for n elements; dst may be src.
+//
+//go:noescape
+func eluSlope64AVX2(dst *float64, src *float64, n int)
+
+// expc64AVX2 is dst[i] = 1 - exp(-src[i]) for n elements; dst may be src.
+//
+//go:noescape
+func expc64AVX2(dst *float64, src *float64, n int)
 
 // sin64AVX2 is dst[i] = sin(src[i]) for n elements, done of them: it stops before a vector with
 // |src[i]| > 1e+08. dst may be src.

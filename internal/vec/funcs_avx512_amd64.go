@@ -49,6 +49,16 @@ func log232AVX512(dst *float32, src *float32, n int)
 //go:noescape
 func elu32AVX512(dst *float32, src *float32, n int)
 
+// eluSlope32AVX512 is dst[i] = exp(min(src[i], 0)) for n elements; dst may be src.
+//
+//go:noescape
+func eluSlope32AVX512(dst *float32, src *float32, n int)
+
+// expc32AVX512 is dst[i] = 1 - exp(-src[i]) for n elements; dst may be src.
+//
+//go:noescape
+func expc32AVX512(dst *float32, src *float32, n int)
+
 // sin32AVX512 is dst[i] = sin(src[i]) for n elements, done of them: it stops before a vector with
 // |src[i]| > 1e+06. dst may be src.
 //
@@ -105,6 +115,16 @@ func log264AVX512(dst *float64, src *float64, n int)
 //
 //go:noescape
 func elu64AVX512(dst *float64, src *float64, n int)
+
+// eluSlope64AVX512 is dst[i] = exp(min(src[i], 0)) for n elements; dst may be src.
+//
+//go:noescape
+func eluSlope64AVX512(dst *float64, src *float64, n int)
+
+// expc64AVX512 is dst[i] = 1 - exp(-src[i]) for n elements; dst may be src.
+//
+//go:noescape
+func expc64AVX512(dst *float64, src *float64, n int)
 
 // sin64AVX512 is dst[i] = sin(src[i]) for n elements, done of them: it stops before a vector with
 // |src[i]| > 1e+08. dst may be src.

@@ -171,9 +171,14 @@ var bigFunctions = map[string]func(x float64) *big.Float{
 	"Sigmoid": func(x float64) *big.Float {
 		return newBig().Quo(bigOf(1), newBig().Add(bigOf(1), bigExp(bigOf(-x))))
 	},
-	"Log2": func(x float64) *big.Float { return newBig().Quo(bigLog(bigOf(x), logOf(x)), bigLn2) },
-	"Sin":  func(x float64) *big.Float { return bigSin(x, 0) },
-	"Cos":  func(x float64) *big.Float { return bigSin(x, 1) },
+	"Log2":     func(x float64) *big.Float { return newBig().Quo(bigLog(bigOf(x), logOf(x)), bigLn2) },
+	"Sin":      func(x float64) *big.Float { return bigSin(x, 0) },
+	"Cos":      func(x float64) *big.Float { return bigSin(x, 1) },
+	"ELUSlope": func(x float64) *big.Float { return bigExp(bigOf(min(x, 0))) },
+	"Expc": func(x float64) *big.Float {
+		e := bigExpm1(bigOf(-x))
+		return e.Neg(e)
+	},
 	"ELU": func(x float64) *big.Float {
 		if x > 0 {
 			return bigOf(x)

@@ -41,6 +41,8 @@ var functions = []function{
 	{"Sigmoid", Sigmoid[float32], Sigmoid[float64], sigmoid, 2, -746, 750, 0.5, 0.5, [][2]float64{{-inf, 0}, {inf, 1}, {1e4, 1}, {-1e4, 0}}},
 	{"Softplus", Softplus[float32], Softplus[float64], softplus, 2, -746, 750, math.Ln2, math.Ln2, [][2]float64{{-inf, 0}, {inf, inf}, {1e4, 1e4}, {-1e4, 0}}},
 	{"ELU", ELU[float32], ELU[float64], elu, 1.5, -746, math.MaxFloat64, 0, negative, [][2]float64{{-inf, -1}, {inf, inf}, {1e4, 1e4}, {-1e4, -1}}},
+	{"ELUSlope", ELUSlope[float32], ELUSlope[float64], eluSlope, 1, -746, math.MaxFloat64, 1, 1, [][2]float64{{-inf, 0}, {inf, 1}, {1e4, 1}, {-1e4, 0}}},
+	{"Expc", Expc[float32], Expc[float64], expc, 1.5, -709.7, 746, 0, negative, [][2]float64{{-inf, -inf}, {inf, 1}, {1e4, 1}, {-1e4, -inf}}},
 	{"Log2", Log2[float32], Log2[float64], log2, 2, 0x1p-1074, math.MaxFloat64, -inf, -inf,
 		[][2]float64{{1, 0}, {8, 3}, {0x1p-126, -126}, {0x1p-149, -149}, {0x1p127, 127}, {inf, inf}, {-inf, nan}, {-1, nan}, {-0x1p-149, nan}}},
 	{"Sin", Sin[float32], Sin[float64], sin, 2, -1.1e8, 1.1e8, 0, negative, [][2]float64{{-inf, nan}, {inf, nan}}},

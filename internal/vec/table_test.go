@@ -79,8 +79,9 @@ func TestErrorTable(t *testing.T) {
 	for _, name := range names {
 		single, ok32 := seen.worst[[2]string{name, "float32"}]
 		double, ok64 := seen.worst[[2]string{name, "float64"}]
-		if !ok32 || !ok64 || best != isaAVX512 {
-			t.Fatalf("%s: no errors to write: run all tests of errors, with AVX-512", name)
+		if !ok32 || !ok64 || best != isaAVX512 { // of GODCEM_EXHAUSTIVE only one
+			fmt.Fprintln(&b, strings.Join(tableRow(t, name), "|"))
+			continue
 		}
 		up := func(ulp float64) string { return fmt.Sprintf("%.3f", math.Ceil(ulp*1000)/1000) }
 		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", name, up(single.ulp[isaAVX512]), up(single.ulp[isaGo]), up(double.ulp[isaAVX512]), up(double.ulp[isaGo]))

@@ -17,6 +17,8 @@ func funcs(g *gen) {
 			above := g.compare(x, above, g.num(0))
 			return g.choose(above, x, g.expm1(g.copied(x)))
 		})
+		g.unary("eluSlope", "exp(min(src[i], 0))", func(x vector) vector { return g.exp(g.atMost(x, 0)) })
+		g.unary("expc", "1 - exp(-src[i])", func(x vector) vector { return g.xor(g.sign(), g.expm1(g.xor(g.sign(), x))) })
 		g.unaryWithin("sin", "sin(src[i])", pick(g, 1e6, 1e8), func(x vector) vector { return g.sine(x, false) })
 		g.unaryWithin("cos", "cos(src[i])", pick(g, 1e6, 1e8), func(x vector) vector { return g.sine(x, true) })
 	}
@@ -36,6 +38,13 @@ var (
 	// (log((1+s)/(1-s))/s - 2) / s^2 in z = s^2, |s| <= (sqrt(2)-1)/(sqrt(2)+1): the whole errs by 2^-57.6.
 	logPoly64 = []float64{0.666666666666667, 0.39999999999898506, 0.2857142862637136, 0.22222211077386914, 0.1818289288782148,
 		0.1533160795028275, 0.14617736939412593}
+
+	// (log(1+e) - e) / e^2 on 0 <= e <= 1: the whole errs by 2^-28.7 of the logarithm.
+	softPoly32 = []float64{-0.49999988079071045, 0.33332711458206177, -0.24988803267478943, 0.1989915370941162, -0.16133297979831696,
+		0.12474990636110306, -0.08316607028245926, 0.042037926614284515, -0.013644334860146046, 0.002071992726996541}
+	// As logPoly64 on 0 <= s <= 1/3: the whole errs by 2^-58.5.
+	softPoly64 = []float64{0.6666666666666631, 0.40000000000155117, 0.28571428548114086, 0.22222223954034553, 0.18181744462390817,
+		0.15386548784522655, 0.13301115979140235, 0.12104988553778817, 0.0834477964336324, 0.17010110926361285}
 
 	// (tanh(x) - x) / x^3 in z = x^2, x <= 0.55: the whole errs by 2^-27.4.
 	tanhPoly32 = []float64{-0.3333333134651184, 0.13333120942115784, -0.05391069874167442, 0.02131609059870243, -0.0066212862730026245}
@@ -271,10 +280,22 @@ func (g *gen) sigmoid(x vector) vector {
 	return g.over(n, g.plus(g.num(1), e))
 }
 
-// softplus is max(x, 0) + log1p(exp(-|x|)).
+// softplus is max(x, 0) + log(1+e) with e = exp(-|x|), the logarithm without an exponent to take out.
 func (g *gen) softplus(x vector) vector {
-	e := g.exp(g.or(g.sign(), x))
-	return g.plus(g.atLeast(x, 0), g.log1pOf(e, g.plus(g.num(1), e)))
+	low := pick(g, -105., -746.)
+	n, N, r := g.split(g.atLeast(g.or(g.sign(), x), low))
+	e := g.scaled(g.plus(g.num(1), g.expm1Of(r)), n, N)
+	var y vector
+	if g.size == 4 {
+		y = g.addProduct(g.copied(e), g.times(e, e), g.poly(e, softPoly32...))
+	} else { // as in logOf
+		s := g.over(e, g.plus(g.num(2), e))
+		z := g.times(s, s)
+		R := g.times(z, g.poly(z, softPoly64...))
+		h := g.times(g.num(0.5), g.times(e, e))
+		y = g.minus(e, g.lessProduct(g.copied(h), s, g.plus(h, R)))
+	}
+	return g.plus(g.atLeast(x, 0), y)
 }
 
 // sine spoils x: it is sin(x), or cos(x), from the quarter turn n next to x and the rest r. n*halfPi[0] and its
