@@ -28,6 +28,9 @@ const (
 	// A step is taken for the last if it is at most lmlNear; up to lmlFar the sum has to show it.
 	lmlNear = 0.06
 	lmlFar  = 0.3
+	// The largest gradient, and the least sum of slopes, that are done here.
+	lmlMost  = 1e30
+	lmlLeast = 0x1p-20
 )
 
 // lmlScratch is a thread's space for lmlGroup rows or, of rows longer than vec.LMLRow, as many parts of one.
@@ -39,25 +42,22 @@ type lmlScratch struct {
 	slopes                    [lmlGroup]vec.LMLSlopeSums
 	total, root, width        [lmlGroup]float64
 	exps                      [lmlGroup]float64
-	all                       [lmlGroup]lmlTotals
+	count                     [lmlGroup]int32
 	fine                      [lmlGroup]bool
 }
 
 // lmlTotals are vec.LMLSums of a row of any length.
 type lmlTotals struct {
-	s, h, q, p, d float64
-	limit         uint32
-	count         int
+	s, h, c, d float64
+	count      int
 }
 
-func (t *lmlTotals) add(s *vec.LMLSums) {
+func (t *lmlTotals) add(s *vec.LMLSums, count int32) {
 	t.s += float64(s.S)
 	t.h += float64(s.H)
-	t.q += float64(s.Q)
-	t.p += float64(s.P)
+	t.c += float64(s.C)
 	t.d += float64(s.D)
-	t.limit = max(t.limit, s.Limit)
-	t.count += int(s.Count)
+	t.count += int(count)
 }
 
 // lmlProblem is what all rows of a call have in common.
@@ -66,7 +66,7 @@ type lmlProblem struct {
 	scale float64
 	slope float32 // scale / ln 2
 	logit float64 // of k/n
-	reach uint32  // the bits of the largest difference from the centre that is done here
+	reach float32 // the largest difference from the centre that is done here
 
 }
 
@@ -77,7 +77,7 @@ func lmlProblemOf(r Relaxation, scale float64, n, k int) (p lmlProblem, ok bool)
 		return p, false
 	}
 	p = lmlProblem{n: n, k: k, scale: scale, slope: float32(scale * math.Log2E)}
-	p.reach = math.Float32bits(float32(lmlReach / (a * math.Log2E)))
+	p.reach = float32(lmlReach / (a * math.Log2E))
 	p.logit = lmlLog(float64(k) / float64(n-k))
 	return p, true
 }
@@ -115,18 +115,19 @@ func (p *lmlProblem) step(t *lmlTotals, width float64) (d float64, ok bool) {
 	if !(sum > 0 && rest > 0 && t.h > 0 && t.h <= n) {
 		return 0, false
 	}
-	a, b := 1/sum, 1/rest
+	inv := 1 / float64(sum*rest)
+	a, b := float64(rest*inv), float64(sum*inv)
 	// f = log(1 + e n/(k rest)) = 2 artanh q
 	q := float64(e*n) / (float64(sum*(n-k)) + float64(k*rest))
 	q2 := float64(q * q)
 	f := float64(2 * q * (1 + float64(q2*(1./3+float64(q2*(1./5+float64(q2*(1./7))))))))
 	ab, a2b2 := a+b, float64(a*a)-float64(b*b)
 	h2 := float64(t.h * t.h)
-	s2, s3 := (t.s-t.q)-float64(2*t.p), t.h-float64(6*t.d)
+	s2, s3 := t.s-t.c, t.h-float64(6*t.d)
 	f1 := float64(t.h * ab)
 	f2 := float64(s2*ab) - float64(h2*a2b2)
 	f3 := float64(s3*ab) - float64(3*s2*float64(t.h*a2b2)) + float64(2*h2*t.h*(float64(a*a*a)+float64(b*b*b)))
-	inv := 1 / f1
+	inv = 1 / f1
 	u := -float64(f * inv)
 	c2, c3 := float64(0.5*f2*inv), float64((1./6)*f3*inv)
 	if r := float64(u * c2); r > -0.3 && r < 0.3 {
@@ -197,15 +198,18 @@ func (p *lmlProblem) momentsOf(s *lmlScratch, x []float32) (centre float32, widt
 	return p.start(x[0], sum, square)
 }
 
-func (p *lmlProblem) oddsOf(s *lmlScratch, x []float32, centre float32) (t lmlTotals) {
+// oddsOf sets the odds of a row; ok is false if it does not reach as far as the row.
+func (p *lmlProblem) oddsOf(s *lmlScratch, x []float32, centre float32) (t lmlTotals, ok bool) {
 	fill32(s.centre[:], centre)
+	ok = true
 	parts(p.n, func(lo, count, m int) {
-		vec.LMLOdds(x[lo:], m, m, p.slope, s.centre[:count], s.odds[lo:], s.sums[:])
+		limit := vec.LMLOdds(x[lo:], m, m, p.slope, s.centre[:count], s.odds[lo:], s.sums[:], s.count[:])
+		ok = ok && limit <= p.reach
 		for i := range count {
-			t.add(&s.sums[i])
+			t.add(&s.sums[i], s.count[i])
 		}
 	})
-	return t
+	return t, ok
 }
 
 // weightsOf sets y to the weights of the row whose odds are there, at the root d, and returns their sum.
@@ -231,8 +235,8 @@ func (p *lmlProblem) enough(total, d, h float64) bool {
 // solveRow seeks the root of a row from a centre; if it is found, y has the weights.
 func (p *lmlProblem) solveRow(s *lmlScratch, y, x []float32, centre float32, width float64, rounds int) (at float32, root float64, ok bool) {
 	for range rounds {
-		t := p.oddsOf(s, x, centre)
-		if !(t.limit <= p.reach) {
+		t, ok := p.oddsOf(s, x, centre)
+		if !ok {
 			return 0, 0, false
 		}
 		d, ok := p.step(&t, width)
@@ -307,7 +311,7 @@ func (j *softJob[T]) solveLong(l *lmlScratch, p *lmlProblem, row int, out []floa
 
 // solveGroup solves rows of x, of at most vec.LMLRow elements, whose weights go to out from row first on, or nowhere.
 func (p *lmlProblem) solveGroup(s *lmlScratch, room, x []float32, rows int, out []float32, first int) {
-	n, pad := p.n, vec.LMLPadded(p.n)
+	n := p.n
 	y := room
 	if out != nil {
 		y = out[first*n:]
@@ -319,14 +323,21 @@ func (p *lmlProblem) solveGroup(s *lmlScratch, room, x []float32, rows int, out 
 	for i := range rows {
 		s.centre[i], s.width[i] = p.start(s.ref[i], float64(s.moments[4*i]), float64(s.moments[4*i+1]))
 	}
-	vec.LMLOdds(x, n, n, p.slope, s.centre[:rows], s.odds[:rows*pad], s.sums[:])
+	limit := vec.LMLOdds(x, n, n, p.slope, s.centre[:rows], s.odds, s.sums[:], s.count[:])
+	if !(limit <= p.reach) { // in one of them at least
+		centres := s.centre
+		for i := range rows {
+			centres[i], s.root[i], s.fine[i] = p.solveRow(s, y[i*n:][:n], x[i*n:][:n], centres[i], s.width[i], lmlRounds)
+		}
+		s.centre = centres
+		return
+	}
 	for i := range rows {
-		t := &s.all[i]
-		*t = lmlTotals{}
-		t.add(&s.sums[i])
-		d, ok := p.step(t, s.width[i])
-		s.fine[i] = ok && (t.limit <= p.reach)
-		if !s.fine[i] {
+		t := lmlTotals{}
+		t.add(&s.sums[i], s.count[i])
+		d, ok := p.step(&t, s.width[i])
+		s.fine[i] = ok
+		if !ok {
 			d = 0
 		}
 		s.root[i] = float64(float32(d))
@@ -339,7 +350,7 @@ func (p *lmlProblem) solveGroup(s *lmlScratch, room, x []float32, rows int, out 
 	vec.LMLWeights(y, n, n, s.odds, s.factor[:rows], s.total[:])
 	again := false
 	for i := range rows {
-		if s.fine[i] && !(math.Abs(s.root[i]) <= lmlFar && p.enough(s.total[i], s.root[i], s.all[i].h)) {
+		if s.fine[i] && !(math.Abs(s.root[i]) <= lmlFar && p.enough(s.total[i], s.root[i], float64(s.sums[i].H))) {
 			s.mean[i], again = 1, true
 		} else {
 			s.mean[i] = 0
@@ -388,29 +399,27 @@ func (j *softJob[T]) forwardLML(s *softScratch, p *lmlProblem, lo, hi int) {
 		}
 		x, y := single(j.x)[row*n:lo*n], single(j.out)[row*n:lo*n]
 		if n > vec.LMLRow {
-			t, d := p.oddsOf(l, x, l.centre[0]), -l.exps[0]
-			if t.limit <= p.reach {
+			d := -l.exps[0]
+			if _, ok := p.oddsOf(l, x, l.centre[0]); ok {
 				p.weightsOf(l, y, d)
 			} else {
 				j.forward(s, row)
 			}
 			continue
 		}
-		vec.LMLOdds(x, n, n, p.slope, l.centre[:rows], l.odds, l.sums[:])
+		limit := vec.LMLOdds(x, n, n, p.slope, l.centre[:rows], l.odds, l.sums[:], l.count[:])
 		expTile(l.exps[:rows], l.exps[:rows])
-		good := true
 		for i := range rows {
 			l.factor[i] = float32(l.exps[i])
-			l.fine[i] = l.sums[i].Limit <= p.reach
-			good = good && l.fine[i]
 		}
-		if good {
+		if limit <= p.reach {
 			vec.LMLWeights(y, n, n, l.odds, l.factor[:rows], l.total[:])
 			continue
 		}
 		for i := range rows {
-			if l.fine[i] {
-				vec.LMLWeights(y[i*n:], n, n, l.odds[i*vec.LMLPadded(n):], l.factor[i:][:1], l.total[:])
+			limit := vec.LMLOdds(x[i*n:], n, n, p.slope, l.centre[i:][:1], l.odds, l.sums[:], l.count[:])
+			if limit <= p.reach {
+				vec.LMLWeights(y[i*n:], n, n, l.odds, l.factor[i:][:1], l.total[:])
 			} else {
 				j.forward(s, row+i)
 			}
@@ -452,20 +461,16 @@ func (j *softJob[T]) backwardLML(s *softScratch, p *lmlProblem, lo, hi int) {
 			}
 			continue
 		}
-		vec.LMLSlopes(x, g, n, n, p.slope, l.centre[:rows], l.factor[:rows], l.ref[:], l.odds, l.slopes[:])
-		good := true
-		for i := range rows {
-			t := &l.slopes[i]
-			l.mean[i], l.fine[i] = p.meanOf(float64(t.H), float64(t.G), t.Limit, t.Most)
-			good = good && l.fine[i]
-		}
+		good := p.slopesOf(l, x, g, rows)
 		if good {
 			vec.LMLGrad(dx, g, n, n, l.odds, l.ref[:], l.mean[:rows], float32(p.scale))
 			continue
 		}
+		one := *l
 		for i := range rows {
-			if l.fine[i] {
-				vec.LMLGrad(dx[i*n:], g[i*n:], n, n, l.odds[i*vec.LMLPadded(n):], l.ref[i:], l.mean[i:][:1], float32(p.scale))
+			l.centre[0], l.factor[0], l.ref[0] = one.centre[i], one.factor[i], one.ref[i]
+			if p.slopesOf(l, x[i*n:], g[i*n:], 1) {
+				vec.LMLGrad(dx[i*n:], g[i*n:], n, n, l.odds, l.ref[:], l.mean[:1], float32(p.scale))
 			} else {
 				j.backward(s, row+i)
 			}
@@ -473,12 +478,17 @@ func (j *softJob[T]) backwardLML(s *softScratch, p *lmlProblem, lo, hi int) {
 	}
 }
 
-// meanOf is the mean of the gradients weighted by the slopes; ok is false where float32 may have lost it: gradients that
-// are not finite or huge, and products that are nearly subnormal.
-func (p *lmlProblem) meanOf(h, g float64, limit, most uint32) (mean float32, ok bool) {
-	m := float64(math.Float32frombits(most))
-	ok = limit <= p.reach && m <= 1e30 && h >= 0x1p-60 && (m == 0 || float64(m*h) >= 0x1p-100)
-	return float32(g / h), ok
+// slopesOf sets the slopes and means of rows; ok is false where float32 may have lost the mean of one: gradients that are
+// not finite or huge, and slopes whose products with gradients may be subnormal.
+func (p *lmlProblem) slopesOf(l *lmlScratch, x, g []float32, rows int) (ok bool) {
+	limit, most := vec.LMLSlopes(x, g, p.n, p.n, p.slope, l.centre[:rows], l.factor[:rows], l.ref[:], l.odds, l.slopes[:])
+	ok = limit <= p.reach && most <= lmlMost
+	for i := range rows {
+		t := &l.slopes[i]
+		l.mean[i] = t.G / t.H
+		ok = ok && t.H >= lmlLeast
+	}
+	return ok
 }
 
 // backwardLong is the backward pass of one row with l's first centre, factor and reference.
@@ -487,19 +497,19 @@ func (p *lmlProblem) backwardLong(l *lmlScratch, dx, x, g []float32) bool {
 	fill32(l.factor[:], l.factor[0])
 	fill32(l.ref[:], l.ref[0])
 	var sumH, sumG float64
-	var limit, most uint32
+	ok := true
 	parts(p.n, func(lo, count, m int) {
-		vec.LMLSlopes(x[lo:], g[lo:], m, m, p.slope, l.centre[:count], l.factor[:count], l.ref[:], l.odds[lo:], l.slopes[:])
+		limit, most := vec.LMLSlopes(x[lo:], g[lo:], m, m, p.slope, l.centre[:count], l.factor[:count], l.ref[:], l.odds[lo:], l.slopes[:])
 		for i := range count {
 			t := &l.slopes[i]
-			sumH, sumG, limit, most = sumH+float64(t.H), sumG+float64(t.G), max(limit, t.Limit), max(most, t.Most)
+			sumH, sumG = sumH+float64(t.H), sumG+float64(t.G)
 		}
+		ok = ok && limit <= p.reach && most <= lmlMost
 	})
-	mean, ok := p.meanOf(sumH, sumG, limit, most)
-	if !ok {
+	if !ok || !(sumH >= lmlLeast) {
 		return false
 	}
-	fill32(l.mean[:], mean)
+	fill32(l.mean[:], float32(sumG/sumH))
 	parts(p.n, func(lo, count, m int) {
 		vec.LMLGrad(dx[lo:], g[lo:], m, m, l.odds[lo:], l.ref[:], l.mean[:count], float32(p.scale))
 	})

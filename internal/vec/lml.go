@@ -25,28 +25,18 @@ var lmlExp2 = [...]float32{0.6931471824645996, 0.24022650718688965, 0.0555035695
 	0.0013390863314270973, 0.00015453163359779865}
 
 // LMLSums are sums over a row's odds v, with s = min(v, 1)/(1 + v), r = s where v >= 1 and -s where v < 1 (so 1/(1+v) =
-// 1 + r there), and h = s(1 - s).
-type LMLSums struct {
-	S, H, Q, P float32 // of r, h, r s, r h
-	D          float32 // of h^2
-	Limit      uint32  // the bits of the largest |centre - x|, of NaN if one is
-	Count      int32   // of v < 1
-	room       int32   // anything
-}
+// 1 + r there), and h = s(1 - s): of r, h, r (s + 2h) and h^2.
+type LMLSums struct{ S, H, C, D float32 }
 
-// LMLSlopeSums are sums over a row of slopes h and gradients g less their reference.
-type LMLSlopeSums struct {
-	H, G  float32 // of h, of h g
-	Limit uint32  // the bits of the largest |centre - x|
-	Most  uint32  // the bits of the largest |g|
-}
+// LMLSlopeSums are sums over a row of slopes h and gradients g less their reference: of h and h g.
+type LMLSlopeSums struct{ H, G, room1, room2 float32 }
 
 // lmlKernels is what an instruction set has.
 type lmlKernels struct {
 	moments func(x *float32, stride, rows, n int, ref, sums *float32)
-	odds    func(x *float32, stride, rows, n int, slope float32, centre, odds *float32, pad int, sums *uint32)
+	odds    func(x *float32, stride, rows, n int, slope float32, centre, odds *float32, pad int, sums *float32, count *int32) (limit uint32)
 	weights func(y *float32, stride, rows, n int, odds *float32, pad int, factor *float32, sums *float64)
-	slopes  func(x, g *float32, stride, rows, n int, slope float32, centre, factor, ref, h *float32, pad int, sums *uint32)
+	slopes  func(x, g *float32, stride, rows, n int, slope float32, centre, factor, ref, h *float32, pad int, sums *float32, most *uint32) (limit uint32)
 	grad    func(dx, g *float32, stride, rows, n int, h *float32, pad int, ref, mean *float32, scale float32)
 }
 
@@ -63,16 +53,19 @@ func LMLMoments(x []float32, stride, n int, ref, sums []float32) {
 }
 
 // LMLOdds sets odds[r*LMLPadded(n)+i] = 2^b, b = (centre[r] - x[r*stride+i])*slope, of n elements, and +Inf up to the
-// padding, and sums what LMLSums says. It is right for |b| <= 80.
-func LMLOdds(x []float32, stride, n int, slope float32, centre, odds []float32, sums []LMLSums) {
-	if rows := len(centre); rows > 0 {
-		pad := LMLPadded(n)
-		_, _, _ = x[(rows-1)*stride+n-1], odds[rows*pad-1], sums[rows-1]
-		lmlSets[current].odds(&x[0], stride, rows, n, slope, &centre[0], &odds[0], pad, (*uint32)(unsafe.Pointer(&sums[0])))
+// padding; sums to what LMLSums says and count to the number of odds below 1 of each row. It is right for |b| <= 80;
+// limit is the largest |centre - x|, NaN if one is.
+func LMLOdds(x []float32, stride, n int, slope float32, centre, odds []float32, sums []LMLSums, count []int32) (limit float32) {
+	rows := len(centre)
+	if rows == 0 {
+		return 0
 	}
+	pad := LMLPadded(n)
+	_, _, _, _ = x[(rows-1)*stride+n-1], odds[rows*pad-1], sums[rows-1], count[rows-1]
+	return math.Float32frombits(lmlSets[current].odds(&x[0], stride, rows, n, slope, &centre[0], &odds[0], pad, &sums[0].S, &count[0]))
 }
 
-// LMLWeights sets y[r*stride+i] = 1/(1 + odds factor[r]), and sums[r] to their sum.
+// LMLWeights sets y[r*stride+i] = 1/(1 + odds factor[r]), and sums[r] to their sum in float64 (of pairs in float32).
 func LMLWeights(y []float32, stride, n int, odds, factor []float32, sums []float64) {
 	if rows := len(factor); rows > 0 {
 		pad := LMLPadded(n)
@@ -82,14 +75,18 @@ func LMLWeights(y []float32, stride, n int, odds, factor []float32, sums []float
 }
 
 // LMLSlopes sets h[r*LMLPadded(n)+i] = y(1 - y) for y = 1/(1 + v), v = 2^b factor[r], b as for LMLOdds, and sums what
-// LMLSlopeSums says of h and of g[r*stride+i] - ref[r].
-func LMLSlopes(x, g []float32, stride, n int, slope float32, centre, factor, ref, h []float32, sums []LMLSlopeSums) {
-	if rows := len(centre); rows > 0 {
-		pad := LMLPadded(n)
-		_, _, _, _ = x[(rows-1)*stride+n-1], g[(rows-1)*stride+n-1], h[rows*pad-1], sums[rows-1]
-		_, _ = factor[rows-1], ref[rows-1]
-		lmlSets[current].slopes(&x[0], &g[0], stride, rows, n, slope, &centre[0], &factor[0], &ref[0], &h[0], pad, (*uint32)(unsafe.Pointer(&sums[0])))
+// LMLSlopeSums says of h and of g[r*stride+i] - ref[r]. limit is LMLOdds', most the largest |g - ref|, NaN if one is.
+func LMLSlopes(x, g []float32, stride, n int, slope float32, centre, factor, ref, h []float32, sums []LMLSlopeSums) (limit, most float32) {
+	rows := len(centre)
+	if rows == 0 {
+		return 0, 0
 	}
+	pad := LMLPadded(n)
+	_, _, _, _ = x[(rows-1)*stride+n-1], g[(rows-1)*stride+n-1], h[rows*pad-1], sums[rows-1]
+	_, _ = factor[rows-1], ref[rows-1]
+	bits := (*uint32)(unsafe.Pointer(&sums[0].room2)) // a variable would be allocated
+	limit = math.Float32frombits(lmlSets[current].slopes(&x[0], &g[0], stride, rows, n, slope, &centre[0], &factor[0], &ref[0], &h[0], pad, &sums[0].H, bits))
+	return limit, math.Float32frombits(*bits)
 }
 
 // LMLGrad sets dx[r*stride+i] = ((g[r*stride+i] - ref[r]) - mean[r]) h scale. dx may be g.
@@ -170,14 +167,14 @@ func lmlPowers(odds, x []float32, centre, slope float32) (limit uint32) {
 
 const lmlSign = 1 << 31
 
-func lmlOddsGo(x *float32, stride, rows, n int, slope float32, centre, odds *float32, pad int, sums *uint32) {
+func lmlOddsGo(x *float32, stride, rows, n int, slope float32, centre, odds *float32, pad int, sums *float32, count *int32) (most uint32) {
 	all, e := from(x, (rows-1)*stride+n), from(odds, rows*pad)
-	out := unsafe.Slice((*LMLSums)(unsafe.Pointer(sums)), rows)
+	out, counts := unsafe.Slice((*LMLSums)(unsafe.Pointer(sums)), rows), unsafe.Slice(count, rows)
 	for r, c := range from(centre, rows) {
-		var S, H, Q, P, D lmlLane
+		var S, H, C, D lmlLane
 		var count int32
 		room := e[r*pad:][:pad]
-		limit := lmlPowers(room, all[r*stride:][:n], c, slope)
+		most = max(most, lmlPowers(room, all[r*stride:][:n], c, slope))
 		for i, v := range room {
 			at := i % lmlLanes
 			s := min(v, 1) / (1 + v)
@@ -189,13 +186,13 @@ func lmlOddsGo(x *float32, stride, rows, n int, slope float32, centre, odds *flo
 			h := fma32(-s, s, s)
 			S[at] += signed
 			H[at] += h
-			Q[at] = fma32(signed, s, Q[at])
 			h = max(h, lmlFloor)
-			P[at] = fma32(signed, h, P[at])
+			C[at] = fma32(signed, fma32(2, h, s), C[at])
 			D[at] = fma32(h, h, D[at])
 		}
-		out[r] = LMLSums{S: S.sum(), H: H.sum(), Q: Q.sum(), P: P.sum(), D: D.sum(), Limit: limit, Count: count}
+		out[r], counts[r] = LMLSums{S.sum(), H.sum(), C.sum(), D.sum()}, count
 	}
+	return most
 }
 
 func lmlWeightsGo(y *float32, stride, rows, n int, odds *float32, pad int, factor *float32, sums *float64) {
@@ -205,7 +202,16 @@ func lmlWeightsGo(y *float32, stride, rows, n int, odds *float32, pad int, facto
 		row := all[r*stride:][:n]
 		for i, v := range e[r*pad:][:n] {
 			row[i] = 1 / fma32(v, u, 1)
-			s[i%lmlLanes] += float64(row[i])
+		}
+		whole := n / lmlLanes // vectors are taken by two
+		for i := 0; i < n; i++ {
+			v := row[i]
+			if j := i / lmlLanes; j+1 < whole && j%2 == 0 {
+				v += row[i+lmlLanes]
+			} else if j < whole && j%2 == 1 {
+				continue
+			}
+			s[i%lmlLanes] += float64(v)
 		}
 		for i := range 4 {
 			s[i] = (s[i] + s[i+8]) + (s[i+4] + s[i+12])
@@ -214,21 +220,21 @@ func lmlWeightsGo(y *float32, stride, rows, n int, odds *float32, pad int, facto
 	}
 }
 
-func lmlSlopesGo(x, g *float32, stride, rows, n int, slope float32, centre, factor, ref, h *float32, pad int, sums *uint32) {
+func lmlSlopesGo(x, g *float32, stride, rows, n int, slope float32, centre, factor, ref, h *float32, pad int, sums *float32, most *uint32) (limit uint32) {
 	xs, gs, hs := from(x, (rows-1)*stride+n), from(g, (rows-1)*stride+n), from(h, rows*pad)
 	out := unsafe.Slice((*LMLSlopeSums)(unsafe.Pointer(sums)), rows)
 	factors, refs := from(factor, rows), from(ref, rows)
+	top := uint32(0)
 	for r, c := range from(centre, rows) {
 		var H, G lmlLane
-		var most uint32
 		u, grad, room := factors[r], gs[r*stride:][:n], hs[r*pad:][:pad]
-		limit := lmlPowers(room, xs[r*stride:][:n], c, slope)
+		limit = max(limit, lmlPowers(room, xs[r*stride:][:n], c, slope))
 		for i, v := range grad {
 			at := i % lmlLanes
 			odds := room[i]
 			y := 1 / fma32(odds, u, 1)
 			d := v - refs[r]
-			most = max(most, math.Float32bits(d)&^lmlSign)
+			top = max(top, math.Float32bits(d)&^lmlSign)
 			s := float32(min(float32(odds*u), 1) * y)
 			s = fma32(-s, s, s)
 			room[i] = s
@@ -236,8 +242,10 @@ func lmlSlopesGo(x, g *float32, stride, rows, n int, slope float32, centre, fact
 			G[at] = fma32(s, d, G[at])
 		}
 		clear(room[n:])
-		out[r] = LMLSlopeSums{H.sum(), G.sum(), limit, most}
+		out[r] = LMLSlopeSums{H: H.sum(), G: G.sum()}
 	}
+	*most = top
+	return limit
 }
 
 func lmlGradGo(dx, g *float32, stride, rows, n int, h *float32, pad int, ref, mean *float32, scale float32) {

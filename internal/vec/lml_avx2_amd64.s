@@ -131,13 +131,17 @@ loop2By1Done:
 loop2Done:
 	VADDPS       (SP), Y1, Y1
 	VADDPS       32(SP), Y2, Y2
-	VEXTRACTF128 $0x01, Y1, X0
-	VADDPS       X0, X1, X1
-	VEXTRACTF128 $0x01, Y2, X0
-	VADDPS       X0, X2, X2
-	VHADDPS      X2, X1, X1
-	VHADDPS      X1, X1, X1
-	VMOVUPS      X1, (BX)
+	VPERM2F128   $0x20, Y2, Y1, Y0
+	VPERM2F128   $0x31, Y2, Y1, Y3
+	VADDPS       Y3, Y0, Y0
+	VPERM2F128   $0x20, Y2, Y1, Y3
+	VPERM2F128   $0x31, Y2, Y1, Y1
+	VADDPS       Y1, Y3, Y1
+	VHADDPS      Y1, Y0, Y0
+	VHADDPS      Y0, Y0, Y0
+	VEXTRACTF128 $0x01, Y0, X1
+	VUNPCKLPS    X1, X0, X0
+	VMOVUPS      X0, (BX)
 	ADDQ         CX, AX
 	ADDQ         $0x04, DX
 	ADDQ         $0x10, BX
@@ -164,36 +168,36 @@ DATA laneMaskAVX2<>+112(SB)/8, $0x0000000000000000
 DATA laneMaskAVX2<>+120(SB)/8, $0x0000000000000000
 GLOBL laneMaskAVX2<>(SB), RODATA|NOPTR, $128
 
-// func lmlOdds32AVX2(x *float32, stride int, rows int, n int, slope float32, centre *float32, odds *float32, pad int, sums *uint32)
+// func lmlOdds32AVX2(x *float32, stride int, rows int, n int, slope float32, centre *float32, odds *float32, pad int, sums *float32, count *int32) (limit uint32)
 // Requires: AVX, AVX2, CMOV, FMA3, POPCNT
-TEXT ·lmlOdds32AVX2(SB), NOSPLIT, $160-72
+TEXT ·lmlOdds32AVX2(SB), NOSPLIT, $128-84
 	MOVQ         x+0(FP), AX
 	MOVQ         stride+8(FP), CX
 	SHLQ         $0x02, CX
 	MOVQ         odds+48(FP), DX
 	MOVQ         pad+56(FP), BX
 	SHLQ         $0x02, BX
-	MOVQ         centre+40(FP), SI
-	MOVQ         sums+64(FP), DI
+	MOVQ         sums+64(FP), SI
 	MOVQ         n+24(FP), R8
-	MOVQ         rows+16(FP), R9
+	VXORPS       Y1, Y1, Y1
 	VBROADCASTSS slope+32(FP), Y0
+	XORQ         DI, DI
 
 row:
-	VBROADCASTSS (SI), Y1
-	XORL         R11, R11
-	VXORPS       Y2, Y2, Y2
-	XORQ         R10, R10
-	MOVQ         R8, R12
-	SHRQ         $0x04, R12
-	SUBQ         $0x02, R12
+	MOVQ         centre+40(FP), R9
+	VBROADCASTSS (R9)(DI*4), Y2
+	XORL         R10, R10
+	XORQ         R9, R9
+	MOVQ         R8, R11
+	SHRQ         $0x04, R11
+	SUBQ         $0x02, R11
 	JLT          loop1By2Done
 
 loop1By2:
-	VMOVUPS     (AX)(R10*1), Y3
-	VSUBPS      Y3, Y1, Y3
-	VMOVUPS     64(AX)(R10*1), Y4
-	VSUBPS      Y4, Y1, Y4
+	VMOVUPS     (AX)(R9*1), Y3
+	VSUBPS      Y3, Y2, Y3
+	VMOVUPS     64(AX)(R9*1), Y4
+	VSUBPS      Y4, Y2, Y4
 	VMOVUPS     x4b400000AVX2<>+0(SB), Y5
 	VFMADD231PS Y3, Y0, Y5
 	VMOVUPS     x4b400000AVX2<>+0(SB), Y6
@@ -227,23 +231,23 @@ loop1By2:
 	VPADDD      Y5, Y11, Y5
 	VPADDD      Y6, Y7, Y6
 	VANDPS      x7fffffffAVX2<>+0(SB), Y3, Y3
-	VPMAXSD     Y3, Y2, Y2
-	VMOVUPS     Y5, (DX)(R10*1)
+	VPMAXSD     Y3, Y1, Y1
+	VMOVUPS     Y5, (DX)(R9*1)
 	VANDPS      x7fffffffAVX2<>+0(SB), Y4, Y3
-	VPMAXSD     Y3, Y2, Y2
-	VMOVUPS     Y6, 64(DX)(R10*1)
-	ADDQ        $0x00000080, R10
-	SUBQ        $0x02, R12
+	VPMAXSD     Y3, Y1, Y1
+	VMOVUPS     Y6, 64(DX)(R9*1)
+	ADDQ        $0x00000080, R9
+	SUBQ        $0x02, R11
 	JGE         loop1By2
 
 loop1By2Done:
-	ADDQ $0x02, R12
-	SUBQ $0x01, R12
+	ADDQ $0x02, R11
+	SUBQ $0x01, R11
 	JLT  loop1By1Done
 
 loop1By1:
-	VMOVUPS     (AX)(R10*1), Y3
-	VSUBPS      Y3, Y1, Y3
+	VMOVUPS     (AX)(R9*1), Y3
+	VSUBPS      Y3, Y2, Y3
 	VMOVUPS     x4b400000AVX2<>+0(SB), Y4
 	VFMADD231PS Y3, Y0, Y4
 	VSUBPS      x4b400000AVX2<>+0(SB), Y4, Y5
@@ -261,26 +265,26 @@ loop1By1:
 	VPSLLD      $0x17, Y4, Y4
 	VPADDD      Y4, Y7, Y4
 	VANDPS      x7fffffffAVX2<>+0(SB), Y3, Y3
-	VPMAXSD     Y3, Y2, Y2
-	VMOVUPS     Y4, (DX)(R10*1)
-	ADDQ        $0x00000040, R10
-	SUBQ        $0x01, R12
+	VPMAXSD     Y3, Y1, Y1
+	VMOVUPS     Y4, (DX)(R9*1)
+	ADDQ        $0x00000040, R9
+	SUBQ        $0x01, R11
 	JGE         loop1By1
 
 loop1By1Done:
-	ADDQ        $0x01, R12
-	MOVQ        R8, R12
-	ANDQ        $0x0f, R12
+	ADDQ        $0x01, R11
+	MOVQ        R8, R11
+	ANDQ        $0x0f, R11
 	JEQ         loop1Done
-	MOVQ        $0x00000008, R13
-	CMPQ        R12, R13
-	CMOVQGT     R13, R12
-	LEAQ        laneMaskAVX2<>+0(SB), R13
-	SHLQ        $0x02, R12
-	SUBQ        R12, R13
-	VMOVUPS     64(R13), Y3
-	VMASKMOVPS  (AX)(R10*1), Y3, Y4
-	VSUBPS      Y4, Y1, Y4
+	MOVQ        $0x00000008, R12
+	CMPQ        R11, R12
+	CMOVQGT     R12, R11
+	LEAQ        laneMaskAVX2<>+0(SB), R12
+	SHLQ        $0x02, R11
+	SUBQ        R11, R12
+	VMOVUPS     64(R12), Y3
+	VMASKMOVPS  (AX)(R9*1), Y3, Y4
+	VSUBPS      Y4, Y2, Y4
 	VXORPS      Y5, Y5, Y5
 	VBLENDVPS   Y3, Y4, Y5, Y4
 	VMOVUPS     x4b400000AVX2<>+0(SB), Y5
@@ -300,23 +304,23 @@ loop1By1Done:
 	VPSLLD      $0x17, Y5, Y5
 	VPADDD      Y5, Y8, Y5
 	VANDPS      x7fffffffAVX2<>+0(SB), Y4, Y4
-	VPMAXSD     Y4, Y2, Y2
+	VPMAXSD     Y4, Y1, Y1
 	VMOVUPS     x7f800000AVX2<>+0(SB), Y4
 	VBLENDVPS   Y3, Y5, Y4, Y3
-	VMOVUPS     Y3, (DX)(R10*1)
+	VMOVUPS     Y3, (DX)(R9*1)
 
 loop1Done:
-	XORQ R10, R10
-	MOVQ R8, R12
-	SHRQ $0x04, R12
-	SUBQ $0x02, R12
+	XORQ R9, R9
+	MOVQ R8, R11
+	SHRQ $0x04, R11
+	SUBQ $0x02, R11
 	JLT  loop2By2Done
 
 loop2By2:
-	VMOVUPS     32(AX)(R10*1), Y3
-	VSUBPS      Y3, Y1, Y3
-	VMOVUPS     96(AX)(R10*1), Y4
-	VSUBPS      Y4, Y1, Y4
+	VMOVUPS     32(AX)(R9*1), Y3
+	VSUBPS      Y3, Y2, Y3
+	VMOVUPS     96(AX)(R9*1), Y4
+	VSUBPS      Y4, Y2, Y4
 	VMOVUPS     x4b400000AVX2<>+0(SB), Y5
 	VFMADD231PS Y3, Y0, Y5
 	VMOVUPS     x4b400000AVX2<>+0(SB), Y6
@@ -350,23 +354,23 @@ loop2By2:
 	VPADDD      Y5, Y11, Y5
 	VPADDD      Y6, Y7, Y6
 	VANDPS      x7fffffffAVX2<>+0(SB), Y3, Y3
-	VPMAXSD     Y3, Y2, Y2
-	VMOVUPS     Y5, 32(DX)(R10*1)
+	VPMAXSD     Y3, Y1, Y1
+	VMOVUPS     Y5, 32(DX)(R9*1)
 	VANDPS      x7fffffffAVX2<>+0(SB), Y4, Y3
-	VPMAXSD     Y3, Y2, Y2
-	VMOVUPS     Y6, 96(DX)(R10*1)
-	ADDQ        $0x00000080, R10
-	SUBQ        $0x02, R12
+	VPMAXSD     Y3, Y1, Y1
+	VMOVUPS     Y6, 96(DX)(R9*1)
+	ADDQ        $0x00000080, R9
+	SUBQ        $0x02, R11
 	JGE         loop2By2
 
 loop2By2Done:
-	ADDQ $0x02, R12
-	SUBQ $0x01, R12
+	ADDQ $0x02, R11
+	SUBQ $0x01, R11
 	JLT  loop2By1Done
 
 loop2By1:
-	VMOVUPS     32(AX)(R10*1), Y3
-	VSUBPS      Y3, Y1, Y3
+	VMOVUPS     32(AX)(R9*1), Y3
+	VSUBPS      Y3, Y2, Y3
 	VMOVUPS     x4b400000AVX2<>+0(SB), Y4
 	VFMADD231PS Y3, Y0, Y4
 	VSUBPS      x4b400000AVX2<>+0(SB), Y4, Y5
@@ -384,32 +388,32 @@ loop2By1:
 	VPSLLD      $0x17, Y4, Y4
 	VPADDD      Y4, Y7, Y4
 	VANDPS      x7fffffffAVX2<>+0(SB), Y3, Y3
-	VPMAXSD     Y3, Y2, Y2
-	VMOVUPS     Y4, 32(DX)(R10*1)
-	ADDQ        $0x00000040, R10
-	SUBQ        $0x01, R12
+	VPMAXSD     Y3, Y1, Y1
+	VMOVUPS     Y4, 32(DX)(R9*1)
+	ADDQ        $0x00000040, R9
+	SUBQ        $0x01, R11
 	JGE         loop2By1
 
 loop2By1Done:
-	ADDQ        $0x01, R12
-	MOVQ        R8, R12
-	ANDQ        $0x0f, R12
+	ADDQ        $0x01, R11
+	MOVQ        R8, R11
+	ANDQ        $0x0f, R11
 	JEQ         loop2Done
-	XORQ        R13, R13
-	SUBQ        $0x08, R12
-	CMOVQLT     R13, R12
-	LEAQ        laneMaskAVX2<>+0(SB), R13
-	SHLQ        $0x02, R12
-	SUBQ        R12, R13
-	VMOVUPS     64(R13), Y3
-	VMASKMOVPS  32(AX)(R10*1), Y3, Y4
-	VSUBPS      Y4, Y1, Y1
+	XORQ        R12, R12
+	SUBQ        $0x08, R11
+	CMOVQLT     R12, R11
+	LEAQ        laneMaskAVX2<>+0(SB), R12
+	SHLQ        $0x02, R11
+	SUBQ        R11, R12
+	VMOVUPS     64(R12), Y3
+	VMASKMOVPS  32(AX)(R9*1), Y3, Y4
+	VSUBPS      Y4, Y2, Y2
 	VXORPS      Y4, Y4, Y4
-	VBLENDVPS   Y3, Y1, Y4, Y1
+	VBLENDVPS   Y3, Y2, Y4, Y2
 	VMOVUPS     x4b400000AVX2<>+0(SB), Y4
-	VFMADD231PS Y1, Y0, Y4
+	VFMADD231PS Y2, Y0, Y4
 	VSUBPS      x4b400000AVX2<>+0(SB), Y4, Y5
-	VFMSUB231PS Y1, Y0, Y5
+	VFMSUB231PS Y2, Y0, Y5
 	VMULPS      Y5, Y5, Y6
 	VMOVUPS     x3c1d952aAVX2<>+0(SB), Y7
 	VFMADD231PS x3aaf8448AVX2<>+0(SB), Y5, Y7
@@ -422,288 +426,279 @@ loop2By1Done:
 	VFMADD231PS Y8, Y6, Y7
 	VPSLLD      $0x17, Y4, Y4
 	VPADDD      Y4, Y7, Y4
-	VANDPS      x7fffffffAVX2<>+0(SB), Y1, Y1
-	VPMAXSD     Y1, Y2, Y2
-	VMOVUPS     x7f800000AVX2<>+0(SB), Y1
-	VBLENDVPS   Y3, Y4, Y1, Y1
-	VMOVUPS     Y1, 32(DX)(R10*1)
+	VANDPS      x7fffffffAVX2<>+0(SB), Y2, Y2
+	VPMAXSD     Y2, Y1, Y1
+	VMOVUPS     x7f800000AVX2<>+0(SB), Y2
+	VBLENDVPS   Y3, Y4, Y2, Y2
+	VMOVUPS     Y2, 32(DX)(R9*1)
 
 loop2Done:
-	VXORPS Y1, Y1, Y1
+	VXORPS Y2, Y2, Y2
 	VXORPS Y3, Y3, Y3
 	VXORPS Y4, Y4, Y4
 	VXORPS Y5, Y5, Y5
-	VXORPS Y6, Y6, Y6
-	LEAQ   15(R8), R12
-	ANDQ   $-16, R12
-	XORQ   R10, R10
-	MOVQ   R12, R13
-	SHRQ   $0x04, R13
-	SUBQ   $0x02, R13
+	LEAQ   15(R8), R11
+	ANDQ   $-16, R11
+	XORQ   R9, R9
+	MOVQ   R11, R12
+	SHRQ   $0x04, R12
+	SUBQ   $0x02, R12
 	JLT    loop3By2Done
 
 loop3By2:
-	VMOVUPS      (DX)(R10*1), Y7
-	VMOVUPS      64(DX)(R10*1), Y8
+	VMOVUPS      (DX)(R9*1), Y6
+	VMOVUPS      64(DX)(R9*1), Y7
+	VADDPS       x3f800000AVX2<>+0(SB), Y6, Y8
 	VADDPS       x3f800000AVX2<>+0(SB), Y7, Y9
-	VADDPS       x3f800000AVX2<>+0(SB), Y8, Y10
+	VMINPS       x3f800000AVX2<>+0(SB), Y6, Y10
 	VMINPS       x3f800000AVX2<>+0(SB), Y7, Y11
-	VMINPS       x3f800000AVX2<>+0(SB), Y8, Y12
+	VDIVPS       Y8, Y10, Y8
 	VDIVPS       Y9, Y11, Y9
-	VDIVPS       Y10, Y12, Y10
+	VCMPPS       $0x11, x3f800000AVX2<>+0(SB), Y6, Y6
+	VMOVAPS      Y8, Y10
+	VMOVMSKPS    Y6, R13
+	VANDPS       x80000000AVX2<>+0(SB), Y6, Y6
+	VORPS        Y10, Y6, Y6
+	POPCNTL      R13, R13
+	ADDL         R13, R10
 	VCMPPS       $0x11, x3f800000AVX2<>+0(SB), Y7, Y7
-	VMOVAPS      Y9, Y11
-	VMOVMSKPS    Y7, R14
+	VMOVAPS      Y9, Y10
+	VMOVMSKPS    Y7, R13
 	VANDPS       x80000000AVX2<>+0(SB), Y7, Y7
-	VORPS        Y11, Y7, Y7
-	POPCNTL      R14, R14
-	ADDL         R14, R11
-	VCMPPS       $0x11, x3f800000AVX2<>+0(SB), Y8, Y8
-	VMOVAPS      Y10, Y11
-	VMOVMSKPS    Y8, R14
-	VANDPS       x80000000AVX2<>+0(SB), Y8, Y8
-	VORPS        Y11, Y8, Y8
-	POPCNTL      R14, R14
-	ADDL         R14, R11
+	VORPS        Y10, Y7, Y7
+	POPCNTL      R13, R13
+	ADDL         R13, R10
+	VMOVAPS      Y8, Y10
+	VFNMADD231PS Y8, Y8, Y10
 	VMOVAPS      Y9, Y11
 	VFNMADD231PS Y9, Y9, Y11
-	VMOVAPS      Y10, Y12
-	VFNMADD231PS Y10, Y10, Y12
-	VADDPS       Y7, Y1, Y1
-	VADDPS       Y8, Y1, Y1
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y7, Y2, Y2
+	VADDPS       Y10, Y3, Y3
 	VADDPS       Y11, Y3, Y3
-	VADDPS       Y12, Y3, Y3
+	VMAXPS       x2b800000AVX2<>+0(SB), Y10, Y10
+	VMAXPS       x2b800000AVX2<>+0(SB), Y11, Y11
+	VFMADD231PS  x40000000AVX2<>+0(SB), Y10, Y8
+	VFMADD231PS  x40000000AVX2<>+0(SB), Y11, Y9
+	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y9, Y4
-	VFMADD231PS  Y8, Y10, Y4
-	VMAXPS       x2b800000AVX2<>+0(SB), Y11, Y9
-	VMAXPS       x2b800000AVX2<>+0(SB), Y12, Y10
-	VFMADD231PS  Y7, Y9, Y5
-	VFMADD231PS  Y8, Y10, Y5
-	VFMADD231PS  Y9, Y9, Y6
-	VFMADD231PS  Y10, Y10, Y6
-	ADDQ         $0x00000080, R10
-	SUBQ         $0x02, R13
+	VFMADD231PS  Y10, Y10, Y5
+	VFMADD231PS  Y11, Y11, Y5
+	ADDQ         $0x00000080, R9
+	SUBQ         $0x02, R12
 	JGE          loop3By2
 
 loop3By2Done:
-	ADDQ $0x02, R13
-	SUBQ $0x01, R13
+	ADDQ $0x02, R12
+	SUBQ $0x01, R12
 	JLT  loop3By1Done
 
 loop3By1:
-	VMOVUPS      (DX)(R10*1), Y7
-	VADDPS       x3f800000AVX2<>+0(SB), Y7, Y8
-	VMINPS       x3f800000AVX2<>+0(SB), Y7, Y9
-	VDIVPS       Y8, Y9, Y8
-	VCMPPS       $0x11, x3f800000AVX2<>+0(SB), Y7, Y7
-	VMOVAPS      Y8, Y9
-	VMOVMSKPS    Y7, R14
-	VANDPS       x80000000AVX2<>+0(SB), Y7, Y7
-	VORPS        Y9, Y7, Y7
-	POPCNTL      R14, R14
-	ADDL         R14, R11
-	VMOVAPS      Y8, Y9
-	VFNMADD231PS Y8, Y8, Y9
-	VADDPS       Y7, Y1, Y1
-	VADDPS       Y9, Y3, Y3
-	VFMADD231PS  Y7, Y8, Y4
-	VMAXPS       x2b800000AVX2<>+0(SB), Y9, Y8
-	VFMADD231PS  Y7, Y8, Y5
-	VFMADD231PS  Y8, Y8, Y6
-	ADDQ         $0x00000040, R10
-	SUBQ         $0x01, R13
+	VMOVUPS      (DX)(R9*1), Y6
+	VADDPS       x3f800000AVX2<>+0(SB), Y6, Y7
+	VMINPS       x3f800000AVX2<>+0(SB), Y6, Y8
+	VDIVPS       Y7, Y8, Y7
+	VCMPPS       $0x11, x3f800000AVX2<>+0(SB), Y6, Y6
+	VMOVAPS      Y7, Y8
+	VMOVMSKPS    Y6, R13
+	VANDPS       x80000000AVX2<>+0(SB), Y6, Y6
+	VORPS        Y8, Y6, Y6
+	POPCNTL      R13, R13
+	ADDL         R13, R10
+	VMOVAPS      Y7, Y8
+	VFNMADD231PS Y7, Y7, Y8
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y8, Y3, Y3
+	VMAXPS       x2b800000AVX2<>+0(SB), Y8, Y8
+	VFMADD231PS  x40000000AVX2<>+0(SB), Y8, Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VFMADD231PS  Y8, Y8, Y5
+	ADDQ         $0x00000040, R9
+	SUBQ         $0x01, R12
 	JGE          loop3By1
 
 loop3By1Done:
-	ADDQ         $0x01, R13
-	ANDQ         $0x0f, R12
+	ADDQ         $0x01, R12
+	ANDQ         $0x0f, R11
 	JEQ          loop3Done
-	MOVQ         $0x00000008, R13
-	CMPQ         R12, R13
-	CMOVQGT      R13, R12
-	LEAQ         laneMaskAVX2<>+0(SB), R13
-	SHLQ         $0x02, R12
-	SUBQ         R12, R13
-	VMOVUPS      64(R13), Y7
-	VMOVUPS      (DX)(R10*1), Y7
-	VADDPS       x3f800000AVX2<>+0(SB), Y7, Y8
-	VMINPS       x3f800000AVX2<>+0(SB), Y7, Y9
-	VDIVPS       Y8, Y9, Y8
-	VCMPPS       $0x11, x3f800000AVX2<>+0(SB), Y7, Y7
-	VMOVAPS      Y8, Y9
-	VMOVMSKPS    Y7, R10
-	VANDPS       x80000000AVX2<>+0(SB), Y7, Y7
-	VORPS        Y9, Y7, Y7
-	POPCNTL      R10, R10
-	ADDL         R10, R11
-	VMOVAPS      Y8, Y9
-	VFNMADD231PS Y8, Y8, Y9
-	VADDPS       Y7, Y1, Y1
-	VADDPS       Y9, Y3, Y3
-	VFMADD231PS  Y7, Y8, Y4
-	VMAXPS       x2b800000AVX2<>+0(SB), Y9, Y8
-	VFMADD231PS  Y7, Y8, Y5
-	VFMADD231PS  Y8, Y8, Y6
+	MOVQ         $0x00000008, R12
+	CMPQ         R11, R12
+	CMOVQGT      R12, R11
+	LEAQ         laneMaskAVX2<>+0(SB), R12
+	SHLQ         $0x02, R11
+	SUBQ         R11, R12
+	VMOVUPS      64(R12), Y6
+	VMOVUPS      (DX)(R9*1), Y6
+	VADDPS       x3f800000AVX2<>+0(SB), Y6, Y7
+	VMINPS       x3f800000AVX2<>+0(SB), Y6, Y8
+	VDIVPS       Y7, Y8, Y7
+	VCMPPS       $0x11, x3f800000AVX2<>+0(SB), Y6, Y6
+	VMOVAPS      Y7, Y8
+	VMOVMSKPS    Y6, R9
+	VANDPS       x80000000AVX2<>+0(SB), Y6, Y6
+	VORPS        Y8, Y6, Y6
+	POPCNTL      R9, R9
+	ADDL         R9, R10
+	VMOVAPS      Y7, Y8
+	VFNMADD231PS Y7, Y7, Y8
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y8, Y3, Y3
+	VMAXPS       x2b800000AVX2<>+0(SB), Y8, Y8
+	VFMADD231PS  x40000000AVX2<>+0(SB), Y8, Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VFMADD231PS  Y8, Y8, Y5
 
 loop3Done:
-	VMOVUPS Y1, (SP)
+	VMOVUPS Y2, (SP)
 	VMOVUPS Y3, 32(SP)
 	VMOVUPS Y4, 64(SP)
 	VMOVUPS Y5, 96(SP)
-	VMOVUPS Y6, 128(SP)
-	VXORPS  Y1, Y1, Y1
+	VXORPS  Y2, Y2, Y2
 	VXORPS  Y3, Y3, Y3
 	VXORPS  Y4, Y4, Y4
 	VXORPS  Y5, Y5, Y5
-	VXORPS  Y6, Y6, Y6
-	LEAQ    15(R8), R12
-	ANDQ    $-16, R12
-	XORQ    R10, R10
-	MOVQ    R12, R13
-	SHRQ    $0x04, R13
-	SUBQ    $0x02, R13
+	LEAQ    15(R8), R11
+	ANDQ    $-16, R11
+	XORQ    R9, R9
+	MOVQ    R11, R12
+	SHRQ    $0x04, R12
+	SUBQ    $0x02, R12
 	JLT     loop4By2Done
 
 loop4By2:
-	VMOVUPS      32(DX)(R10*1), Y7
-	VMOVUPS      96(DX)(R10*1), Y8
+	VMOVUPS      32(DX)(R9*1), Y6
+	VMOVUPS      96(DX)(R9*1), Y7
+	VADDPS       x3f800000AVX2<>+0(SB), Y6, Y8
 	VADDPS       x3f800000AVX2<>+0(SB), Y7, Y9
-	VADDPS       x3f800000AVX2<>+0(SB), Y8, Y10
+	VMINPS       x3f800000AVX2<>+0(SB), Y6, Y10
 	VMINPS       x3f800000AVX2<>+0(SB), Y7, Y11
-	VMINPS       x3f800000AVX2<>+0(SB), Y8, Y12
+	VDIVPS       Y8, Y10, Y8
 	VDIVPS       Y9, Y11, Y9
-	VDIVPS       Y10, Y12, Y10
+	VCMPPS       $0x11, x3f800000AVX2<>+0(SB), Y6, Y6
+	VMOVAPS      Y8, Y10
+	VMOVMSKPS    Y6, R13
+	VANDPS       x80000000AVX2<>+0(SB), Y6, Y6
+	VORPS        Y10, Y6, Y6
+	POPCNTL      R13, R13
+	ADDL         R13, R10
 	VCMPPS       $0x11, x3f800000AVX2<>+0(SB), Y7, Y7
-	VMOVAPS      Y9, Y11
-	VMOVMSKPS    Y7, R14
+	VMOVAPS      Y9, Y10
+	VMOVMSKPS    Y7, R13
 	VANDPS       x80000000AVX2<>+0(SB), Y7, Y7
-	VORPS        Y11, Y7, Y7
-	POPCNTL      R14, R14
-	ADDL         R14, R11
-	VCMPPS       $0x11, x3f800000AVX2<>+0(SB), Y8, Y8
-	VMOVAPS      Y10, Y11
-	VMOVMSKPS    Y8, R14
-	VANDPS       x80000000AVX2<>+0(SB), Y8, Y8
-	VORPS        Y11, Y8, Y8
-	POPCNTL      R14, R14
-	ADDL         R14, R11
+	VORPS        Y10, Y7, Y7
+	POPCNTL      R13, R13
+	ADDL         R13, R10
+	VMOVAPS      Y8, Y10
+	VFNMADD231PS Y8, Y8, Y10
 	VMOVAPS      Y9, Y11
 	VFNMADD231PS Y9, Y9, Y11
-	VMOVAPS      Y10, Y12
-	VFNMADD231PS Y10, Y10, Y12
-	VADDPS       Y7, Y1, Y1
-	VADDPS       Y8, Y1, Y1
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y7, Y2, Y2
+	VADDPS       Y10, Y3, Y3
 	VADDPS       Y11, Y3, Y3
-	VADDPS       Y12, Y3, Y3
+	VMAXPS       x2b800000AVX2<>+0(SB), Y10, Y10
+	VMAXPS       x2b800000AVX2<>+0(SB), Y11, Y11
+	VFMADD231PS  x40000000AVX2<>+0(SB), Y10, Y8
+	VFMADD231PS  x40000000AVX2<>+0(SB), Y11, Y9
+	VFMADD231PS  Y6, Y8, Y4
 	VFMADD231PS  Y7, Y9, Y4
-	VFMADD231PS  Y8, Y10, Y4
-	VMAXPS       x2b800000AVX2<>+0(SB), Y11, Y9
-	VMAXPS       x2b800000AVX2<>+0(SB), Y12, Y10
-	VFMADD231PS  Y7, Y9, Y5
-	VFMADD231PS  Y8, Y10, Y5
-	VFMADD231PS  Y9, Y9, Y6
-	VFMADD231PS  Y10, Y10, Y6
-	ADDQ         $0x00000080, R10
-	SUBQ         $0x02, R13
+	VFMADD231PS  Y10, Y10, Y5
+	VFMADD231PS  Y11, Y11, Y5
+	ADDQ         $0x00000080, R9
+	SUBQ         $0x02, R12
 	JGE          loop4By2
 
 loop4By2Done:
-	ADDQ $0x02, R13
-	SUBQ $0x01, R13
+	ADDQ $0x02, R12
+	SUBQ $0x01, R12
 	JLT  loop4By1Done
 
 loop4By1:
-	VMOVUPS      32(DX)(R10*1), Y7
-	VADDPS       x3f800000AVX2<>+0(SB), Y7, Y8
-	VMINPS       x3f800000AVX2<>+0(SB), Y7, Y9
-	VDIVPS       Y8, Y9, Y8
-	VCMPPS       $0x11, x3f800000AVX2<>+0(SB), Y7, Y7
-	VMOVAPS      Y8, Y9
-	VMOVMSKPS    Y7, R14
-	VANDPS       x80000000AVX2<>+0(SB), Y7, Y7
-	VORPS        Y9, Y7, Y7
-	POPCNTL      R14, R14
-	ADDL         R14, R11
-	VMOVAPS      Y8, Y9
-	VFNMADD231PS Y8, Y8, Y9
-	VADDPS       Y7, Y1, Y1
-	VADDPS       Y9, Y3, Y3
-	VFMADD231PS  Y7, Y8, Y4
-	VMAXPS       x2b800000AVX2<>+0(SB), Y9, Y8
-	VFMADD231PS  Y7, Y8, Y5
-	VFMADD231PS  Y8, Y8, Y6
-	ADDQ         $0x00000040, R10
-	SUBQ         $0x01, R13
+	VMOVUPS      32(DX)(R9*1), Y6
+	VADDPS       x3f800000AVX2<>+0(SB), Y6, Y7
+	VMINPS       x3f800000AVX2<>+0(SB), Y6, Y8
+	VDIVPS       Y7, Y8, Y7
+	VCMPPS       $0x11, x3f800000AVX2<>+0(SB), Y6, Y6
+	VMOVAPS      Y7, Y8
+	VMOVMSKPS    Y6, R13
+	VANDPS       x80000000AVX2<>+0(SB), Y6, Y6
+	VORPS        Y8, Y6, Y6
+	POPCNTL      R13, R13
+	ADDL         R13, R10
+	VMOVAPS      Y7, Y8
+	VFNMADD231PS Y7, Y7, Y8
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y8, Y3, Y3
+	VMAXPS       x2b800000AVX2<>+0(SB), Y8, Y8
+	VFMADD231PS  x40000000AVX2<>+0(SB), Y8, Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VFMADD231PS  Y8, Y8, Y5
+	ADDQ         $0x00000040, R9
+	SUBQ         $0x01, R12
 	JGE          loop4By1
 
 loop4By1Done:
-	ADDQ         $0x01, R13
-	ANDQ         $0x0f, R12
+	ADDQ         $0x01, R12
+	ANDQ         $0x0f, R11
 	JEQ          loop4Done
-	XORQ         R13, R13
-	SUBQ         $0x08, R12
-	CMOVQLT      R13, R12
-	LEAQ         laneMaskAVX2<>+0(SB), R13
-	SHLQ         $0x02, R12
-	SUBQ         R12, R13
-	VMOVUPS      64(R13), Y7
-	VMOVUPS      32(DX)(R10*1), Y7
-	VADDPS       x3f800000AVX2<>+0(SB), Y7, Y8
-	VMINPS       x3f800000AVX2<>+0(SB), Y7, Y9
-	VDIVPS       Y8, Y9, Y8
-	VCMPPS       $0x11, x3f800000AVX2<>+0(SB), Y7, Y7
-	VMOVAPS      Y8, Y9
-	VMOVMSKPS    Y7, R10
-	VANDPS       x80000000AVX2<>+0(SB), Y7, Y7
-	VORPS        Y9, Y7, Y7
-	POPCNTL      R10, R10
-	ADDL         R10, R11
-	VMOVAPS      Y8, Y9
-	VFNMADD231PS Y8, Y8, Y9
-	VADDPS       Y7, Y1, Y1
-	VADDPS       Y9, Y3, Y3
-	VFMADD231PS  Y7, Y8, Y4
-	VMAXPS       x2b800000AVX2<>+0(SB), Y9, Y8
-	VFMADD231PS  Y7, Y8, Y5
-	VFMADD231PS  Y8, Y8, Y6
+	XORQ         R12, R12
+	SUBQ         $0x08, R11
+	CMOVQLT      R12, R11
+	LEAQ         laneMaskAVX2<>+0(SB), R12
+	SHLQ         $0x02, R11
+	SUBQ         R11, R12
+	VMOVUPS      64(R12), Y6
+	VMOVUPS      32(DX)(R9*1), Y6
+	VADDPS       x3f800000AVX2<>+0(SB), Y6, Y7
+	VMINPS       x3f800000AVX2<>+0(SB), Y6, Y8
+	VDIVPS       Y7, Y8, Y7
+	VCMPPS       $0x11, x3f800000AVX2<>+0(SB), Y6, Y6
+	VMOVAPS      Y7, Y8
+	VMOVMSKPS    Y6, R9
+	VANDPS       x80000000AVX2<>+0(SB), Y6, Y6
+	VORPS        Y8, Y6, Y6
+	POPCNTL      R9, R9
+	ADDL         R9, R10
+	VMOVAPS      Y7, Y8
+	VFNMADD231PS Y7, Y7, Y8
+	VADDPS       Y6, Y2, Y2
+	VADDPS       Y8, Y3, Y3
+	VMAXPS       x2b800000AVX2<>+0(SB), Y8, Y8
+	VFMADD231PS  x40000000AVX2<>+0(SB), Y8, Y7
+	VFMADD231PS  Y6, Y7, Y4
+	VFMADD231PS  Y8, Y8, Y5
 
 loop4Done:
-	VADDPS       (SP), Y1, Y1
+	VADDPS       (SP), Y2, Y2
 	VADDPS       32(SP), Y3, Y3
 	VADDPS       64(SP), Y4, Y4
 	VADDPS       96(SP), Y5, Y5
-	VADDPS       128(SP), Y6, Y6
-	VEXTRACTF128 $0x01, Y1, X7
-	VADDPS       X7, X1, X1
-	VEXTRACTF128 $0x01, Y3, X7
-	VADDPS       X7, X3, X3
-	VEXTRACTF128 $0x01, Y4, X7
-	VADDPS       X7, X4, X4
-	VEXTRACTF128 $0x01, Y5, X7
-	VADDPS       X7, X5, X5
-	VHADDPS      X3, X1, X1
-	VHADDPS      X5, X4, X4
-	VHADDPS      X4, X1, X1
-	VMOVUPS      X1, (DI)
-	VEXTRACTF128 $0x01, Y6, X1
-	VADDPS       X1, X6, X6
-	VHADDPS      X6, X6, X6
-	VHADDPS      X6, X6, X6
-	VMOVUPS      X6, 16(DI)
-	VEXTRACTF128 $0x01, Y2, X1
-	VPMAXSD      X1, X2, X2
-	VPSHUFD      $0x4e, X2, X1
-	VPMAXSD      X1, X2, X2
-	VPSHUFD      $0xb1, X2, X1
-	VPMAXSD      X1, X2, X2
-	VMOVD        X2, 20(DI)
-	MOVL         R11, 24(DI)
+	VPERM2F128   $0x20, Y3, Y2, Y6
+	VPERM2F128   $0x31, Y3, Y2, Y2
+	VADDPS       Y2, Y6, Y2
+	VPERM2F128   $0x20, Y5, Y4, Y3
+	VPERM2F128   $0x31, Y5, Y4, Y4
+	VADDPS       Y4, Y3, Y3
+	VHADDPS      Y3, Y2, Y2
+	VHADDPS      Y2, Y2, Y2
+	VEXTRACTF128 $0x01, Y2, X3
+	VUNPCKLPS    X3, X2, X2
+	VMOVUPS      X2, (SI)
+	MOVQ         count+72(FP), R9
+	MOVL         R10, (R9)(DI*4)
 	ADDQ         CX, AX
 	ADDQ         BX, DX
-	ADDQ         $0x04, SI
-	ADDQ         $0x20, DI
-	DECQ         R9
-	JNE          row
+	ADDQ         $0x10, SI
+	INCQ         DI
+	CMPQ         DI, rows+16(FP)
+	JLT          row
+	VEXTRACTF128 $0x01, Y1, X0
+	VPMAXSD      X0, X1, X1
+	VPSHUFD      $0x4e, X1, X0
+	VPMAXSD      X0, X1, X1
+	VPSHUFD      $0xb1, X1, X0
+	VPMAXSD      X0, X1, X1
+	VMOVD        X1, limit+80(FP)
 	VZEROUPPER
 	RET
 
@@ -827,6 +822,16 @@ DATA x2b800000AVX2<>+24(SB)/4, $0x2b800000
 DATA x2b800000AVX2<>+28(SB)/4, $0x2b800000
 GLOBL x2b800000AVX2<>(SB), RODATA|NOPTR, $32
 
+DATA x40000000AVX2<>+0(SB)/4, $0x40000000
+DATA x40000000AVX2<>+4(SB)/4, $0x40000000
+DATA x40000000AVX2<>+8(SB)/4, $0x40000000
+DATA x40000000AVX2<>+12(SB)/4, $0x40000000
+DATA x40000000AVX2<>+16(SB)/4, $0x40000000
+DATA x40000000AVX2<>+20(SB)/4, $0x40000000
+DATA x40000000AVX2<>+24(SB)/4, $0x40000000
+DATA x40000000AVX2<>+28(SB)/4, $0x40000000
+GLOBL x40000000AVX2<>(SB), RODATA|NOPTR, $32
+
 // func lmlWeights32AVX2(y *float32, stride int, rows int, n int, odds *float32, pad int, factor *float32, sums *float64)
 // Requires: AVX, CMOV, FMA3
 TEXT ·lmlWeights32AVX2(SB), NOSPLIT, $64-64
@@ -862,17 +867,13 @@ loop1By2:
 	VDIVPS       Y4, Y1, Y4
 	VDIVPS       Y5, Y1, Y5
 	VMOVUPS      Y4, (AX)(R10*1)
-	VEXTRACTF128 $0x01, Y4, X6
-	VCVTPS2PD    X4, Y4
-	VCVTPS2PD    X6, Y6
-	VADDPD       Y4, Y2, Y2
-	VADDPD       Y6, Y3, Y3
 	VMOVUPS      Y5, 64(AX)(R10*1)
-	VEXTRACTF128 $0x01, Y5, X4
-	VCVTPS2PD    X5, Y5
+	VADDPS       Y4, Y5, Y4
+	VEXTRACTF128 $0x01, Y4, X5
 	VCVTPS2PD    X4, Y4
-	VADDPD       Y5, Y2, Y2
-	VADDPD       Y4, Y3, Y3
+	VCVTPS2PD    X5, Y5
+	VADDPD       Y4, Y2, Y2
+	VADDPD       Y5, Y3, Y3
 	ADDQ         $0x00000080, R10
 	SUBQ         $0x02, R11
 	JGE          loop1By2
@@ -941,17 +942,13 @@ loop2By2:
 	VDIVPS       Y4, Y1, Y4
 	VDIVPS       Y5, Y1, Y5
 	VMOVUPS      Y4, 32(AX)(R10*1)
-	VEXTRACTF128 $0x01, Y4, X6
-	VCVTPS2PD    X4, Y4
-	VCVTPS2PD    X6, Y6
-	VADDPD       Y4, Y2, Y2
-	VADDPD       Y6, Y3, Y3
 	VMOVUPS      Y5, 96(AX)(R10*1)
-	VEXTRACTF128 $0x01, Y5, X4
-	VCVTPS2PD    X5, Y5
+	VADDPS       Y4, Y5, Y4
+	VEXTRACTF128 $0x01, Y4, X5
 	VCVTPS2PD    X4, Y4
-	VADDPD       Y5, Y2, Y2
-	VADDPD       Y4, Y3, Y3
+	VCVTPS2PD    X5, Y5
+	VADDPD       Y4, Y2, Y2
+	VADDPD       Y5, Y3, Y3
 	ADDQ         $0x00000080, R10
 	SUBQ         $0x02, R11
 	JGE          loop2By2
@@ -1016,9 +1013,9 @@ loop2Done:
 	VZEROUPPER
 	RET
 
-// func lmlSlopes32AVX2(x *float32, grad *float32, stride int, rows int, n int, slope float32, centre *float32, factor *float32, ref *float32, h *float32, pad int, sums *uint32)
+// func lmlSlopes32AVX2(x *float32, grad *float32, stride int, rows int, n int, slope float32, centre *float32, factor *float32, ref *float32, h *float32, pad int, sums *float32, most *uint32) (limit uint32)
 // Requires: AVX, AVX2, CMOV, FMA3
-TEXT ·lmlSlopes32AVX2(SB), NOSPLIT, $64-96
+TEXT ·lmlSlopes32AVX2(SB), NOSPLIT, $64-108
 	MOVQ         x+0(FP), AX
 	MOVQ         grad+8(FP), CX
 	MOVQ         stride+16(FP), DX
@@ -1028,6 +1025,8 @@ TEXT ·lmlSlopes32AVX2(SB), NOSPLIT, $64-96
 	SHLQ         $0x02, SI
 	MOVQ         sums+88(FP), DI
 	MOVQ         n+32(FP), R9
+	VXORPS       Y1, Y1, Y1
+	VXORPS       Y2, Y2, Y2
 	VMOVUPS      x3f800000AVX2<>+0(SB), Y3
 	VBROADCASTSS slope+40(FP), Y0
 	XORQ         R8, R8
@@ -1039,8 +1038,6 @@ row:
 	VBROADCASTSS (R10)(R8*4), Y5
 	MOVQ         ref+64(FP), R10
 	VBROADCASTSS (R10)(R8*4), Y6
-	VXORPS       Y1, Y1, Y1
-	VXORPS       Y2, Y2, Y2
 	XORQ         R10, R10
 	MOVQ         R9, R11
 	SHRQ         $0x04, R11
@@ -1501,27 +1498,17 @@ loop4By1Done:
 loop4Done:
 	VADDPS       (SP), Y4, Y4
 	VADDPS       32(SP), Y7, Y7
-	VEXTRACTF128 $0x01, Y4, X5
-	VADDPS       X5, X4, X4
-	VEXTRACTF128 $0x01, Y7, X5
-	VADDPS       X5, X7, X7
-	VHADDPS      X7, X4, X4
-	VHADDPS      X4, X4, X4
-	VMOVUPS      X4, (DI)
-	VEXTRACTF128 $0x01, Y1, X4
-	VPMAXSD      X4, X1, X1
-	VPSHUFD      $0x4e, X1, X4
-	VPMAXSD      X4, X1, X1
-	VPSHUFD      $0xb1, X1, X4
-	VPMAXSD      X4, X1, X1
-	VMOVD        X1, 8(DI)
-	VEXTRACTF128 $0x01, Y2, X1
-	VPMAXSD      X1, X2, X2
-	VPSHUFD      $0x4e, X2, X1
-	VPMAXSD      X1, X2, X2
-	VPSHUFD      $0xb1, X2, X1
-	VPMAXSD      X1, X2, X2
-	VMOVD        X2, 12(DI)
+	VPERM2F128   $0x20, Y7, Y4, Y5
+	VPERM2F128   $0x31, Y7, Y4, Y6
+	VADDPS       Y6, Y5, Y5
+	VPERM2F128   $0x20, Y7, Y4, Y6
+	VPERM2F128   $0x31, Y7, Y4, Y4
+	VADDPS       Y4, Y6, Y4
+	VHADDPS      Y4, Y5, Y5
+	VHADDPS      Y5, Y5, Y5
+	VEXTRACTF128 $0x01, Y5, X4
+	VUNPCKLPS    X4, X5, X5
+	VMOVUPS      X5, (DI)
 	ADDQ         DX, AX
 	ADDQ         DX, CX
 	ADDQ         SI, BX
@@ -1529,6 +1516,21 @@ loop4Done:
 	INCQ         R8
 	CMPQ         R8, rows+24(FP)
 	JLT          row
+	VEXTRACTF128 $0x01, Y1, X0
+	VPMAXSD      X0, X1, X1
+	VPSHUFD      $0x4e, X1, X0
+	VPMAXSD      X0, X1, X1
+	VPSHUFD      $0xb1, X1, X0
+	VPMAXSD      X0, X1, X1
+	VMOVD        X1, limit+104(FP)
+	MOVQ         most+96(FP), AX
+	VEXTRACTF128 $0x01, Y2, X0
+	VPMAXSD      X0, X2, X2
+	VPSHUFD      $0x4e, X2, X0
+	VPMAXSD      X0, X2, X2
+	VPSHUFD      $0xb1, X2, X0
+	VPMAXSD      X0, X2, X2
+	VMOVD        X2, (AX)
 	VZEROUPPER
 	RET
 

@@ -12,7 +12,7 @@ func lmlMoments32AVX512(x *float32, stride int, rows int, n int, ref *float32, s
 // lmlOdds32AVX512 is LMLOdds.
 //
 //go:noescape
-func lmlOdds32AVX512(x *float32, stride int, rows int, n int, slope float32, centre *float32, odds *float32, pad int, sums *uint32)
+func lmlOdds32AVX512(x *float32, stride int, rows int, n int, slope float32, centre *float32, odds *float32, pad int, sums *float32, count *int32) (limit uint32)
 
 // lmlWeights32AVX512 is LMLWeights.
 //
@@ -22,7 +22,7 @@ func lmlWeights32AVX512(y *float32, stride int, rows int, n int, odds *float32, 
 // lmlSlopes32AVX512 is LMLSlopes.
 //
 //go:noescape
-func lmlSlopes32AVX512(x *float32, grad *float32, stride int, rows int, n int, slope float32, centre *float32, factor *float32, ref *float32, h *float32, pad int, sums *uint32)
+func lmlSlopes32AVX512(x *float32, grad *float32, stride int, rows int, n int, slope float32, centre *float32, factor *float32, ref *float32, h *float32, pad int, sums *float32, most *uint32) (limit uint32)
 
 // lmlGrad32AVX512 is LMLGrad.
 //

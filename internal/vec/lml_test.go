@@ -16,6 +16,8 @@ type lmlCase struct {
 	sums                    []LMLSums
 	slopes                  []LMLSlopeSums
 	total                   []float64
+	count                   []int32
+	limit                   [3]float32
 }
 
 func (c *lmlCase) run() {
@@ -29,12 +31,13 @@ func (c *lmlCase) run() {
 	for i := range c.rows { // the rest is room
 		c.moments[4*i+2], c.moments[4*i+3] = 0, 0
 	}
-	LMLOdds(c.x, c.stride, c.n, 1.5, c.c, c.odds, c.sums)
-	for i := range c.sums {
-		c.sums[i].room = 0
-	}
+	c.count = make([]int32, c.rows)
+	c.limit[0] = LMLOdds(c.x, c.stride, c.n, 1.5, c.c, c.odds, c.sums, c.count)
 	LMLWeights(c.y, c.stride, c.n, c.odds, c.u, c.total)
-	LMLSlopes(c.x, c.g, c.stride, c.n, 1.5, c.c, c.u, c.ref, c.h, c.slopes)
+	c.limit[1], c.limit[2] = LMLSlopes(c.x, c.g, c.stride, c.n, 1.5, c.c, c.u, c.ref, c.h, c.slopes)
+	for i := range c.slopes { // as in the moments
+		c.slopes[i].room1, c.slopes[i].room2 = 0, 0
+	}
 	LMLGrad(c.dx, c.g, c.stride, c.n, c.h, c.ref, c.mean, 0.7)
 }
 
@@ -74,7 +77,7 @@ func TestLMLBits(t *testing.T) {
 							}
 						}
 					}
-					if g, w := fmt.Sprint(c.sums, c.slopes, c.total), fmt.Sprint(want.sums, want.slopes, want.total); g != w {
+					if g, w := fmt.Sprint(c.sums, c.slopes, c.total, c.count, c.limit), fmt.Sprint(want.sums, want.slopes, want.total, want.count, want.limit); g != w {
 						t.Fatalf("n %d, rows %d: sums\n%s, plain Go has\n%s", n, rows, g, w)
 					}
 				})
@@ -107,7 +110,7 @@ func BenchmarkLML(b *testing.B) {
 			run  func()
 		}{
 			{"moments", func() { LMLMoments(x, n, n, ones, moments) }},
-			{"odds", func() { LMLOdds(x, n, n, 1.44, ones, odds, sums) }},
+			{"odds", func() { LMLOdds(x, n, n, 1.44, ones, odds, sums, make([]int32, rows)) }},
 			{"weights", func() { LMLWeights(out, n, n, odds, ones, total) }},
 			{"slopes", func() { LMLSlopes(x, g, n, n, 1.44, ones, ones, ones, odds, slopes) }},
 			{"grad", func() { LMLGrad(out, g, n, n, odds, ones, ones, 1) }},

@@ -201,20 +201,41 @@ func (g *gen) lower(v vector, op func(...operand.Op)) {
 	op(x, v.AsX(), v.AsX())
 }
 
-// foldSums stores up to four sums of lanes next to each other at m; 16 bytes are written.
-func (g *gen) foldSums(acc []vector, m operand.Mem) {
-	for _, a := range acc {
-		g.lower(a, g.VADDPS)
+// foldSums stores four sums of lanes next to each other at m.
+func (g *gen) foldSums(a, b, c, d vector, m operand.Mem) {
+	if !g.wide() {
+		halves := func(a, b vector) vector {
+			lo, hi := g.vec(), g.vec()
+			g.VPERM2F128(operand.U8(0x20), b, a, lo)
+			g.VPERM2F128(operand.U8(0x31), b, a, hi)
+			return g.plus(hi, lo)
+		}
+		x, top := halves(a, b), g.XMM()
+		g.VHADDPS(halves(c, d), x, x) // a01 a23 c01 c23, b01 b23 d01 d23
+		g.VHADDPS(x, x, x)
+		g.VEXTRACTF128(operand.U8(1), x, top)
+		g.VUNPCKLPS(top, x.AsX(), x.AsX())
+		g.VMOVUPS(x.AsX(), m)
+		return
 	}
-	var pairs []reg.Register
-	for i := 0; i < len(acc); i += 2 {
-		next := acc[min(i+1, len(acc)-1)].AsX()
-		g.VHADDPS(next, acc[i].AsX(), acc[i].AsX())
-		pairs = append(pairs, acc[i].AsX())
+	// With the quarters of a register as digits: a0 a1 b0 b1 from a0 a1 a2 a3 and b0 b1 b2 b3, then a b c d.
+	merged := func(a, b vector, low, high uint8) vector {
+		lo, hi := g.vec(), g.vec()
+		g.VSHUFF64X2(operand.U8(low), b, a, lo)
+		g.VSHUFF64X2(operand.U8(high), b, a, hi)
+		return g.plus(hi, lo)
 	}
-	last := pairs[len(pairs)-1]
-	g.VHADDPS(last, pairs[0], pairs[0])
-	g.VMOVUPS(pairs[0], m)
+	x := merged(merged(a, b, 0x44, 0xee), merged(c, d, 0x44, 0xee), 0x88, 0xdd)
+	for _, order := range []uint8{0xb1, 0x4e} {
+		t := g.vec()
+		g.VPERMILPS(operand.U8(order), x, t)
+		x = g.plus(t, x)
+	}
+	k, t := g.K(), g.GP32()
+	g.MOVL(operand.U32(0x1111), t)
+	g.KMOVW(t, k)
+	g.VCOMPRESSPS_Z(x, k, x)
+	g.VMOVUPS(x.AsX(), m)
 }
 
 // foldMost stores the largest lane, as an integer.
@@ -267,7 +288,7 @@ func writeMoments(g *gen) {
 			g.addProducts(acc[1], t, t)
 		}, 2)
 	})
-	g.foldSums(acc, operand.Mem{Base: sums})
+	g.foldSums(acc[0], acc[1], acc[0], acc[1], operand.Mem{Base: sums})
 	g.ADDQ(stride, x)
 	g.ADDQ(operand.U8(4), ref)
 	g.ADDQ(operand.U8(16), sums)
@@ -278,22 +299,22 @@ func writeMoments(g *gen) {
 }
 
 func writeOdds(g *gen) {
-	g.begin("lmlOdds", "x *T, stride, rows, n int, slope T, centre, odds *T, pad int, sums *uint32",
+	g.beginResult("lmlOdds", "x *T, stride, rows, n int, slope T, centre, odds *T, pad int, sums *T, count *int32", "limit uint32",
 		fmt.Sprintf("lmlOdds32%s is LMLOdds.", g.suffix))
 	x, stride := g.pointer("x"), g.count("stride")
 	odds, pad := g.pointer("odds"), g.count("pad")
-	centre, sums := g.pointer("centre"), g.pointer("sums")
-	l := rowLoop{g, g.pointer("n"), g.pointer("rows"), g.GP64(), 0}
-	slope, c, limit, count := g.vec(), g.vec(), g.vec(), g.GP32()
+	sums, r := g.pointer("sums"), g.GP64()
+	l := rowLoop{g, g.pointer("n"), nil, g.GP64(), 0}
+	slope, limit, count := g.vec(), g.zeros(), g.GP32()
 	g.broadcast(g.param("slope"), slope)
+	g.XORQ(r, r)
 	g.Label("row")
-	g.broadcast(operand.Mem{Base: centre}, c)
+	c := g.broadcastAt("centre", r)
 	g.XORL(count, count)
-	g.clear(limit)
 	for half := range g.halves() {
 		l.power(half, x, odds, c, slope, limit)
 	}
-	acc := l.overHalves(5, func(half int, acc []vector) {
+	acc := l.overHalves(4, func(half int, acc []vector) {
 		l.whole(half, func(k int, at func(reg.Register, int) operand.Mem) {
 			v := all(k, func(i int) vector { return g.read(at(odds, i), nil) })
 			d := all(k, func(i int) vector { return g.plus(g.num(1), v[i]) })
@@ -303,32 +324,24 @@ func writeOdds(g *gen) {
 			h := all(k, func(i int) vector { return g.lessProduct(g.copied(s[i]), s[i], s[i]) })
 			g.addAll(acc[0], signed)
 			g.addAll(acc[1], h)
-			g.addProducts(acc[2], signed, s)
 			h = all(k, func(i int) vector { return g.op2(inst{g.VMAXPS, nil, g.VMAXPS_BCST, nil}, g.num(lmlFloor), h[i]) })
-			g.addProducts(acc[3], signed, h)
-			g.addProducts(acc[4], h, h)
+			s = all(k, func(i int) vector { return g.addProduct(s[i], g.num(2), h[i]) })
+			g.addProducts(acc[2], signed, s)
+			g.addProducts(acc[3], h, h)
 		}, 2)
 	})
-	g.foldSums(acc[:4], operand.Mem{Base: sums})
-	g.foldSums(acc[4:], operand.Mem{Base: sums, Disp: 16})
-	g.foldMost(limit, operand.Mem{Base: sums, Disp: 20})
-	g.MOVL(count, operand.Mem{Base: sums, Disp: 24})
+	g.foldSums(acc[0], acc[1], acc[2], acc[3], operand.Mem{Base: sums})
+	counts := g.pointer("count")
+	g.MOVL(count, operand.Mem{Base: counts, Index: r, Scale: 4})
 	g.ADDQ(stride, x)
 	g.ADDQ(pad, odds)
-	g.ADDQ(operand.U8(4), centre)
-	g.ADDQ(operand.U8(32), sums)
-	g.DECQ(l.left)
-	g.JNE(operand.LabelRef("row"))
+	g.ADDQ(operand.U8(16), sums)
+	g.INCQ(r)
+	g.CMPQ(r, g.param("rows"))
+	g.JLT(operand.LabelRef("row"))
+	g.foldMost(limit, g.result())
 	g.VZEROUPPER()
 	g.RET()
-}
-
-func (g *gen) clear(v vector) {
-	if g.wide() {
-		g.VPXORD(v, v, v)
-	} else {
-		g.VXORPS(v, v, v)
-	}
 }
 
 // negated is x >= 0 with a sign in the selected lanes, whose number it adds to count.
@@ -397,21 +410,24 @@ func writeWeights(g *gen) {
 			w = all(k, func(i int) vector { return g.over(one, w[i]) })
 			for i := range k {
 				g.write(w[i], rest, at(y, i))
-				lo, hi := g.vec(), g.vec()
-				if g.wide() {
-					top := g.YMM()
-					g.VEXTRACTF32X8(operand.U8(1), w[i], top)
-					g.VCVTPS2PD(w[i].AsY(), lo)
-					g.VCVTPS2PD(top, hi)
-				} else {
-					top := g.XMM()
-					g.VEXTRACTF128(operand.U8(1), w[i], top)
-					g.VCVTPS2PD(w[i].AsX(), lo)
-					g.VCVTPS2PD(top, hi)
-				}
-				g.VADDPD(lo, acc[0], acc[0])
-				g.VADDPD(hi, acc[1], acc[1])
 			}
+			if k == 2 {
+				w[0] = g.plus(w[0], w[1])
+			}
+			lo, hi := g.vec(), g.vec()
+			if g.wide() {
+				top := g.YMM()
+				g.VEXTRACTF32X8(operand.U8(1), w[0], top)
+				g.VCVTPS2PD(w[0].AsY(), lo)
+				g.VCVTPS2PD(top, hi)
+			} else {
+				top := g.XMM()
+				g.VEXTRACTF128(operand.U8(1), w[0], top)
+				g.VCVTPS2PD(w[0].AsX(), lo)
+				g.VCVTPS2PD(top, hi)
+			}
+			g.VADDPD(lo, acc[0], acc[0])
+			g.VADDPD(hi, acc[1], acc[1])
 		}, 2)
 	}
 	if g.wide() {
@@ -441,19 +457,17 @@ func writeWeights(g *gen) {
 }
 
 func writeSlopes(g *gen) {
-	g.begin("lmlSlopes", "x, grad *T, stride, rows, n int, slope T, centre, factor, ref, h *T, pad int, sums *uint32",
+	g.beginResult("lmlSlopes", "x, grad *T, stride, rows, n int, slope T, centre, factor, ref, h *T, pad int, sums *T, most *uint32", "limit uint32",
 		fmt.Sprintf("lmlSlopes32%s is LMLSlopes.", g.suffix))
 	x, grad, stride := g.pointer("x"), g.pointer("grad"), g.count("stride")
 	h, pad := g.pointer("h"), g.count("pad")
 	sums, r := g.pointer("sums"), g.GP64()
 	l := rowLoop{g, g.pointer("n"), nil, g.GP64(), 0}
-	slope, limit, most, one := g.vec(), g.vec(), g.vec(), g.from(g.num(1))
+	slope, limit, most, one := g.vec(), g.zeros(), g.zeros(), g.from(g.num(1))
 	g.broadcast(g.param("slope"), slope)
 	g.XORQ(r, r)
 	g.Label("row")
 	c, u, ref := g.broadcastAt("centre", r), g.broadcastAt("factor", r), g.broadcastAt("ref", r)
-	g.clear(limit)
-	g.clear(most)
 	for half := range g.halves() {
 		l.power(half, x, h, c, slope, limit)
 	}
@@ -475,9 +489,7 @@ func writeSlopes(g *gen) {
 			g.addProducts(acc[1], v, d)
 		}, 2)
 	})
-	g.foldSums(acc, operand.Mem{Base: sums})
-	g.foldMost(limit, operand.Mem{Base: sums, Disp: 8})
-	g.foldMost(most, operand.Mem{Base: sums, Disp: 12})
+	g.foldSums(acc[0], acc[1], acc[0], acc[1], operand.Mem{Base: sums})
 	g.ADDQ(stride, x)
 	g.ADDQ(stride, grad)
 	g.ADDQ(pad, h)
@@ -485,6 +497,8 @@ func writeSlopes(g *gen) {
 	g.INCQ(r)
 	g.CMPQ(r, g.param("rows"))
 	g.JLT(operand.LabelRef("row"))
+	g.foldMost(limit, g.result())
+	g.foldMost(most, operand.Mem{Base: g.pointer("most")})
 	g.VZEROUPPER()
 	g.RET()
 }
