@@ -34,7 +34,7 @@ which --resume continues bit for bit. Ctrl-C saves and leaves.`,
 	root.SetFlagErrorFunc(flagError)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newBumps(), newRegression(), newSPEN(), newCartpole(), newPendulum(), newMPC(),
-		newLearn(learn.Dynamics), newLearn(learn.Cost), newMismatch(), newPaper(),
+		newLearn(learn.Dynamics), newLearn(learn.Cost), newMismatch(), newRL(), newPaper(),
 		newServe(), newDump(), newExplain(), newDevices(), newDoctor(), newVersion())
 	root.SetHelpCommand(&cobra.Command{
 		Use:     "help [command]",

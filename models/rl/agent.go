@@ -23,26 +23,26 @@ const agentKind = "rl-model"
 type AgentConfig struct {
 	Model   RSSMConfig    `json:"model"`
 	Planner PlannerConfig `json:"planner"`
-	Seed    uint64        `json:"seed"`
+	Seed    uint64        `json:"-"`
 
-	First   int     `json:"first"`   // episodes with random actions before all; 0: 5
-	Collect int     `json:"collect"` // episodes of a phase, side by side; 0: 1
-	Updates int     `json:"updates"` // of the model in a phase; 0: 100
-	Batch   int     `json:"batch"`   // sequences of an update; 0: 50
-	Length  int     `json:"length"`  // their steps; 0: 50
-	Rate    float64 `json:"rate"`    // of Adam; 0: 1e-3
-	MaxNorm float64 `json:"max_norm"`
-	Noise   float64 `json:"noise"` // standard deviation of the noise on collected actions; 0: 0.3
+	First   int     `json:"first" help:"episodes with random actions before all"`                  // 0: 5
+	Collect int     `json:"collect" help:"episodes of a phase, side by side"`                      // 0: 1
+	Updates int     `json:"updates" help:"updates of the model in a phase"`                        // 0: 100
+	Batch   int     `json:"batch" help:"sequences of an update"`                                   // 0: 50
+	Length  int     `json:"length" help:"steps of a sequence"`                                     // 0: 50
+	Rate    float64 `json:"rate" help:"learning rate of the model"`                                // 0: 1e-3
+	MaxNorm float64 `json:"max_norm" help:"norm to which the model's gradient is clipped"`         // 0: 1000
+	Noise   float64 `json:"noise" help:"standard deviation of the noise on actions in collection"` // 0: 0.3
 
-	// With latent DCEM the decoder is trained too: after each DecoderEvery-th update of the model (0: 1) one of its own,
-	// from DecoderBatch states (0: 50) of that update's sequences.
-	DecoderEvery int     `json:"decoder_every"`
-	DecoderBatch int     `json:"decoder_batch"`
-	DecoderRate  float64 `json:"decoder_rate"` // 0: 5e-4
-	DecoderNorm  float64 `json:"decoder_norm"` // 0: 1
+	// With latent DCEM the decoder is trained too: after each DecoderEvery-th update of the model one of its own, from
+	// DecoderBatch states of that update's sequences.
+	DecoderEvery int     `json:"decoder_every" help:"updates of the model between those of the decoder"` // 0: 1
+	DecoderBatch int     `json:"decoder_batch" help:"states of an update of the decoder"`                // 0: 50
+	DecoderRate  float64 `json:"decoder_rate" help:"learning rate of the decoder"`                       // 0: 5e-4
+	DecoderNorm  float64 `json:"decoder_norm" help:"norm to which the decoder's gradient is clipped"`    // 0: 1
 
-	Judge   int    `json:"judge"` // episodes of an evaluation; 0: 10
-	Machine string `json:"vm"`    // "": the engine
+	Judge   int    `json:"-"` // episodes of an evaluation; 0: 10
+	Machine string `json:"-"` // "": the engine
 }
 
 func (c AgentConfig) withDefaults() (AgentConfig, error) {
@@ -461,7 +461,13 @@ func (t *Agent) decide(rng *rand.Rand, number uint64) (float64, kernels.StepInfo
 
 // Judge runs n episodes without noise on the actions: those of the seed, by the planner, which may be another than the
 // agent's own (FullCEM needs no decoder).
-func (t *Agent) Judge(ctx context.Context, planner PlannerConfig, n int, seed uint64) (r Returns, err error) {
+func (t *Agent) Judge(ctx context.Context, planner PlannerConfig, n int, seed uint64) (Returns, error) {
+	return t.judge(ctx, planner, n, seed, func(int, *Worlds) {})
+}
+
+func (t *Agent) judge(ctx context.Context, planner PlannerConfig, n int, seed uint64, see func(step int, w *Worlds)) (
+	r Returns, err error,
+) {
 	if planner, err = planner.withDefaults(); err != nil {
 		return r, err
 	}
@@ -483,7 +489,7 @@ func (t *Agent) Judge(ctx context.Context, planner PlannerConfig, n int, seed ui
 	defer func() { err = errors.Join(err, p.close()) }()
 	p.load(t.Params())
 	p.scale = t.scale
-	return Evaluate(ctx, v, p, seed)
+	return evaluate(ctx, v, p, seed, func(step int) { see(step, v) })
 }
 
 // Validate implements run.Validator: the score is minus the mean return, over the same episodes each time.
@@ -512,7 +518,10 @@ func (t *Agent) Save(c *run.Checkpoint) error {
 }
 
 // Load implements run.Task.
-func (t *Agent) Load(c *run.Checkpoint) error {
+func (t *Agent) Load(c *run.Checkpoint) error { return t.load(c, true) }
+
+// load takes the state from c. To act, and not to learn on, it needs no episodes.
+func (t *Agent) load(c *run.Checkpoint, episodes bool) error {
 	s := agentState{Seen: newMoments(0)}
 	if err := c.Get("agent", &s); err != nil {
 		return err
@@ -520,7 +529,7 @@ func (t *Agent) Load(c *run.Checkpoint) error {
 	if len(s.Seen.Mean) != len(t.state.Seen.Mean) || len(s.Seen.M2) != len(t.state.Seen.M2) {
 		return fmt.Errorf("moments of %d observations, want %d: %w", len(s.Seen.Mean), len(t.state.Seen.Mean), run.ErrMismatch)
 	}
-	if s.Episodes > t.replay.Len() {
+	if episodes && s.Episodes > t.replay.Len() {
 		return fmt.Errorf("the replay buffer %s has %d episodes, want the %d that were collected: %w", t.replay.dir,
 			t.replay.Len(), s.Episodes, run.ErrMismatch)
 	}

@@ -60,9 +60,15 @@ func (r Returns) Quartiles() [5]float64 {
 
 // Evaluate runs an episode in every environment of v, side by side: the first ones of the seed.
 func Evaluate(ctx context.Context, v *Worlds, policy Batch, seed uint64) (r Returns, err error) {
+	return evaluate(ctx, v, policy, seed, func(int) {})
+}
+
+// evaluate calls see after each step, and with -1 before the first.
+func evaluate(ctx context.Context, v *Worlds, policy Batch, seed uint64, see func(step int)) (r Returns, err error) {
 	if err := v.Reset(seed); err != nil {
 		return r, err
 	}
+	see(-1)
 	n := v.Size()
 	r.Each = make([]float64, n)
 	over := make([]bool, n)
@@ -93,6 +99,7 @@ func Evaluate(ctx context.Context, v *Worlds, policy Batch, seed uint64) (r Retu
 		if !left {
 			break
 		}
+		see(t)
 	}
 	return r, nil
 }

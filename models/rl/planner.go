@@ -23,15 +23,15 @@ var planners = []string{FullCEM, LatentDCEM}
 
 // PlannerConfig configures planning over a model. Zeros stand for the paper's setting of the kind.
 type PlannerConfig struct {
-	Kind        string  `json:"kind"` // cem or latent
-	Horizon     int     `json:"horizon"`
-	Iterations  int     `json:"iterations"`
-	Samples     int     `json:"samples"`
-	Elites      int     `json:"elites"`
-	Temperature float64 `json:"temperature"` // tau of latent DCEM
-	Sigma       float64 `json:"sigma"`       // with which each search starts, at 0
-	Latent      int     `json:"latent"`      // dimensions of the latent space
-	Hidden      []int   `json:"hidden"`      // of the decoder
+	Kind        string  `json:"-"` // FullCEM or LatentDCEM
+	Horizon     int     `json:"horizon" help:"actions of a plan"`
+	Iterations  int     `json:"iterations" help:"iterations of a search"`
+	Samples     int     `json:"samples" help:"samples of an iteration"`
+	Elites      int     `json:"elites" help:"elite samples"`
+	Temperature float64 `json:"temperature" help:"tau of latent DCEM's choice of elites"`
+	Sigma       float64 `json:"sigma" help:"standard deviation with which a search starts, at 0"`
+	Latent      int     `json:"latent" help:"dimensions of the latent space"`
+	Hidden      []int   `json:"hidden" help:"sizes of the decoder's hidden layers"`
 }
 
 // withDefaults is c with the paper's setting in place of zeros: 12 steps ahead, 10 iterations; CEM of 1000 samples and
@@ -274,9 +274,9 @@ type Controller struct {
 
 // Frozen says which parts of a [Controller] stay as they are.
 type Frozen struct {
-	Decoder    bool `json:"decoder"`
-	Reward     bool `json:"reward"`
-	Transition bool `json:"transition"`
+	Decoder    bool `json:"decoder" help:"finetune: leave the decoder as it is"`
+	Reward     bool `json:"reward" help:"finetune: leave the model's reward as it is"`
+	Transition bool `json:"transition" help:"finetune: leave the model's transition as it is"`
 }
 
 // NewController makes a controller of a model and a decoder that are in one graph. The seed is of the search's noise.

@@ -30,19 +30,19 @@ type ppoBatch struct {
 // PPOConfig configures the updates. The zero value is what is commonly used on MuJoCo's tasks (Kostrikov,
 // pytorch-a2c-ppo-acktr-gail).
 type PPOConfig struct {
-	Clip     float64 `json:"clip"`      // epsilon: ratios beyond 1 +- Clip gain nothing; 0: 0.2
-	Discount float64 `json:"discount"`  // gamma, per step; 0: 0.99
-	Trace    float64 `json:"trace"`     // lambda of the advantages; 0: 0.95
-	Passes   int     `json:"passes"`    // over the steps that were collected; 0: 10
-	Parts    int     `json:"parts"`     // minibatches of a pass; 0: 32
-	Value    float64 `json:"value"`     // weight of the value's loss; 0: 0.5
-	Entropy  float64 `json:"entropy"`   // weight of the entropy; at least 0
-	Rate     float64 `json:"rate"`      // learning rate; 0: 3e-4
-	Keep     bool    `json:"keep"`      // keep the learning rate, which otherwise falls linearly to 0
-	MaxNorm  float64 `json:"max_norm"`  // the gradient is clipped to this norm; 0: 0.5
-	Unclip   bool    `json:"unclip"`    // do not clip the value's change
-	RawScale bool    `json:"raw_scale"` // do not standardise the advantages
-	Far      float64 `json:"far"`       // end an iteration's updates where the estimated KL is beyond this; 0: never
+	Clip     float64 `json:"clip" help:"ratios beyond 1 plus or minus this gain nothing"`             // 0: 0.2
+	Discount float64 `json:"discount" help:"of rewards, for each step"`                               // 0: 0.99
+	Trace    float64 `json:"trace" help:"lambda of the advantages"`                                   // 0: 0.95
+	Passes   int     `json:"passes" help:"passes over the steps of an iteration"`                     // 0: 10
+	Parts    int     `json:"parts" help:"minibatches of a pass"`                                      // 0: 32
+	Value    float64 `json:"value" help:"weight of the value's loss"`                                 // 0: 0.5
+	Entropy  float64 `json:"entropy" help:"weight of the entropy"`                                    // at least 0
+	Rate     float64 `json:"rate" help:"learning rate"`                                               // 0: 3e-4
+	Keep     bool    `json:"keep" help:"keep the learning rate, which otherwise falls linearly to 0"` //
+	MaxNorm  float64 `json:"max_norm" help:"norm to which the gradient is clipped"`                   // 0: 0.5
+	Unclip   bool    `json:"unclip" help:"do not clip the value's change"`                            //
+	RawScale bool    `json:"raw_scale" help:"do not standardise the advantages"`                      //
+	Far      float64 `json:"far" help:"end the updates of an iteration where the KL divergence is beyond this; 0: never"`
 }
 
 // WithDefaults is c with the defaults in place of zeros.

@@ -33,13 +33,13 @@ type RSSM struct {
 type RSSMConfig struct {
 	Obs    int     `json:"-"`
 	Act    int     `json:"-"`
-	Deter  int     `json:"deter"`   // units of the GRU; 0: 200
-	Stoch  int     `json:"stoch"`   // dimensions of s; 0: 30
-	Hidden int     `json:"hidden"`  // units of a hidden layer; 0: 200
-	MinStd float64 `json:"min_std"` // added to the standard deviations, which are softplus of a net; 0: 0.1
+	Deter  int     `json:"deter" help:"units of the GRU"`              // 0: 200
+	Stoch  int     `json:"stoch" help:"dimensions of the random part"` // 0: 30
+	Hidden int     `json:"hidden" help:"units of a hidden layer"`      // 0: 200
+	MinStd float64 `json:"min_std" help:"least standard deviation"`    // added to softplus of a net; 0: 0.1
 	// FreeNats is the divergence of posterior and prior at a step below which nothing is gained; 0: 3, below 0: none.
-	FreeNats     float64 `json:"free_nats"`
-	RewardWeight float64 `json:"reward_weight"` // of the reward's loss; 0: 10
+	FreeNats     float64 `json:"free_nats" help:"divergence of a step below which nothing is gained; below 0: none"`
+	RewardWeight float64 `json:"reward_weight" help:"weight of the reward's loss"` // 0: 10
 
 	Dtype tensor.Dtype `json:"-"` // tensor.Float32 (the zero value means this) or tensor.Float64
 	Seed  uint64       `json:"-"`

@@ -30,14 +30,14 @@ const (
 // Config configures [PPO].
 type Config struct {
 	PPOConfig
-	Seed   uint64 `json:"seed"`
-	Worlds int    `json:"worlds"` // environments side by side
-	Length int    `json:"length"` // steps of each in an iteration, which begins new episodes
+	Seed   uint64 `json:"-"`
+	Worlds int    `json:"worlds" help:"environments side by side"`
+	Length int    `json:"length" help:"steps of each in an iteration, which begins new episodes; 0: an episode's"`
 	// Updates is the number of iterations until the learning rate is 0 (see Keep).
-	Updates int    `json:"updates"`
-	Judge   int    `json:"judge"`   // episodes of an evaluation
-	RawObs  bool   `json:"raw_obs"` // do not standardise observations by their moments so far
-	Machine string `json:"vm"`      // "": the engine
+	Updates int    `json:"-"`
+	Judge   int    `json:"-"` // episodes of an evaluation
+	RawObs  bool   `json:"raw_obs" help:"do not standardise observations by their moments so far"`
+	Machine string `json:"-"` // "": the engine
 
 	// Model, if not nil, is in the policy's graph, and the policy sees its states in the place of observations, filtered by
 	// the model as it is when an iteration begins. Known scales observations for it.
@@ -81,6 +81,16 @@ func NewPPO(maker Maker, policy *Policy, value *Net, c Config) (t *PPO, err erro
 	}
 	if err := c.Validate(); err != nil {
 		return nil, fmt.Errorf("rl: NewPPO: %w", err)
+	}
+	if c.Length == 0 {
+		e, err := maker()
+		if err != nil {
+			return nil, err
+		}
+		c.Length = e.Steps()
+		if err := e.Close(); err != nil {
+			return nil, err
+		}
 	}
 	rows := c.Worlds * c.Length
 	switch {
@@ -349,16 +359,20 @@ func scalar(v G.Value) float64 {
 	return math.NaN()
 }
 
-// Judge runs that many of Config.Judge's episodes with the actor's actions as they are, without noise. The episodes are
+// Judge runs Config.Judge episodes with the actor's actions as they are, without noise. The episodes are
 // those of the seed.
 func (t *PPO) Judge(ctx context.Context, seed uint64) (Returns, error) {
+	return t.judgeBy(ctx, seed, func(int) {})
+}
+
+func (t *PPO) judgeBy(ctx context.Context, seed uint64, see func(step int)) (Returns, error) {
 	if err := t.stepper.Sync(); err != nil {
 		return Returns{}, err
 	}
-	return Evaluate(ctx, t.judged, BatchFunc(func(_ context.Context, _ int, obs []float64, action []float32) error {
+	return evaluate(ctx, t.judged, BatchFunc(func(_ context.Context, _ int, obs []float64, action []float32) error {
 		t.observe(t.judge.obs, obs)
 		return t.judge.act(action)
-	}), seed)
+	}), seed, see)
 }
 
 // Validate implements run.Validator: the score is minus the mean return, over the same episodes each time.

@@ -1,0 +1,269 @@
+package rl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/godcem/godcem/internal/run"
+	"github.com/godcem/godcem/models/env"
+	"github.com/godcem/godcem/models/nn"
+	G "gorgonia.org/gorgonia"
+)
+
+// Kinds of the programs' checkpoints.
+const (
+	AgentKind = agentKind
+	PPOKind   = ppoKind
+)
+
+// A Program is one of the trainings.
+type Program struct {
+	Name string
+	Kind string // of its checkpoints
+	// Tasks makes the environments that package env does not have.
+	Tasks func(name string) (env.Task, error)
+}
+
+// The programs.
+var (
+	TrainProgram    = Program{Name: "train", Kind: AgentKind}  // a model, planning by the full cross-entropy method
+	EmbedProgram    = Program{Name: "embed", Kind: AgentKind}  // a model and a decoder, planning by latent DCEM
+	FineTuneProgram = Program{Name: "finetune", Kind: PPOKind} // PPO through the controller of embed
+	PPOProgram      = Program{Name: "ppo", Kind: PPOKind}      // PPO on a net: the baseline
+)
+
+const (
+	replayFolder = "replay"
+	// ParamsFile has all parameters of a finished run.
+	ParamsFile = "params.npz"
+)
+
+// trainee is what the programs train.
+type trainee interface {
+	run.Validator
+	Params() nn.Params
+	Close() error
+	returns(ctx context.Context, n int, seed uint64) (Returns, error)
+	// watch runs an evaluation and shows its steps.
+	watch(ctx context.Context, seed uint64, see func(step, of int, w *Worlds)) error
+}
+
+func (t *Agent) returns(ctx context.Context, n int, seed uint64) (Returns, error) {
+	return t.Judge(ctx, t.c.Planner, n, seed)
+}
+
+func (t *Agent) watch(ctx context.Context, seed uint64, see func(step, of int, w *Worlds)) error {
+	_, err := t.judge(ctx, t.c.Planner, 1, seed, func(step int, w *Worlds) { see(step+1, w.Steps(), w) })
+	return err
+}
+
+func (t *PPO) returns(ctx context.Context, _ int, seed uint64) (Returns, error) {
+	return t.Judge(ctx, seed)
+}
+
+func (t *PPO) watch(ctx context.Context, seed uint64, see func(step, of int, w *Worlds)) error {
+	_, err := t.judgeBy(ctx, seed, func(step int) { see(step+1, t.judged.Steps(), t.judged) })
+	return err
+}
+
+// open builds what the settings, resolved, are of. folder is the run's own.
+func (p Program) open(s Settings, folder string) (trainee, error) {
+	maker := s.maker(p.Tasks)
+	switch p.Name {
+	case "train", "embed":
+		return NewAgent(maker, filepath.Join(folder, replayFolder), s.Agent)
+	case "finetune":
+		a, err := p.source(s)
+		if err != nil {
+			return nil, err
+		}
+		defer a.Close()
+		c := FineTuneConfig{Config: s.PPO, Frozen: s.Frozen, Std: s.Std, Learn: s.Learn, Hidden: s.Hidden}
+		return a.FineTune(c)
+	}
+	e, err := maker()
+	if err != nil {
+		return nil, err
+	}
+	o, a := e.ObsDim(), e.ActDim()
+	if err := e.Close(); err != nil {
+		return nil, err
+	}
+	g := G.NewGraph()
+	actor, err := NewNet(g, NetConfig{Name: "actor", In: o, Out: a, Hidden: s.Hidden, Scale: 0.01, Seed: s.Seed})
+	if err != nil {
+		return nil, err
+	}
+	value, err := NewNet(g, NetConfig{Name: "value", In: o, Out: 1, Hidden: s.Hidden, Seed: s.Seed})
+	if err != nil {
+		return nil, err
+	}
+	policy, err := NewPolicy(g, actor, a, s.Std, false)
+	if err != nil {
+		return nil, err
+	}
+	return NewPPO(maker, policy, value, s.PPO)
+}
+
+// source is the agent of the run in s.From, with its best state.
+func (p Program) source(s Settings) (*Agent, error) {
+	from := DefaultSettings()
+	path := filepath.Join(s.From, run.ConfigFile)
+	if err := run.LoadConfig(path, &from); err != nil {
+		return nil, fmt.Errorf("%w (finetune begins with a run of embed: see --from)", err)
+	}
+	if from.Env != s.Env {
+		return nil, fmt.Errorf("%s: env is %q, want %q", path, from.Env, s.Env)
+	}
+	from, err := from.resolve("embed")
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	c, err := bestOf(s.From, AgentKind)
+	if err != nil {
+		return nil, err
+	}
+	a, err := NewAgent(from.maker(p.Tasks), "", from.Agent)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.load(c, false); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", s.From, err), a.Close())
+	}
+	return a, nil
+}
+
+// bestOf is the checkpoint of the best state of a run, or the newest where there was no evaluation yet.
+func bestOf(dir, kind string) (*run.Checkpoint, error) {
+	path := filepath.Join(dir, run.BestFile)
+	if _, err := os.Lstat(path); os.IsNotExist(err) {
+		path = filepath.Join(dir, run.CheckpointFile)
+	}
+	return run.Load(path, kind)
+}
+
+// Run trains, judges the best state and writes result.json and the report into o.Out. A run that ctx interrupts saves
+// its state and returns run.ErrInterrupted. With o.Resume it goes on: no episode that was collected is lost.
+func (p Program) Run(ctx context.Context, settings Settings, o run.Options, w io.Writer) (err error) {
+	s, err := settings.resolve(p.Name)
+	if err != nil {
+		return err
+	}
+	if err := run.PrepareOut(o.Out); err != nil {
+		return err
+	}
+	if !o.Resume {
+		names := append([]string{run.CheckpointFile, run.BestFile, run.ConfigFile, run.ResultFile, ParamsFile}, allFigures...)
+		if err := run.Forget(o.Out, names...); err != nil {
+			return err
+		}
+		if err := os.RemoveAll(filepath.Join(o.Out, replayFolder)); err != nil {
+			return fmt.Errorf("rl: %w", err)
+		}
+	}
+	task, err := p.open(s, o.Out)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, task.Close()) }()
+	o.Steps, o.CheckpointEvery, o.ValidateEvery, o.Config = s.Steps, 1, s.Every, &settings
+	study := &study{program: p, s: s, settings: settings, dir: o.Out}
+	if study.outcome, err = run.Train(ctx, task, o); err != nil {
+		return err
+	}
+	if err := study.outcome.Err(); err != nil {
+		return errors.Join(study.write(), err)
+	}
+	if study.outcome.BestStep > 0 {
+		if _, err := run.LoadBest(o.Out, task); err != nil {
+			return err
+		}
+	}
+	if err := study.judge(ctx, task); err != nil {
+		return err
+	}
+	if err := nn.SaveNPZ(filepath.Join(o.Out, ParamsFile), task.Params()); err != nil {
+		return err
+	}
+	if err := study.write(); err != nil {
+		return err
+	}
+	fmt.Fprintln(w, study.summary())
+	if !s.Figures {
+		return nil
+	}
+	if err := study.draw(ctx, task); err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "figures   %s\n", filepath.Join(o.Out, reportFile))
+	return nil
+}
+
+// Evaluation judges the best state of the run in dir on n episodes: those of the seed.
+func Evaluation(ctx context.Context, dir string, n int, seed uint64, tasks func(name string) (env.Task, error)) (r Returns, err error) {
+	if n < 1 {
+		return r, fmt.Errorf("episodes is %d, want at least 1", n)
+	}
+	result := DefaultSettings()
+	if err := run.LoadConfig(filepath.Join(dir, run.ConfigFile), &result); err != nil {
+		return r, err
+	}
+	p, c, err := which(dir, result)
+	if err != nil {
+		return r, err
+	}
+	p.Tasks = tasks
+	s, err := result.resolve(p.Name)
+	if err != nil {
+		return r, err
+	}
+	s.Judge, s.Agent.Judge, s.PPO.Judge = n, n, n
+	empty, err := os.MkdirTemp("", "godcem-rl-")
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(empty)) }()
+	task, err := p.open(s, empty)
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, task.Close()) }()
+	if a, ok := task.(*Agent); ok {
+		err = a.load(c, false)
+	} else {
+		err = task.Load(c)
+	}
+	if err != nil {
+		return r, fmt.Errorf("%s: %w", dir, err)
+	}
+	return task.returns(ctx, n, seed)
+}
+
+// which program's run is in the folder: of its best state, or the newest.
+func which(dir string, s Settings) (p Program, c *run.Checkpoint, err error) {
+	if c, err = bestOf(dir, AgentKind); err == nil {
+		for _, name := range c.Arrays() {
+			if strings.HasPrefix(name, "decoder/params/") {
+				return EmbedProgram, c, nil
+			}
+		}
+		return TrainProgram, c, nil
+	}
+	if !errors.Is(err, run.ErrKind) {
+		return p, nil, err
+	}
+	if c, err = bestOf(dir, PPOKind); err != nil {
+		return p, nil, err
+	}
+	for _, name := range c.Arrays() {
+		if name == "params/actor/0/w" {
+			return PPOProgram, c, nil
+		}
+	}
+	return FineTuneProgram, c, nil
+}

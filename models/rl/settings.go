@@ -1,0 +1,168 @@
+package rl
+
+import (
+	"fmt"
+	"math"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/godcem/godcem/models/env"
+	"github.com/godcem/godcem/models/train"
+)
+
+// Presets.
+const (
+	Quick = "quick" // minutes on two cores
+	Day   = "day"   // a day of a workstation with a GPU
+	Paper = "paper" // the paper's sizes
+)
+
+var presetNames = []string{Quick, Day, Paper}
+
+// Settings are the configuration of the programs. A zero stands for what the preset says.
+type Settings struct {
+	Env    string `json:"env" help:"cartpole, pendulum, cheetah-run or walker-walk"`
+	Preset string `json:"preset" help:"quick: minutes on two cores; day: of a workstation with a GPU; paper: its sizes. The settings below that are 0 are the preset's"`
+	Seed   uint64 `json:"seed" help:"seed of all that is random: the same seed gives the same run, bit for bit"`
+
+	Steps   int    `json:"steps" help:"phases, each of collected episodes and updates; of PPO iterations" resume:"free"`
+	Repeat  int    `json:"repeat" help:"steps of the environment that an action is held for"`
+	Judge   int    `json:"judge" help:"episodes of an evaluation"`
+	Every   int    `json:"judge_every" help:"steps between evaluations"`
+	Machine string `json:"vm" help:"what runs the graphs: engine (compiled) or tape (Gorgonia's TapeMachine)"`
+	Figures bool   `json:"figures" help:"draw the figures and the report at the end" resume:"free"`
+
+	Agent AgentConfig `json:"agent"`
+	PPO   Config      `json:"ppo"`
+
+	Std    float64 `json:"std" help:"standard deviation of PPO's policy at the start"`
+	Hidden []int   `json:"hidden" help:"sizes of the hidden layers of PPO's nets"`
+	From   string  `json:"from" help:"finetune: folder of the run of embed whose controller is the policy"`
+	Frozen Frozen  `json:"frozen"`
+	Learn  bool    `json:"learn_std" help:"finetune: learn the standard deviation"`
+}
+
+// DefaultSettings are those without flags.
+func DefaultSettings() Settings {
+	return Settings{Env: "cartpole", Preset: Quick, Machine: train.Engine, Figures: true, From: "out/rl/embed"}
+}
+
+// preset are the settings of a preset for an environment and a program.
+func preset(program, envName, name string) Settings {
+	s := Settings{Repeat: 1, Judge: 10, Every: 10, Steps: 1000, Std: 1, Hidden: []int{64, 64}}
+	s.PPO = Config{Worlds: 10}
+	s.PPO.Parts = 10
+	mujoco := strings.HasSuffix(envName, "-run") || strings.HasSuffix(envName, "-walk")
+	switch envName {
+	case "cheetah-run":
+		s.Repeat = 4
+	case "walker-walk":
+		s.Repeat = 2
+	}
+	if name != Paper { // the mean of some episodes a phase, so that planning for them is one batch
+		s.Agent.Collect = 4
+	}
+	switch {
+	case name == Quick:
+		s.Steps = 60
+		s.Agent = AgentConfig{Collect: 2, Updates: 40, Batch: 32, Length: 20, DecoderBatch: 16}
+		s.Agent.Model = RSSMConfig{Deter: 64, Stoch: 8, Hidden: 64, FreeNats: 1}
+		s.Agent.Planner = PlannerConfig{Iterations: 5, Latent: 3, Hidden: []int{64, 64}}
+		if program == "train" {
+			s.Agent.Planner.Samples, s.Agent.Planner.Elites = 200, 20
+		}
+		if mujoco {
+			s.Agent.Length, s.Agent.Updates = 30, 60
+		}
+	case name == Day:
+		s.Steps = 400
+	}
+	switch program {
+	case "ppo":
+		s.PPO.Worlds, s.PPO.Parts = 16, 32
+		s.PPO.Rate = 3e-4
+		if !mujoco { // short horizons
+			s.PPO.Discount, s.PPO.Rate = 0.9, 1e-3
+		}
+		if envName == "cartpole" {
+			s.PPO.Discount, s.PPO.Parts = 0.97, 16
+		}
+		if mujoco {
+			s.Judge, s.Repeat, s.Steps = 10, 1, 60
+			if name != Quick {
+				s.Steps = 1000
+			}
+		}
+	case "finetune":
+		s.PPO.Passes, s.PPO.Rate, s.PPO.Keep = 2, 1e-4, true
+		s.Std = math.Sqrt(0.1)
+		if name == Quick {
+			s.Steps, s.Every = 20, 5
+		}
+	}
+	return s
+}
+
+// resolve checks the settings of a program and fills zeros in.
+func (s Settings) resolve(program string) (Settings, error) {
+	if !slices.Contains(presetNames, s.Preset) {
+		return s, fmt.Errorf("preset is %q, want one of %s", s.Preset, strings.Join(presetNames, ", "))
+	}
+	if !slices.Contains(train.Machines, s.Machine) {
+		return s, fmt.Errorf("vm is %q, want one of %s", s.Machine, strings.Join(train.Machines, ", "))
+	}
+	fill(reflect.ValueOf(&s).Elem(), reflect.ValueOf(preset(program, s.Env, s.Preset)))
+	for _, v := range []struct {
+		name  string
+		value int
+		most  int
+	}{{"steps", s.Steps, 1e7}, {"repeat", s.Repeat, 1000}, {"judge", s.Judge, 1e5}, {"judge_every", s.Every, 1e7}} {
+		if v.value < 1 || v.value > v.most {
+			return s, fmt.Errorf("%s is %d, want 1 to %d", v.name, v.value, v.most)
+		}
+	}
+	if !(s.Std > 0 && s.Std < 1e6) {
+		return s, fmt.Errorf("std is %v, want a number above 0", s.Std)
+	}
+	s.Agent.Seed, s.PPO.Seed = s.Seed, s.Seed
+	s.Agent.Judge, s.PPO.Judge = s.Judge, s.Judge
+	s.Agent.Machine, s.PPO.Machine = s.Machine, s.Machine
+	s.PPO.Updates = s.Steps
+	s.Agent.Planner.Kind = LatentDCEM
+	if program == "train" {
+		s.Agent.Planner.Kind = FullCEM
+	}
+	return s, nil
+}
+
+// fill sets the zero leaves of a struct to those of another.
+func fill(v, from reflect.Value) {
+	for i := range v.NumField() {
+		switch f := v.Field(i); {
+		case !f.CanSet():
+		case f.Kind() == reflect.Struct:
+			fill(f, from.Field(i))
+		case f.IsZero():
+			f.Set(from.Field(i))
+		}
+	}
+}
+
+// maker is the environment of the settings: other says what this package does not have.
+func (s Settings) maker(other func(name string) (env.Task, error)) Maker {
+	return func() (t env.Task, err error) {
+		switch {
+		case s.Env == "cartpole":
+			t, err = SwingUp().Make()
+		case slices.Contains(env.TaskNames(), s.Env) || other == nil:
+			t, err = env.TaskByName(s.Env)
+		default:
+			t, err = other(s.Env)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return env.Repeat(t, s.Repeat)
+	}
+}
