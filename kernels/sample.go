@@ -3,6 +3,8 @@ package kernels
 import (
 	"fmt"
 	"math"
+
+	"github.com/godcem/godcem/internal/vec"
 )
 
 // Sampling, step 1 of the method: for each problem p, sample i and dimension j
@@ -99,17 +101,18 @@ type sampleJob[T Float] struct {
 	n, d                            int
 }
 
-var sampleJobs poolPair
+var sampleJobs, sampleBuffers poolPair
 
 // Run implements vec.Job.
 func (j *sampleJob[T]) Run(lo, hi int) {
-	var buf sampleBuffer[T]
+	buf := fromPool[T, sampleBuffer[T]](&sampleBuffers)
+	defer poolOf[T](&sampleBuffers).Put(buf)
 	if !j.backward {
 		for lo < hi {
 			p := lo / j.n
 			end := min(hi, (p+1)*j.n)
 			for from := 0; from < j.d; from += sampleTile {
-				j.forwardStrips(j.strip(&buf, p, from, end-lo), lo, end, from)
+				j.forwardStrips(j.strip(buf, p, from, end-lo), lo, end, from)
 			}
 			lo = end
 		}
@@ -118,7 +121,7 @@ func (j *sampleJob[T]) Run(lo, hi int) {
 	tiles := (j.d + sampleTile - 1) / sampleTile
 	for ; lo < hi; lo++ {
 		p, from := lo/tiles, lo%tiles*sampleTile
-		j.backwardStrips(&buf, j.strip(&buf, p, from, j.n), p, from)
+		j.backwardStrips(buf, j.strip(buf, p, from, j.n), p, from)
 	}
 }
 
@@ -187,9 +190,9 @@ func (j *sampleJob[T]) forwardStrips(s sampleStrip[T], lo, hi, from int) {
 		at, k := lo*j.d+from, min(s.repeats, hi-lo)*s.width
 		x, eps := j.x[at:at+k], j.eps[at:at+k]
 		if s.bounded {
-			sampleClamp(x, s.mu, s.sigma, eps, s.lower, s.upper)
+			vec.MulAddClamp(x, s.sigma[:k], eps, s.mu[:k], s.lower[:k], s.upper[:k])
 		} else {
-			sampleAffine(x, s.mu, s.sigma, eps)
+			vec.MulAdd(x, s.sigma[:k], eps, s.mu[:k])
 		}
 	}
 }
@@ -231,58 +234,7 @@ func (j *sampleJob[T]) backwardStrips(buf *sampleBuffer[T], s sampleStrip[T], p,
 	}
 }
 
-// sampleAffine is x[i] = T(sigma[i]*eps[i]) + mu[i].
-func sampleAffine[T Float](x, mu, sigma, eps []T) {
-	mu, sigma, eps = mu[:len(x)], sigma[:len(x)], eps[:len(x)]
-	for i := range x {
-		x[i] = T(sigma[i]*eps[i]) + mu[i]
-	}
-}
-
-// sampleClamp is x[i] = clamp(T(sigma[i]*eps[i]) + mu[i], lower[i], upper[i]).
-func sampleClamp[T Float](x, mu, sigma, eps, lower, upper []T) {
-	switch x := any(x).(type) {
-	case []float32:
-		sampleClamp32(x, any(mu).([]float32), any(sigma).([]float32), any(eps).([]float32), any(lower).([]float32), any(upper).([]float32))
-	case []float64:
-		sampleClamp64(x, any(mu).([]float64), any(sigma).([]float64), any(eps).([]float64), any(lower).([]float64), any(upper).([]float64))
-	}
-}
-
-// sampleClamp32 chooses between bits because the compiler makes conditional moves of integers only, and a branch on a
-// random sample is mispredicted often.
-func sampleClamp32(x, mu, sigma, eps, lower, upper []float32) {
-	mu, sigma, eps, lower, upper = mu[:len(x)], sigma[:len(x)], eps[:len(x)], lower[:len(x)], upper[:len(x)]
-	for i := range x {
-		v := float32(sigma[i]*eps[i]) + mu[i]
-		bits, lo, hi := math.Float32bits(v), math.Float32bits(lower[i]), math.Float32bits(upper[i])
-		if v < lower[i] {
-			bits = lo
-		}
-		if v > upper[i] {
-			bits = hi
-		}
-		x[i] = math.Float32frombits(bits)
-	}
-}
-
-// sampleClamp64 is sampleClamp32 in float64.
-func sampleClamp64(x, mu, sigma, eps, lower, upper []float64) {
-	mu, sigma, eps, lower, upper = mu[:len(x)], sigma[:len(x)], eps[:len(x)], lower[:len(x)], upper[:len(x)]
-	for i := range x {
-		v := float64(sigma[i]*eps[i]) + mu[i]
-		bits, lo, hi := math.Float64bits(v), math.Float64bits(lower[i]), math.Float64bits(upper[i])
-		if v < lower[i] {
-			bits = lo
-		}
-		if v > upper[i] {
-			bits = hi
-		}
-		x[i] = math.Float64frombits(bits)
-	}
-}
-
-// sampleMask is out[i] = 0 where sampleClamp would put a bound, and g[i] elsewhere. out may be eps.
+// sampleMask is out[i] = 0 where vec.MulAddClamp would put a bound, and g[i] elsewhere. out may be eps.
 func sampleMask[T Float](out, g, mu, sigma, eps, lower, upper []T) {
 	switch out := any(out).(type) {
 	case []float32:
@@ -294,6 +246,8 @@ func sampleMask[T Float](out, g, mu, sigma, eps, lower, upper []T) {
 	}
 }
 
+// sampleMask32 chooses between bits because the compiler makes conditional moves of integers only, and a branch on a
+// random sample is mispredicted often.
 func sampleMask32(out, g, mu, sigma, eps, lower, upper []float32) {
 	g, mu, sigma, eps, lower, upper = g[:len(out)], mu[:len(out)], sigma[:len(out)], eps[:len(out)], lower[:len(out)], upper[:len(out)]
 	for i := range out {

@@ -19,6 +19,8 @@ type arithKernels[T Float] struct {
 	neg, abs, sqrt, square, floor, ceil          unary[T]
 	choose                                       func(dst, c, a, b *T, n int)
 	fill                                         func(dst *T, s T, n int)
+	mulAdd                                       func(dst, a, b, c *T, n int)
+	mulAddClamp                                  func(dst, a, b, c, lo, hi *T, n int)
 }
 
 func arith[T Float]() *arithKernels[T] {
@@ -134,6 +136,28 @@ func Select[T Float](dst, c, a, b []T) {
 	}
 	if len(dst) > 0 {
 		arith[T]().choose(&dst[0], &c[0], &a[0], &b[0], len(dst))
+	}
+}
+
+// MulAdd is a*b + c, the product rounded before the sum.
+func MulAdd[T Float](dst, a, b, c []T) {
+	if len(dst) != len(a) || len(a) != len(b) || len(b) != len(c) {
+		panic(fmt.Sprintf("vec: MulAdd: %d, %d, %d and %d elements, want as many of each", len(dst), len(a), len(b), len(c)))
+	}
+	if len(dst) > 0 {
+		arith[T]().mulAdd(&dst[0], &a[0], &b[0], &c[0], len(dst))
+	}
+}
+
+// MulAddClamp is v = a*b + c, the product rounded before the sum, or lo where v < lo, or hi where v > hi: a NaN v stays
+// NaN. lo <= hi.
+func MulAddClamp[T Float](dst, a, b, c, lo, hi []T) {
+	if n := len(dst); n != len(a) || n != len(b) || n != len(c) || n != len(lo) || n != len(hi) {
+		panic(fmt.Sprintf("vec: MulAddClamp: %d, %d, %d, %d, %d and %d elements, want as many of each",
+			n, len(a), len(b), len(c), len(lo), len(hi)))
+	}
+	if len(dst) > 0 {
+		arith[T]().mulAddClamp(&dst[0], &a[0], &b[0], &c[0], &lo[0], &hi[0], len(dst))
 	}
 }
 
@@ -260,6 +284,25 @@ func arithGo[T Float]() arithKernels[T] {
 				} else {
 					d[i] = y[i]
 				}
+			}
+		},
+		mulAdd: func(dst, a, b, c *T, n int) {
+			d, y, z := from(dst, n), from(b, n), from(c, n)
+			for i, x := range from(a, n) {
+				d[i] = T(x*y[i]) + z[i]
+			}
+		},
+		mulAddClamp: func(dst, a, b, c, lo, hi *T, n int) {
+			d, y, z, low, high := from(dst, n), from(b, n), from(c, n), from(lo, n), from(hi, n)
+			for i, x := range from(a, n) {
+				v := T(x*y[i]) + z[i]
+				if v < low[i] {
+					v = low[i]
+				}
+				if v > high[i] {
+					v = high[i]
+				}
+				d[i] = v
 			}
 		},
 		fill: func(dst *T, s T, n int) {

@@ -154,6 +154,16 @@ func neS32AVX512(dst *float32, a *float32, s float32, n int)
 //go:noescape
 func choose32AVX512(dst *float32, c *float32, a *float32, b *float32, n int)
 
+// mulAdd32AVX512 is dst[i] = a[i] * b[i] + c[i], the product rounded for n elements; dst may be any of the slices.
+//
+//go:noescape
+func mulAdd32AVX512(dst *float32, a *float32, b *float32, c *float32, n int)
+
+// mulAddClamp32AVX512 is dst[i] = a[i] * b[i] + c[i], the product rounded, clamped to lo[i] and hi[i] for n elements; dst may be any of the slices.
+//
+//go:noescape
+func mulAddClamp32AVX512(dst *float32, a *float32, b *float32, c *float32, lo *float32, hi *float32, n int)
+
 // fill32AVX512 is dst[i] = s for n elements.
 //
 //go:noescape
@@ -308,6 +318,16 @@ func neS64AVX512(dst *float64, a *float64, s float64, n int)
 //
 //go:noescape
 func choose64AVX512(dst *float64, c *float64, a *float64, b *float64, n int)
+
+// mulAdd64AVX512 is dst[i] = a[i] * b[i] + c[i], the product rounded for n elements; dst may be any of the slices.
+//
+//go:noescape
+func mulAdd64AVX512(dst *float64, a *float64, b *float64, c *float64, n int)
+
+// mulAddClamp64AVX512 is dst[i] = a[i] * b[i] + c[i], the product rounded, clamped to lo[i] and hi[i] for n elements; dst may be any of the slices.
+//
+//go:noescape
+func mulAddClamp64AVX512(dst *float64, a *float64, b *float64, c *float64, lo *float64, hi *float64, n int)
 
 // fill64AVX512 is dst[i] = s for n elements.
 //

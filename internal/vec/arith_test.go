@@ -15,19 +15,19 @@ type arithCase[T Float] struct {
 	name   string
 	slices int
 	scalar bool
-	run    func(dst []T, x [3][]T, s T)
-	ref    func(x [3]T, s T) T
+	run    func(dst []T, x [5][]T, s T)
+	ref    func(x [5]T, s T) T
 }
 
 func arithCases[T Float]() []arithCase[T] {
 	one := func(name string, f func(dst, a []T), ref func(a T) T) arithCase[T] {
-		return arithCase[T]{name, 1, false, func(dst []T, x [3][]T, s T) { f(dst, x[0]) }, func(x [3]T, s T) T { return ref(x[0]) }}
+		return arithCase[T]{name, 1, false, func(dst []T, x [5][]T, s T) { f(dst, x[0]) }, func(x [5]T, s T) T { return ref(x[0]) }}
 	}
 	two := func(name string, f func(dst, a, b []T), ref func(a, b T) T) arithCase[T] {
-		return arithCase[T]{name, 2, false, func(dst []T, x [3][]T, s T) { f(dst, x[0], x[1]) }, func(x [3]T, s T) T { return ref(x[0], x[1]) }}
+		return arithCase[T]{name, 2, false, func(dst []T, x [5][]T, s T) { f(dst, x[0], x[1]) }, func(x [5]T, s T) T { return ref(x[0], x[1]) }}
 	}
 	withS := func(name string, f func(dst, a []T, s T), ref func(a, s T) T) arithCase[T] {
-		return arithCase[T]{name, 1, true, func(dst []T, x [3][]T, s T) { f(dst, x[0], s) }, func(x [3]T, s T) T { return ref(x[0], s) }}
+		return arithCase[T]{name, 1, true, func(dst []T, x [5][]T, s T) { f(dst, x[0], s) }, func(x [5]T, s T) T { return ref(x[0], s) }}
 	}
 	viaMath := func(f func(float64) float64) func(a T) T { return func(a T) T { return T(f(float64(a))) } }
 	sub := func(a, b T) T { return a - b }
@@ -48,13 +48,24 @@ func arithCases[T Float]() []arithCase[T] {
 		withS("EqS", EqS[T], eq), withS("NeS", NeS[T], ne),
 		one("Neg", Neg[T], func(a T) T { return -a }), one("Abs", Abs[T], viaMath(math.Abs)), one("Sqrt", Sqrt[T], viaMath(math.Sqrt)),
 		one("Square", Square[T], func(a T) T { return a * a }), one("Floor", Floor[T], viaMath(math.Floor)), one("Ceil", Ceil[T], viaMath(math.Ceil)),
-		{"Select", 3, false, func(dst []T, x [3][]T, s T) { Select(dst, x[0], x[1], x[2]) }, func(x [3]T, s T) T {
+		{"Select", 3, false, func(dst []T, x [5][]T, s T) { Select(dst, x[0], x[1], x[2]) }, func(x [5]T, s T) T {
 			if x[0] != 0 {
 				return x[1]
 			}
 			return x[2]
 		}},
-		{"Fill", 0, true, func(dst []T, x [3][]T, s T) { Fill(dst, s) }, func(x [3]T, s T) T { return s }},
+		{"MulAdd", 3, false, func(dst []T, x [5][]T, s T) { MulAdd(dst, x[0], x[1], x[2]) }, func(x [5]T, s T) T { return T(x[0]*x[1]) + x[2] }},
+		{"MulAddClamp", 5, false, func(dst []T, x [5][]T, s T) { MulAddClamp(dst, x[0], x[1], x[2], x[3], x[4]) }, func(x [5]T, s T) T {
+			v := T(x[0]*x[1]) + x[2]
+			if v < x[3] {
+				v = x[3]
+			}
+			if v > x[4] {
+				v = x[4]
+			}
+			return v
+		}},
+		{"Fill", 0, true, func(dst []T, x [5][]T, s T) { Fill(dst, s) }, func(x [5]T, s T) T { return s }},
 	}
 }
 
@@ -89,7 +100,7 @@ func testArith[T Float](t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for _, c := range arithCases[T]() {
 		for _, n := range oddLengths {
-			var x [3][]T
+			var x [5][]T
 			for i := range x {
 				for range n {
 					x[i] = append(x[i], someNumbers[T](r))
@@ -98,7 +109,7 @@ func testArith[T Float](t *testing.T) {
 			s := someNumbers[T](r)
 			want := make([]T, n)
 			for i := range want {
-				want[i] = c.ref([3]T{x[0][i], x[1][i], x[2][i]}, s)
+				want[i] = c.ref([5]T{x[0][i], x[1][i], x[2][i], x[3][i], x[4][i]}, s)
 			}
 			// dst apart, and each operand in turn, or all of them.
 			for alias := -1; alias <= c.slices; alias++ {
@@ -115,9 +126,9 @@ func testArith[T Float](t *testing.T) {
 					copy(dst, x[0])
 					want = make([]T, n)
 					for i, v := range x[0] {
-						want[i] = c.ref([3]T{v, v, v}, s)
+						want[i] = c.ref([5]T{v, v, v, v, v}, s)
 					}
-					in = [3][]T{dst, dst, dst}
+					in = [5][]T{dst, dst, dst, dst, dst}
 				case alias >= 0:
 					copy(dst, x[alias])
 					in[alias] = dst
@@ -127,7 +138,7 @@ func testArith[T Float](t *testing.T) {
 					switch j := i - band; {
 					case j >= 0 && j < n && !same(v, want[j]):
 						t.Fatalf("%s of %d, dst as operand %d: element %d of %v, s = %v is %v, want %v",
-							c.name, n, alias, j, [3]T{x[0][j], x[1][j], x[2][j]}, s, v, want[j])
+							c.name, n, alias, j, [5]T{x[0][j], x[1][j], x[2][j], x[3][j], x[4][j]}, s, v, want[j])
 					case (j < 0 || j >= n) && v != -77:
 						t.Fatalf("%s of %d wrote element %d", c.name, n, j)
 					}
@@ -145,7 +156,7 @@ func testArith[T Float](t *testing.T) {
 func TestArithAllocates(t *testing.T) {
 	x := make([]float32, 100)
 	for _, c := range arithCases[float32]() {
-		check.NoAllocs(t, c.name, func() { c.run(x, [3][]float32{x, x, x}, 1) })
+		check.NoAllocs(t, c.name, func() { c.run(x, [5][]float32{x, x, x, x, x}, 1) })
 	}
 }
 
@@ -153,7 +164,7 @@ func TestArithPanics(t *testing.T) {
 	two, three := make([]float64, 2), make([]float64, 3)
 	for _, c := range arithCases[float64]() {
 		for i := range c.slices {
-			x := [3][]float64{three, three, three}
+			x := [5][]float64{three, three, three, three, three}
 			x[i] = two
 			func() {
 				defer func() {
@@ -176,7 +187,7 @@ func BenchmarkArith(b *testing.B) {
 func benchArith[T Float](b *testing.B) {
 	const n = 512
 	r := rand.New(rand.NewPCG(7, 8))
-	var x [3][]T
+	var x [5][]T
 	for i := range x {
 		for range n {
 			x[i] = append(x[i], T(r.Float64()))

@@ -85,8 +85,8 @@ func runAll[T Float](t *testing.T, f function, first isa, src []T, dst *[isaAVX5
 	}
 }
 
-// Errors over all of float32: every 4999th number, with GODCEM_EXHAUSTIVE every one (of plain Go, which rounds what
-// float64 gives, every 499th).
+// Errors over all of float32: every 4999th number, with GODCEM_EXHAUSTIVE every one, compared with the float64 function,
+// whose own errors TestFuncErrors64 has. Plain Go's, which rounds what float64 gives, are of every 499th then.
 func TestFuncErrors32(t *testing.T) {
 	const n = 1 << 16
 	for _, f := range functions {
@@ -106,16 +106,23 @@ func TestFuncErrors32(t *testing.T) {
 				go func() {
 					defer threads.Done()
 					var dst [isaAVX512 + 1][]float32
-					src := make([]float32, n)
+					src, wants := make([]float32, n), make([]float64, n)
 					for start := w * n * step; start < 1<<32; start += workers * n * step {
 						for i := range src {
 							src[i] = math.Float32frombits(uint32(start + uint64(i)*step))
 						}
 						turn.Lock()
 						runAll(t, f, first, src, &dst)
+						Widen(wants, src)
+						if first > isaGo {
+							f.double(wants, wants)
+						}
 						turn.Unlock()
 						for i, x := range src {
-							want := f.ref(float64(x))
+							if first == isaGo {
+								wants[i] = f.ref(wants[i])
+							}
+							want := wants[i]
 							rounded := float32(want)
 							for set := first; set <= best; set++ {
 								if set == isaAVX512 && dst[set][i] == dst[isaAVX2][i] {

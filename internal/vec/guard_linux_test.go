@@ -95,7 +95,10 @@ func testArithStaysInside[T Float](t *testing.T) {
 	for _, n := range []int{1, 3, 7, 15, 17, 33, 65, 130} {
 		for _, atEnd := range []bool{false, true} {
 			dst := fenced[T](t, n, atEnd)
-			x := [3][]T{fenced[T](t, n, atEnd), fenced[T](t, n, atEnd), fenced[T](t, n, atEnd)}
+			var x [5][]T
+			for i := range x {
+				x[i] = fenced[T](t, n, atEnd)
+			}
 			for _, c := range arithCases[T]() {
 				if fault := faults(func() { c.run(dst, x, 1) }); fault != nil {
 					t.Fatalf("%s of %d: %v", c.name, n, fault)
@@ -104,6 +107,11 @@ func testArithStaysInside[T Float](t *testing.T) {
 			for _, f := range functions {
 				if fault := faults(func() { f.apply(dst, x[0]) }); fault != nil {
 					t.Fatalf("%s of %d: %v", f.name, n, fault)
+				}
+			}
+			for _, p := range pairCases {
+				if fault := faults(func() { p.apply(dst, x[0], x[1]) }); fault != nil {
+					t.Fatalf("%s of %d: %v", p.name, n, fault)
 				}
 			}
 			single, double := fenced[float32](t, n, atEnd), fenced[float64](t, n, atEnd)

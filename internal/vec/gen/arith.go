@@ -48,6 +48,13 @@ func arith(g *gen) {
 		g.elementwise("choose", "a[i] where c[i] != 0, else b[i],", "c a b", func(x []vector) vector {
 			return g.choose(g.compare(x[0], notEqual, g.zeros()), x[1], x[2])
 		})
+		mulAdd := func(x []vector) vector { return g.plus(x[2], g.times(x[0], x[1])) }
+		g.elementwise("mulAdd", "a[i] * b[i] + c[i], the product rounded,", "a b c", mulAdd)
+		g.elementwise("mulAddClamp", "a[i] * b[i] + c[i], the product rounded, clamped to lo[i] and hi[i],", "a b c lo hi",
+			func(x []vector) vector { // max and min return their first operand here if either is NaN, or both are zeros
+				v := g.op2(inst{g.VMAXPS, g.VMAXPD}, mulAdd(x), x[3])
+				return g.op2(inst{g.VMINPS, g.VMINPD}, v, x[4])
+			})
 		g.elementwise("fill", "s", "s", func(x []vector) vector { return x[0] })
 	}
 }
