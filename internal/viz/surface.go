@@ -169,7 +169,10 @@ func (s Samples2D) panel(sc scale) (*panel, error) {
 	if s.Bar != "" {
 		p.bar = &bar{label: s.Bar, at: k.colour, ticks: sc.ticks()}
 	}
-	bad := s.Field.bad()
+	bad := 0
+	if !s.Cells { // a cell without a value is seen
+		bad = s.Field.bad()
+	}
 	if len(s.Path) > 0 {
 		c := cased(s.Path, ink, 1.6)
 		p.layers = append(p.layers, c)

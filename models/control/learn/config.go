@@ -50,6 +50,7 @@ type Config struct {
 	Temperature float64 `json:"temperature" help:"tau of the soft choice of elites; smaller: closer to CEM"`
 
 	Rate            float64 `json:"rate" help:"learning rate of Adam at the start; it falls to a hundredth over the last third, unless values are averaged"`
+	Clip            float64 `json:"clip" help:"norm to which the gradient of an update is clipped; 0: not at all"`
 	Average         float64 `json:"average" help:"share of the updates, the last ones, over whose values the answer is averaged; 0: the last value"`
 	Machine         string  `json:"vm" help:"what runs the graph: engine (compiled) or tape (Gorgonia's TapeMachine)"`
 	CheckpointEvery int     `json:"checkpoint_every" help:"updates between checkpoints" resume:"free"`
@@ -60,7 +61,7 @@ type Config struct {
 func Default(kind string) Config {
 	c := Config{
 		Updates: 1000, Plans: 10, Noise: Common, Expert: Soft, Start: []float64{1.4, 0.75}, Horizon: 20, Samples: 200, Elites: 20,
-		Iterations: 5, Temperature: 0.5, Rate: 0.05, Machine: train.Engine, CheckpointEvery: 50, Figures: true,
+		Iterations: 5, Temperature: 0.5, Rate: 0.05, Clip: 0.05, Machine: train.Engine, CheckpointEvery: 50, Figures: true,
 	}
 	if kind == Cost { // a flat valley leads to the answer; a softer choice of elites makes it less flat
 		c.Start, c.Temperature = []float64{1, 0.4, 0.05}, 2
@@ -132,6 +133,7 @@ func (c Config) Validate(kind string) error {
 		low, high float64
 	}{
 		{"temperature", c.Temperature, 1e-6, 1e6}, {"rate", c.Rate, 1e-9, 10}, {"average", c.Average, 0, 1},
+		{"clip", c.Clip, 0, 1e6},
 	} {
 		if !(v.value >= v.low && v.value <= v.high) {
 			return fmt.Errorf("%s is %v, want %g to %g", v.name, v.value, v.low, v.high)
@@ -150,7 +152,11 @@ func (c Config) plan() dcem.PlanConfig {
 	}
 }
 
-func (c Config) optimizer() kernels.Optimizer { return kernels.Optimizer{Rate: c.Rate} }
+// optimizer is Adam with a short memory of the gradients' squares: with some noises a plan swings to the other side, and
+// its gradient is a thousand times what it is with others.
+func (c Config) optimizer() kernels.Optimizer {
+	return kernels.Optimizer{Rate: c.Rate, ClipNorm: c.Clip, Beta2: 0.95}
+}
 
 // rateAt is the learning rate of an update: over the last third it falls to a hundredth, geometrically. With averaging
 // it stays: the average is what settles.

@@ -102,6 +102,34 @@ func TestProblem(t *testing.T) {
 	}
 }
 
+// Coordinates say the values again, in Go and in the graph.
+func TestCoordinates(t *testing.T) {
+	for _, kind := range []string{Dynamics, Cost} {
+		want := []float64{1.4, 0.75, 0.02}[:len(Learnt(kind))]
+		c := coordinates(kind, want)
+		g := G.NewGraph()
+		var nodes G.Nodes
+		for i, v := range c {
+			nodes = append(nodes, input(g, Learnt(kind)[i], []float64{v}, 1))
+		}
+		found, err := valuesOf(kind, nodes)
+		noError(t, err)
+		var outputs G.Nodes
+		for _, name := range Learnt(kind) {
+			outputs = append(outputs, found[name])
+		}
+		vm, err := train.NewVM(train.Engine, g, outputs...)
+		noError(t, err)
+		defer vm.Close()
+		noError(t, vm.RunAll())
+		for i, v := range fromCoordinates(kind, c) {
+			if got := outputs[i].Value().Data().([]float64)[0]; !(math.Abs(v-want[i]) < 1e-15) || !(math.Abs(got-want[i]) < 1e-15) {
+				t.Errorf("%s: %v, in the graph %v, want %v", Learnt(kind)[i], v, got, want[i])
+			}
+		}
+	}
+}
+
 func TestErrorsOfACostDoNotSeeItsScale(t *testing.T) {
 	v := Truth(Cost)
 	for i := range v {
@@ -211,6 +239,7 @@ func TestValidate(t *testing.T) {
 			`vm is "gpu"`:           func(c *Config) { c.Machine = "gpu" },
 			"start has 1 numbers":   func(c *Config) { c.Start = []float64{1} },
 			"start[1] is -1":        func(c *Config) { c.Start[1] = -1 },
+			"clip is -1":            func(c *Config) { c.Clip = -1 },
 			"temperature is NaN":    func(c *Config) { c.Temperature = math.NaN() },
 			"rate is 0":             func(c *Config) { c.Rate = 0 },
 			"average is 2":          func(c *Config) { c.Average = 2 },

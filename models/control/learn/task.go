@@ -20,7 +20,7 @@ import (
 
 // problem is the graph of an update: the learner's plans, the expert's, and how far they are apart.
 type problem struct {
-	params nn.Params // logarithms of what is learnt
+	params nn.Params // coordinates of what is learnt
 	run    *G.Node   // of the noise
 	loss   *G.Node
 }
@@ -39,19 +39,66 @@ func (c Config) states() []float64 {
 	return x
 }
 
+// coordinates are what is learnt as the learner moves it: logarithms, and for the mass that of the inertia m l^2. A
+// torque shows m l^2 and gravity l; in logarithms of mass and length the steps that follow the one upset the other, and
+// the two slide along the valley of equal inertias.
+func coordinates(kind string, values []float64) []float64 {
+	c := make([]float64, len(values))
+	for i, v := range values {
+		c[i] = math.Log(v)
+	}
+	if kind == Dynamics {
+		c[0] += 2 * c[1]
+	}
+	return c
+}
+
+// fromCoordinates is the inverse of coordinates.
+func fromCoordinates(kind string, c []float64) []float64 {
+	values := make([]float64, len(c))
+	for i, v := range c {
+		if kind == Dynamics && i == 0 {
+			v -= 2 * c[1]
+		}
+		values[i] = math.Exp(v)
+	}
+	return values
+}
+
+// valuesOf is fromCoordinates in the graph, by name.
+func valuesOf(kind string, c G.Nodes) (env.ParamNodes, error) {
+	nodes := env.ParamNodes{}
+	for i, name := range Learnt(kind) {
+		log := c[i]
+		if kind == Dynamics && i == 0 {
+			twice, err := G.Add(c[1], c[1])
+			if err != nil {
+				return nil, err
+			}
+			if log, err = G.Sub(log, twice); err != nil {
+				return nil, err
+			}
+		}
+		var err error
+		if nodes[name], err = G.Exp(log); err != nil {
+			return nil, err
+		}
+	}
+	return nodes, nil
+}
+
 // newProblem builds the graph. expert holds the expert's controls, (Plans, H, U); nil: it plans in the graph, with the
 // learner's noise.
 func newProblem(kind string, c Config, expert []float64) (*problem, error) {
 	g := G.NewGraph()
 	p := &problem{}
-	nodes := env.ParamNodes{}
-	for i, name := range Learnt(kind) {
-		log := input(g, "log_"+name, []float64{math.Log(c.Start[i])}, 1)
-		p.params = append(p.params, nn.Param{Name: name, Node: log})
-		var err error
-		if nodes[name], err = G.Exp(log); err != nil {
-			return nil, err
-		}
+	for i, v := range coordinates(kind, c.Start) {
+		name := Learnt(kind)[i]
+		p.params = append(p.params, nn.Param{Name: name, Node: input(g, "coordinate_"+name, []float64{v}, 1)})
+	}
+	nodes, err := valuesOf(kind, p.params.Nodes())
+	if err != nil {
+		return nil, err
 	}
 	x0 := input(g, "x0", c.states(), c.Plans, system.StateDim())
 	config := c.plan()
@@ -130,7 +177,7 @@ type Task struct {
 	p       *problem
 	stepper train.Stepper[float64]
 	values  [][]float64
-	sums    []float64 // of the logarithms over the updates that count for the average
+	sums    []float64 // of the coordinates over the updates that count for the average
 }
 
 var _ run.Task = (*Task)(nil)
@@ -158,18 +205,24 @@ func (t *Task) Close() error { return t.stepper.Close() }
 // first is the first update that counts for the average.
 func (t *Task) first() int { return t.c.Updates - int(t.c.Average*float64(t.c.Updates)) + 1 }
 
-// Answer is what has been learnt after that many updates: the values, or their averages (of logarithms) where the
-// configuration asks for it. Of a cost, whose scale no controller sees, they are over the first.
+// Answer is what has been learnt after that many updates: the values, or those of the mean of the last updates'
+// logarithms where the configuration asks for it. Of a cost, whose scale no controller sees, they are over the first.
 func (t *Task) Answer(step int) []float64 {
-	v := make([]float64, len(t.values))
-	for i := range v {
-		v[i] = t.values[i][0]
-		if n := step - t.first() + 1; t.c.Average > 0 && n > 0 {
-			v[i] = t.sums[i] / float64(n)
+	c := t.at()
+	if n := step - t.first() + 1; t.c.Average > 0 && n > 0 {
+		for i := range c {
+			c[i] = t.sums[i] / float64(n)
 		}
-		v[i] = math.Exp(v[i])
 	}
-	return v
+	return fromCoordinates(t.kind, c)
+}
+
+// at are the coordinates as they are.
+func (t *Task) at() (c []float64) {
+	for _, v := range t.values {
+		c = append(c, v[0])
+	}
+	return c
 }
 
 // Errors are the relative errors of values: of a cost, of its weights over the first.
@@ -214,8 +267,9 @@ func (t *Task) Step(ctx context.Context, step int) (run.StepMetrics, error) {
 		}
 	}
 	answer := t.Answer(step)
+	now := fromCoordinates(t.kind, t.at())
 	for i, name := range Learnt(t.kind) {
-		m.Values[name] = math.Exp(t.values[i][0])
+		m.Values[name] = now[i]
 	}
 	m.Values["error"] = slices.Max(Errors(t.kind, answer))
 	return m, nil

@@ -36,7 +36,7 @@ func Run(ctx context.Context, c Config, o run.Options, w io.Writer) error {
 		}
 	}
 	if !o.Resume {
-		if err := forget(c, o.Out); err != nil {
+		if err := parts.Forget(o.Out, c.Method, ParamsFile, fitFigure, surfaceFigure, slicesFigure, lossFigure, reportFile); err != nil {
 			return err
 		}
 	}
@@ -104,7 +104,10 @@ func runOne(ctx context.Context, c Config, o run.Options, watch func(Task) Task)
 }
 
 // sides are the methods of Both.
-var sides = []string{DCEM, GD}
+var (
+	sides = []string{DCEM, GD}
+	parts = run.Sides{Kind: Kind, Methods: sides, All: Both}
+)
 
 // runBoth trains through both methods at the same time: each has graphs and parameters of its own, and on two cores
 // neither alone keeps both busy. If one fails the other is stopped, with its state saved.
@@ -148,28 +151,6 @@ func runBoth(ctx context.Context, c Config, o run.Options) ([]*study, error) {
 		return nil, errors.Join(writeBoth(c, o.Out, run.StatusInterrupted), run.ErrInterrupted)
 	}
 	return studies, writeBoth(c, o.Out, run.StatusDone)
-}
-
-// forget removes, before a fresh start, all that an earlier run may have left in the folder, of one method or of Both:
-// its checkpoints first, since a start that is killed or fails here must not be resumed from another run's.
-func forget(c Config, dir string) error {
-	var names []string
-	for _, name := range []string{run.CheckpointFile, run.ConfigFile, run.BestFile, run.MetricsFile, run.ResultFile, ParamsFile,
-		fitFigure, surfaceFigure, slicesFigure, lossFigure, reportFile} {
-		names = append(names, name)
-		for _, method := range sides {
-			names = append(names, filepath.Join(method, name))
-		}
-	}
-	if err := run.Forget(dir, names...); err != nil {
-		return err
-	}
-	if c.Method != Both {
-		for _, method := range sides {
-			os.Remove(filepath.Join(dir, method)) // stays if something else is in it
-		}
-	}
-	return nil
 }
 
 // Resolve gives c its final values after fs was parsed, as run.Common.Resolve does; a run of Both that is resumed has

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 
 	"github.com/godcem/godcem/internal/run"
@@ -28,10 +27,10 @@ func Run(ctx context.Context, c Config, o run.Options, w io.Writer) error {
 		return err
 	}
 	if o.Resume {
-		if err := checkResume(c, o.Out); err != nil {
+		if err := parts.CheckResume(o.Out, c.Method, methodOf, func(method string) any { return c.side(method) }, c.Updates); err != nil {
 			return err
 		}
-	} else if err := forget(c, o.Out); err != nil {
+	} else if err := parts.Forget(o.Out, c.Method, append([]string{ParamsFile}, allFigures...)...); err != nil {
 		return err
 	}
 	var studies []*study
@@ -45,17 +44,12 @@ func Run(ctx context.Context, c Config, o run.Options, w io.Writer) error {
 		if err := run.SaveConfig(filepath.Join(o.Out, run.ConfigFile), &c); err != nil {
 			return err
 		}
-		for _, method := range sides {
-			side, so := c, o
-			side.Method, so.Out, so.Progress.Label = method, filepath.Join(o.Out, method), Kind+" "+method
-			s, err := runOne(ctx, side, so)
-			if errors.Is(err, run.ErrInterrupted) {
-				return err
-			}
-			if err != nil {
-				return fmt.Errorf("%s: %w", method, err)
-			}
+		if err := parts.Each(o, func(method string, o run.Options) error {
+			s, err := runOne(ctx, *c.side(method), o)
 			studies = append(studies, s)
+			return err
+		}); err != nil {
+			return err
 		}
 		if err := writeAll(c, o.Out); err != nil {
 			return err
@@ -76,6 +70,22 @@ func Run(ctx context.Context, c Config, o run.Options, w io.Writer) error {
 	}
 	fmt.Fprintf(w, "figures   %s\n", filepath.Join(o.Out, reportFile))
 	return nil
+}
+
+// parts are the nets of All.
+var parts = run.Sides{Kind: Kind, Methods: sides, All: All}
+
+// side is the configuration of one of the nets of All.
+func (c Config) side(method string) *Config {
+	c.Method = method
+	return &c
+}
+
+// methodOf is the method of a configuration file.
+func methodOf(path string) (string, error) {
+	was := Default()
+	err := run.LoadConfig(path, &was)
+	return was.Method, err
 }
 
 // runOne trains one net and judges the outcome.
@@ -101,64 +111,4 @@ func runOne(ctx context.Context, c Config, o run.Options) (*study, error) {
 		return nil, err
 	}
 	return s, s.write()
-}
-
-// checkResume returns an error if the folder holds a run that c does not continue: before anything there is touched.
-func checkResume(c Config, dir string) error {
-	path := filepath.Join(dir, run.ConfigFile)
-	if _, err := os.Lstat(path); err == nil {
-		was := Default()
-		if err := run.LoadConfig(path, &was); err != nil {
-			return err
-		}
-		if was.Method != c.Method {
-			return fmt.Errorf("%s: method is %q, was %q, and cannot change in a run that is resumed", path, c.Method,
-				was.Method)
-		}
-	}
-	if c.Method != All {
-		return nil // run.Train checks the rest
-	}
-	for _, method := range sides {
-		folder := filepath.Join(dir, method)
-		if err := run.CheckResume(folder, Kind, c.Updates); err != nil {
-			return err
-		}
-		path := filepath.Join(folder, run.CheckpointFile)
-		if _, err := os.Lstat(path); os.IsNotExist(err) {
-			continue
-		}
-		from, err := run.Load(path, Kind)
-		if err != nil {
-			return err
-		}
-		side := c
-		side.Method = method
-		if err := run.SameConfig(from, &side); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// forget removes, before a fresh start, all that an earlier run may have left in the folder: its checkpoints first,
-// since a start that is killed or fails here must not be resumed from another run's.
-func forget(c Config, dir string) error {
-	var names []string
-	files := []string{run.CheckpointFile, run.ConfigFile, run.BestFile, run.MetricsFile, run.ResultFile, ParamsFile}
-	for _, name := range append(files, allFigures...) {
-		names = append(names, name)
-		for _, method := range sides {
-			names = append(names, filepath.Join(method, name))
-		}
-	}
-	if err := run.Forget(dir, names...); err != nil {
-		return err
-	}
-	if c.Method != All {
-		for _, method := range sides {
-			os.Remove(filepath.Join(dir, method)) // stays if something else is in it
-		}
-	}
-	return nil
 }
