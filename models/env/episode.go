@@ -241,12 +241,15 @@ func finite(v []float64) bool {
 // gymSpeed is the pendulum's greatest angular velocity in the gym, in rad/s.
 const gymSpeed = 8
 
-// tasks are what TaskByName knows.
-var tasks = []struct {
+// taskSpec is what a Task is made of.
+type taskSpec struct {
 	name string
 	e    Env
 	o    EpisodeOptions
-}{
+}
+
+// tasks are what TaskByName knows.
+var tasks = []taskSpec{
 	{"cartpole", Cartpole{}, EpisodeOptions{}},
 	{"pendulum", Pendulum{}, EpisodeOptions{
 		Reward: func(x, u, _ []float64) float64 {

@@ -3,9 +3,8 @@ package env
 import (
 	"errors"
 	"fmt"
-	"runtime"
-	"sync"
-	"sync/atomic"
+
+	"github.com/godcem/godcem/internal/vec"
 )
 
 // A Vec is n Tasks of one kind that step together, on several threads. What each does depends on its own seed and
@@ -13,28 +12,25 @@ import (
 type Vec struct {
 	tasks    []Task
 	obs, act int
+	threads  int
 	errs     []error
 	over     []bool
-	work     []chan func() // of each helper; the caller works too
-	join     sync.WaitGroup
-	next     atomic.Int64
+	job      func(i int) error // of the call under way
 	closed   bool
 }
 
-// NewVec makes n Tasks by create, which is called for 0 to n-1 in this order, stepped on that many threads (0: all
-// processors). Close closes them.
+// NewVec makes n Tasks by create, which is called for 0 to n-1 in this order. They step on at most that many of the
+// engine's threads (0: all of them). Close closes them.
 func NewVec(n, threads int, create func(i int) (Task, error)) (*Vec, error) {
 	switch {
 	case n < 1:
 		return nil, fmt.Errorf("env: a Vec of %d tasks, want at least 1", n)
 	case threads < 0:
-		return nil, fmt.Errorf("env: a Vec on %d threads, want at least 1, or 0 for all processors", threads)
+		return nil, fmt.Errorf("env: a Vec on %d threads, want at least 1, or 0 for all", threads)
 	case create == nil:
 		return nil, errors.New("env: a Vec without a function that makes its tasks")
-	case threads == 0:
-		threads = runtime.GOMAXPROCS(0)
 	}
-	v := &Vec{errs: make([]error, n), over: make([]bool, n)}
+	v := &Vec{threads: threads, errs: make([]error, n), over: make([]bool, n)}
 	for i := range n {
 		t, err := create(i)
 		if err == nil && t == nil {
@@ -50,15 +46,6 @@ func NewVec(n, threads int, create func(i int) (Task, error)) (*Vec, error) {
 		v.over[i] = true
 	}
 	v.obs, v.act = v.tasks[0].ObsDim(), v.tasks[0].ActDim()
-	for range min(threads, n) - 1 {
-		work := make(chan func(), 1)
-		v.work = append(v.work, work)
-		go func() {
-			for job := range work {
-				job()
-			}
-		}()
-	}
 	return v, nil
 }
 
@@ -95,7 +82,8 @@ func (v *Vec) ResetOne(i int, seed uint64, obs []float64) error {
 
 // Step steps every Task whose episode is not over: actions (n, ActDim), obs (n, ObsDim), rewards (n), status (n). Of the
 // others obs and status stay as they are and the reward is 0. An action of one of them that is not finite is an error,
-// as it is for Task.Step, and then none has moved.
+// as it is for Task.Step, and then none has moved. A Task that has another error or panics is over; the others have
+// moved.
 func (v *Vec) Step(actions, obs, rewards []float64, status []Status) error {
 	n := len(v.tasks)
 	if err := v.check(len(rewards), "rewards", len(obs)); err != nil {
@@ -116,6 +104,7 @@ func (v *Vec) Step(actions, obs, rewards []float64, status []Status) error {
 			rewards[i] = 0
 			return nil
 		}
+		v.over[i] = true // also if it panics
 		rewards[i], status[i], err = v.tasks[i].Step(actions[i*v.act:(i+1)*v.act], obs[i*v.obs:(i+1)*v.obs])
 		v.over[i] = err != nil || status[i].Over()
 		return err
@@ -136,21 +125,16 @@ func (v *Vec) check(n int, what string, obs int) error {
 
 // each runs job for every Task, and is the error of the first that has one.
 func (v *Vec) each(job func(i int) error) error {
-	v.next.Store(0)
-	work := func() {
-		for i := v.next.Add(1) - 1; i < int64(len(v.tasks)); i = v.next.Add(1) - 1 {
-			v.errs[i] = guarded(int(i), job)
-		}
+	v.job = job
+	switch n := len(v.tasks); v.threads {
+	case 0:
+		vec.Parallel(n, 1, v.all())
+	case 1:
+		v.all().Run(0, n)
+	default:
+		vec.Parallel(n, (n+v.threads-1)/v.threads, v.all())
 	}
-	v.join.Add(len(v.work))
-	for _, w := range v.work {
-		w <- func() {
-			defer v.join.Done()
-			work()
-		}
-	}
-	work()
-	v.join.Wait()
+	v.job = nil
 	for i, err := range v.errs {
 		if err != nil {
 			return fmt.Errorf("env: task %d: %w", i, err)
@@ -159,7 +143,19 @@ func (v *Vec) each(job func(i int) error) error {
 	return nil
 }
 
-// guarded is job(i), whose panic, which would end the program from another goroutine, is an error.
+// vecJob is a Vec's call under way as a vec.Job.
+type vecJob Vec
+
+func (v *Vec) all() *vecJob { return (*vecJob)(v) }
+
+// Run implements vec.Job.
+func (v *vecJob) Run(lo, hi int) {
+	for i := lo; i < hi; i++ {
+		v.errs[i] = guarded(i, v.job)
+	}
+}
+
+// guarded is job(i), whose panic is an error.
 func guarded(i int, job func(i int) error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
@@ -169,15 +165,12 @@ func guarded(i int, job func(i int) error) (err error) {
 	return job(i)
 }
 
-// Close closes the Tasks and ends the threads.
+// Close closes the Tasks.
 func (v *Vec) Close() error {
 	if v.closed {
 		return nil
 	}
 	v.closed = true
-	for _, w := range v.work {
-		close(w)
-	}
 	var errs []error
 	for _, t := range v.tasks {
 		errs = append(errs, t.Close())

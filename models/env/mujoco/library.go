@@ -35,7 +35,6 @@ var tested = []int32{3017000, 4000000}
 type library struct {
 	path    string
 	version int32
-	warned  string // what it last warned of while a model was read
 	mu      sync.Mutex
 	models  map[string]*model
 
@@ -53,7 +52,7 @@ type library struct {
 	setHandler func(handler uintptr) uintptr
 }
 
-// opened are the libraries of this process, by path. None is ever closed: its threads' handler stays ours.
+// opened are the libraries of this process, by path. None is ever closed.
 var opened = struct {
 	sync.Mutex
 	by map[string]*library
@@ -158,8 +157,9 @@ const (
 
 // logMessage is the beginning of mjLogMessage, which is the same in all versions that have a handler for it.
 type logMessage struct {
-	level, topic int32
-	subject      [1024]byte
+	level   int32
+	_       int32
+	subject [1024]byte
 }
 
 // fatal is what MuJoCo takes to be an error from which it cannot return.
