@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 
 import protocol
-from jax_cartpole import Cartpole
+from jax_cartpole import Cartpole, rollout
 from jax_common import adam, lml
 
 
@@ -26,7 +26,7 @@ def _(x, t):  # a tenth faster than what autodiff makes of the above or of jax.n
 class Regression:
     """A training step of the regression: doc/equations.md (1) to (5), (10), (12), (13)."""
 
-    def __init__(self, dtype, arrays, numbers):
+    def __init__(self, dtype, arrays, numbers, ready=True):
         self.dtype = jnp.dtype(dtype)
         self.samples, self.elites, self.iterations = numbers
         self.x, self.truth, self.noise = (jnp.asarray(arrays[k]) for k in ("x", "truth", "noise"))
@@ -42,7 +42,8 @@ class Regression:
         self.with_key = jax.jit(with_key, donate_argnums=(0, 1))
         self.key = jax.random.key(1)
         self.reset()
-        self.run(1)
+        if ready:
+            self.run(1)
 
     def reset(self):
         self.params = [jnp.array(p) for p in self.start]
@@ -129,5 +130,95 @@ class Projection:
         jax.block_until_ready(out)
 
 
+FUNCTIONS = {
+    "exp": jnp.exp, "log": jnp.log, "log1p": jnp.log1p, "expm1": jnp.expm1, "tanh": jnp.tanh, "sigmoid": jax.nn.sigmoid, "softplus": softplus,
+    "elu": jax.nn.elu, "sin": jnp.sin, "cos": jnp.cos, "atan2": jnp.arctan2, "sqrt": jnp.sqrt,
+}
+
+
+class Kernel:
+    """A case that is a compiled function of its inputs."""
+
+    def __init__(self, dtype, arrays, numbers):
+        self.name = arrays.pop("name", None)
+        self.x, self.numbers = {k: jnp.asarray(v) for k, v in arrays.items()}, numbers
+        self.f = jax.jit(self.function)
+        self.run(1)
+
+    def check(self):
+        return {k: np.asarray(v) for k, v in self.f(self.x).items()}
+
+    def run(self, n):
+        for _ in range(n):
+            out = self.f(self.x)
+        jax.block_until_ready(out)
+
+
+class Map(Kernel):
+    def function(self, x):
+        return {"y": FUNCTIONS[self.name](*x.values())}
+
+
+class Normal(Kernel):
+    def __init__(self, dtype, arrays, numbers):
+        super().__init__(dtype, {"key": jax.random.key(1)}, numbers)
+
+    def function(self, x):
+        key, sub = jax.random.split(x["key"])
+        return {"y": jax.random.normal(sub, (1, self.numbers[0]), jnp.float32)}
+
+
+class TopK(Kernel):
+    def function(self, x):
+        _, index = jax.lax.top_k(-x["x"], self.numbers[0])
+        return {"y": jnp.put_along_axis(jnp.zeros_like(x["x"]), index, 1, axis=-1, inplace=False)}
+
+
+class Refit(Kernel):
+    def function(self, x):
+        b, n, d, k = self.numbers
+        y, w = x["x"].reshape(b, n, d), x["w"][:, :, None]
+        mu = (w * y).sum(1, keepdims=True) / k
+        sigma = jnp.sqrt((w * jnp.square(y - mu)).sum(1) / k)
+        return {"mu": mu.reshape(b, d), "sigma": sigma}
+
+
+class Net(Kernel):
+    """The mean of a net's outputs and its gradient with respect to the parameters."""
+
+    def function(self, x):
+        def mean(p):
+            h = x["x"]
+            for i in range(0, 6, 2):
+                h = softplus(h @ p[i] + p[i + 1])
+            return (h @ p[6] + p[7]).mean()
+
+        loss, grads = jax.value_and_grad(mean)([x[f"p{i}"] for i in range(8)])
+        return {"loss": loss.reshape(1, 1)} | {f"m{i}": g.reshape(-1, g.shape[-1]) for i, g in enumerate(grads)}
+
+
+class Planner(Kernel):
+    """The cross-entropy method over the forces of a plan for the cartpole; the answer's cost."""
+
+    def function(self, x):
+        k, horizon = self.numbers[0], x["noise"].shape[-1]
+        start = lambda n: tuple(jnp.full(n, v) for v in x["x0"][0])
+        mu, sigma = jnp.zeros(horizon, jnp.float32), jnp.full(horizon, 100, jnp.float32)
+
+        def iterate(carry, noise):
+            mu, sigma = carry
+            u = jnp.clip(mu + sigma * noise, -100, 100)
+            _, best = jax.lax.top_k(-rollout(start(u.shape[0]), u.T), k)
+            u = u[best]
+            return (u.mean(0), u.std(0)), None
+
+        (mu, _), _ = jax.lax.scan(iterate, (mu, sigma), x["noise"])
+        return {"cost": rollout(start(1), jnp.clip(mu, -100, 100)[:, None])}
+
+
 if __name__ == "__main__":
-    protocol.serve({"regression": Regression, "cartpole": Cartpole, "sgemm": SGEMM, "lml": Projection}, {"jax": jax.__version__, "jaxlib": jax.lib.__version__})
+    cases = {
+        "regression": Regression, "cartpole": Cartpole, "sgemm": SGEMM, "lml": Projection, "map": Map, "normal": Normal, "topk": TopK,
+        "refit": Refit, "net": Net, "planner": Planner,
+    }
+    protocol.serve(cases, {"jax": jax.__version__, "jaxlib": jax.lib.__version__})

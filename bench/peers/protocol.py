@@ -5,7 +5,7 @@
     run N                                   do it N times                         ok MILLISECONDS CPU_MILLISECONDS (of all N)
     versions                                                                      ok {"name": "version", ...}
 
-An answer is "ok ..." or "error MESSAGE" in one line. A peer gives `cases`, from KIND to a class made with (dtype, arrays,
+KIND may be KIND.NAME: the class finds NAME in arrays["name"]. An answer is "ok ..." or "error MESSAGE" in one line. A peer gives `cases`, from KIND to a class made with (dtype, arrays,
 numbers), with methods check() -> {name: array} and run(n), which returns when all n are done.
 """
 
@@ -34,8 +34,9 @@ def serve(cases, versions):
             elif word == "setup":
                 kind, dtype, path, *numbers = args
                 case = None  # the last case's memory is free before the next one's is taken
+                kind, _, name = kind.partition(".")
                 with np.load(path) as arrays:
-                    case = cases[kind](dtype, dict(arrays), [int(n) for n in numbers])
+                    case = cases[kind](dtype, dict(arrays) | ({"name": name} if name else {}), [int(n) for n in numbers])
             elif word == "check":
                 np.savez(args[0], **case.check())
             elif word == "run":

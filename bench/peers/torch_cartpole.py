@@ -29,19 +29,24 @@ def move(x, u):
 def decode(p, z):
     for i in range(0, 6, 2):
         z = F.elu(torch.addmm(p[i + 1], z, p[i]))
-    return (200 * torch.sigmoid(torch.addmm(p[7], z, p[6])) - 100).t().contiguous()
+    return 200 * torch.sigmoid(torch.addmm(p[7], z, p[6])) - 100
+
+
+def rollout(x0, u):
+    """The costs (B, N) of plans u (B N, H) from states x0 (B, 5)."""
+    b, rows, u = x0.shape[0], u.shape[0], u.t().contiguous().unbind(0)
+    x = tuple(v.repeat_interleave(rows // b) for v in x0.unbind(1))
+    cost = stage_cost(x, u[0])
+    for t in range(1, len(u)):
+        x = move(x, u[t - 1])
+        cost = cost + stage_cost(x, u[t])
+    return cost if b == 1 else cost.view(b, -1)
 
 
 def costs(p, x0, z):
     """The costs (B, N) of candidates z (B, N, D) from states x0 (B, 5)."""
     b, n, d = z.shape
-    u = decode(p, z.reshape(b * n, d)).unbind(0)
-    x = tuple(v.repeat_interleave(n) for v in x0.unbind(1))
-    cost = stage_cost(x, u[0])
-    for t in range(1, len(u)):
-        x = move(x, u[t - 1])
-        cost = cost + stage_cost(x, u[t])
-    return cost.view(b, n)
+    return rollout(x0, decode(p, z.reshape(b * n, d))).view(b, n)
 
 
 def iterate(p, x0, mu, sigma, noise, k, lml):

@@ -57,7 +57,7 @@ class Problem:
 class Eager(Problem):
     """With autograd, clip_grad_norm_ and the fused Adam."""
 
-    def __init__(self, *case):
+    def __init__(self, *case, ready=True):
         super().__init__(*case)
         self.reset()
 
@@ -81,11 +81,12 @@ class Compiled(Problem):
     """Loss, gradient, clipping and Adam as one compiled function: at B = 1 a fifth faster than a compiled loss with
     the rest in eager mode."""
 
-    def __init__(self, *case):
+    def __init__(self, *case, ready=True):
         super().__init__(*case)
         self.whole = compiled(self.update)
         self.reset()
-        self.step(self.noise)
+        if ready:
+            self.step(self.noise)
 
     def reset(self):
         self.params = [p.clone() for p in self.start]
@@ -165,10 +166,119 @@ class CompiledProjection(Projection):
     compile = staticmethod(compiled)
 
 
+FUNCTIONS = {
+    "exp": torch.exp, "log": torch.log, "log1p": torch.log1p, "expm1": torch.expm1, "tanh": torch.tanh, "sigmoid": torch.sigmoid,
+    "softplus": lambda x, out: F.softplus(x), "elu": lambda x, out: F.elu(x), "sin": torch.sin, "cos": torch.cos, "atan2": torch.atan2,
+    "sqrt": torch.sqrt,
+}
+
+
+class Kernel:
+    """A case that is a function of its inputs and of a buffer for its outputs."""
+
+    compile = staticmethod(lambda f: f)
+
+    def __init__(self, dtype, arrays, numbers):
+        self.name = arrays.pop("name", None)
+        self.x, self.numbers, self.out = {k: given(v) for k, v in arrays.items()}, numbers, {}
+        self.f = self.compile(self.function)
+        self.run(1)
+
+    def check(self):
+        self.run(1)
+        return {k: v.detach().numpy() for k, v in self.y.items()}
+
+    def run(self, n):
+        with torch.inference_mode():
+            for _ in range(n):
+                self.y = self.f(self.x)
+
+
+class Map(Kernel):
+    def function(self, x):
+        if not self.out:
+            self.out["y"] = torch.empty_like(x["x"])
+        y = FUNCTIONS[self.name](*x.values(), out=self.out["y"])
+        return {"y": y}
+
+
+class Normal(Kernel):
+    def function(self, x):
+        return {"y": torch.randn(1, self.numbers[0])}
+
+
+class TopK(Kernel):
+    def function(self, x):
+        index = torch.topk(x["x"], self.numbers[0], largest=False, sorted=False).indices
+        return {"y": torch.zeros_like(x["x"]).scatter_(1, index, 1.0)}
+
+
+class Refit(Kernel):
+    def function(self, x):
+        b, n, d, k = self.numbers
+        y, w = x["x"].view(b, n, d), x["w"].unsqueeze(1)
+        mu = torch.bmm(w, y) / k
+        sigma = (torch.bmm(w, (y - mu).square()) / k).sqrt()
+        return {"mu": mu.view(b, d), "sigma": sigma.view(b, d)}
+
+
+class CompiledRefit(Refit):
+    compile = staticmethod(compiled)
+
+
+def mean_of_net(p, h):
+    for i in range(0, 6, 2):
+        h = F.softplus(torch.addmm(p[i + 1], h, p[i]))
+    return torch.addmm(p[7], h, p[6]).mean()
+
+
+class Net(Kernel):
+    """The mean of a net's outputs and its gradient with respect to the parameters."""
+
+    mean = staticmethod(mean_of_net)
+
+    def run(self, n):
+        p = [self.x[f"p{i}"].requires_grad_() for i in range(8)]
+        for _ in range(n):
+            loss = self.mean(p, self.x["x"])
+            grads = torch.autograd.grad(loss, p)
+        self.y = {"loss": loss.view(1, 1)} | {f"m{i}": g.reshape(-1, g.shape[-1]) for i, g in enumerate(grads)}
+
+    function = None
+
+
+class CompiledNet(Net):
+    mean = staticmethod(compiled(mean_of_net))
+
+
+class Planner(Kernel):
+    """The cross-entropy method over the forces of a plan for the cartpole; the answer's cost."""
+
+    def function(self, x):
+        k, horizon = self.numbers[0], x["noise"].shape[-1]
+        mu, sigma = torch.zeros(horizon), torch.full((horizon,), 100.0)
+        for noise in x["noise"]:
+            u = torch.clamp(torch.addcmul(mu, sigma, noise), -100, 100)
+            best = torch.topk(self.rollout(x["x0"], u), k, largest=False, sorted=False).indices
+            u = u[best]
+            sigma, mu = torch.std_mean(u, 0, correction=0)
+        return {"cost": self.rollout(x["x0"], torch.clamp(mu, -100, 100).view(1, -1))}
+
+    rollout = staticmethod(torch_cartpole.rollout)
+
+
+class CompiledPlanner(Planner):
+    rollout = staticmethod(compiled(torch_cartpole.rollout))
+
+
 if __name__ == "__main__":
+    compilable = {"regression": Compiled, "cartpole": torch_cartpole.Compiled}
     cases = {
-        "eager": {"regression": Eager, "cartpole": torch_cartpole.Eager, "sgemm": SGEMM, "lml": Projection},
-        "compile": {"regression": Compiled, "cartpole": torch_cartpole.Compiled, "lml": CompiledProjection},
-        "graphs": {"regression": Compiled},
+        "eager": {
+            "regression": Eager, "cartpole": torch_cartpole.Eager, "sgemm": SGEMM, "lml": Projection, "map": Map, "normal": Normal, "topk": TopK,
+            "refit": Refit, "net": Net, "planner": Planner,
+        },
+        "compile": compilable | {"lml": CompiledProjection, "refit": CompiledRefit, "net": CompiledNet, "planner": CompiledPlanner},
+        "graphs": compilable,
     }[sys.argv[1]]
     protocol.serve(cases, {"torch": torch.__version__})

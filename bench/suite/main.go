@@ -1,9 +1,11 @@
-// Command suite measures godcem beside PyTorch, torch.compile, JAX and Gorgonia's TapeMachine. Every contestant's answer is
-// checked first; then they run alternately in rounds on the same cores, or on the same GPU (-device, in a program built
-// with the tag gpu; see bench/gpu.sh). It prints a table and writes bench/results/cpu.json, or gpu.json. The peers are
-// installed by `make bench-peers`.
+// Command suite measures godcem beside PyTorch, torch.compile, JAX, NumPy, GoMLX and Gorgonia's TapeMachine. Every
+// contestant's answer is checked first; then they run alternately in rounds on the same cores, or on the same GPU
+// (-device, in a program built with the tag gpu; see bench/gpu.sh). The record, bench/results/cpu.json, grows with every
+// case, so that a run that was interrupted is taken up with -resume. The peers are installed by `make bench-peers`.
 //
-//	go run ./bench/suite [-quick] [-batch 1,16,100] [-rounds 7] [-isa avx512,avx2] [-device cuda:0]
+//	go run ./bench/suite [-quick] [-cases regression,cartpole] [-batch 1,16,100] [-rounds 7] [-isa avx512,avx2] [-resume 3h]
+//	go run ./bench/suite -check [-plant 1.3]     compares with the record; plants a slowdown
+//	go run ./bench/suite -report                 plots and doc/benchmarks.md from the record, measuring nothing
 package main
 
 import (
@@ -17,7 +19,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/godcem/godcem/bench/record"
 	"github.com/godcem/godcem/engine"
 	"github.com/godcem/godcem/internal/vec"
 )
@@ -31,21 +32,29 @@ type settings struct {
 	isas     []string
 	thread   int
 	patience time.Duration
+	resume   time.Duration
 	only     []string // contestants
 	cases    []string // kinds of cases
 	json     string
-	child    string
+	child    bool
+	check    bool
+	report   bool
+	plant    float64
 	device   string // of all contestants
 	python   string // that runs the peers
 	scripts  string // their folder
+	gomlx    string // program
 }
 
 // gpu reports whether the contestants run on one.
 func (s *settings) gpu() bool { return s.device != "cpu" }
 
+// The contestants. The yardstick is plain Go that no change of godcem makes faster or slower.
+const yardstick = "yardstick"
+
 var (
-	contestants = []string{"godcem", "torch", "compile", "graphs", "jax", "tape"}
-	kinds       = []string{"regression", "cartpole", "sgemm", "lml"}
+	contestants = []string{"godcem", "torch", "compile", "graphs", "jax", "numpy", "gomlx", "tape", yardstick}
+	kinds       = []string{"limits", "regression", "cartpole", "sgemm", "functions", "sampling", "lml", "topk", "refit", "nets", "planner", "cold", "scaling"}
 )
 
 func main() {
@@ -56,43 +65,64 @@ func main() {
 }
 
 func start() error {
+	if len(os.Args) == 2 && os.Args[1] == coldFlag {
+		return coldStep()
+	}
 	var s settings
 	var batch, dtypes, isas, only, cases string
-	flag.BoolVar(&s.quick, "quick", false, "fewer cases (float32, B = 1 and 100) and rounds, without the TapeMachine")
+	flag.BoolVar(&s.quick, "quick", false, "fewer cases (float32, B = 1 and 100) and rounds, without what has to be compiled for long")
 	flag.StringVar(&batch, "batch", "1,16,100", "batch sizes of the training steps")
 	flag.StringVar(&dtypes, "dtype", "float32,float64", "element types of the training steps")
 	flag.IntVar(&s.rounds, "rounds", 7, "rounds, in each of which every contestant runs once")
 	flag.IntVar(&s.thread, "threads", 2, "threads that every contestant has, each on a core")
-	flag.DurationVar(&s.patience, "patience", time.Minute, "time per case to wait for other processes to leave the cores alone")
+	flag.DurationVar(&s.patience, "patience", 20*time.Second, "time per case to wait for other processes to leave the cores alone")
+	flag.DurationVar(&s.resume, "resume", 0, "leave out cases that the record has, not older than this")
 	flag.StringVar(&isas, "isa", vec.ISA(), "instruction sets, to which all contestants are held: avx512, avx2")
-	flag.StringVar(&only, "only", "godcem,torch,compile,jax,tape", "contestants; graphs, torch.compile with CUDA graphs, needs a GPU")
+	flag.StringVar(&only, "only", "godcem,torch,compile,jax,numpy,gomlx,tape,yardstick", "contestants; graphs, torch.compile with CUDA graphs, needs a GPU")
 	flag.StringVar(&s.device, "device", "cpu", "what all contestants run on: cpu, or cuda:0, where none is held to instruction sets, threads or cores")
 	flag.StringVar(&s.python, "python", ".venv-peers/bin/python", "the Python that has the peers")
 	flag.StringVar(&s.scripts, "peers", filepath.Join("bench", "peers"), "folder of the peers' scripts")
+	flag.StringVar(&s.gomlx, "gomlx", filepath.Join("out", "peers", "gomlx"), "the program of bench/gomlx")
 	flag.StringVar(&cases, "cases", strings.Join(kinds, ","), "kinds of cases")
 	flag.StringVar(&s.json, "json", "bench/results/cpu.json", "file for the record; what it has of other cases stays")
-	flag.StringVar(&s.child, "child", "", "used by the command itself: file for the results of this process")
+	flag.BoolVar(&s.child, "child", false, "used by the command itself")
+	flag.BoolVar(&s.check, "check", false, "measure godcem and the yardstick alone and fail if a ratio is beyond the record's; nothing is written")
+	flag.Float64Var(&s.plant, "plant", 1, "with -check: run godcem's cases that many times as long")
+	flag.BoolVar(&s.report, "report", false, "only draw doc/img/bench-*.png and write doc/benchmarks.md's tables, from the record")
 	flag.Parse()
 	given := map[string]bool{}
 	flag.Visit(func(f *flag.Flag) { given[f.Name] = true })
-	if s.gpu() { // the TapeMachine has no GPU, and the kernels' cases are the CPU's
-		for name, f := range map[string]func(){"only": func() { only = "godcem,torch,compile,graphs,jax" }, "patience": func() { s.patience = 0 },
-			"cases": func() { cases = "regression" }, "json": func() { s.json = "bench/results/gpu.json" }, "threads": func() { s.thread = runtime.NumCPU() }} {
+	set := func(values map[string]func()) {
+		for name, f := range values {
 			if !given[name] {
 				f()
 			}
 		}
+	}
+	if s.gpu() { // the TapeMachine has no GPU, and the kernels' cases are the CPU's
+		set(map[string]func(){"only": func() { only = "godcem,torch,compile,graphs,jax" }, "patience": func() { s.patience = 0 },
+			"cases": func() { cases = "regression,cartpole" }, "json": func() { s.json = "bench/results/gpu.json" }, "threads": func() { s.thread = runtime.NumCPU() }})
 	}
 	if s.quick {
-		for name, f := range map[string]func(){"batch": func() { batch = "1,100" }, "dtype": func() { dtypes = "float32" },
-			"rounds": func() { s.rounds = 3 }, "only": func() { only = strings.TrimSuffix(only, ",tape") }} {
-			if !given[name] {
-				f()
-			}
+		set(map[string]func(){"batch": func() { batch = "1,100" }, "dtype": func() { dtypes = "float32" }, "rounds": func() { s.rounds = 5 },
+			"only":  func() { only = strings.ReplaceAll(strings.TrimSuffix(only, ",tape"), ",compile", "") },
+			"cases": func() { cases = quickCases(&s) }})
+	}
+	if s.check {
+		set(map[string]func(){"only": func() { only = "godcem,yardstick" }, "patience": func() { s.patience = 5 * time.Second },
+			"cases": func() { cases = "regression,cartpole,sgemm,functions,sampling,lml,topk,refit" }})
+	}
+	if _, err := os.Stat(s.python); err != nil && !given["only"] && !s.gpu() {
+		only = "godcem,gomlx,tape,yardstick"
+		if s.check {
+			only = "godcem,yardstick"
+		} else if !s.child {
+			fmt.Fprintf(os.Stderr, "suite: no peers: %v; `make bench-peers` installs them\n", err)
 		}
 	}
-	if flag.NArg() > 0 || s.rounds < 1 || s.thread < 1 {
-		return fmt.Errorf("want flags alone, and -rounds and -threads of at least 1, got %q, %d and %d", flag.Args(), s.rounds, s.thread)
+	if flag.NArg() > 0 || s.rounds < 1 || s.thread < 1 || !(s.plant > 0) {
+		return fmt.Errorf("want flags alone, -rounds and -threads of at least 1 and -plant above 0, got %q, %d, %d and %g",
+			flag.Args(), s.rounds, s.thread, s.plant)
 	}
 	for _, w := range strings.Split(batch, ",") {
 		b, err := strconv.Atoi(w)
@@ -105,7 +135,7 @@ func start() error {
 		flag, given string
 		into        *[]string
 		known       []string
-	}{{"dtype", dtypes, &s.dtypes, []string{"float32", "float64"}}, {"isa", isas, &s.isas, []string{"avx512", "avx2"}},
+	}{{"dtype", dtypes, &s.dtypes, []string{"float32", "float64"}}, {"isa", isas, &s.isas, []string{"avx512", "avx2", "go"}},
 		{"only", only, &s.only, contestants}, {"cases", cases, &s.cases, kinds}} {
 		*l.into = strings.Split(l.given, ",")
 		for _, w := range *l.into {
@@ -114,16 +144,28 @@ func start() error {
 			}
 		}
 	}
-	if s.gpu() && (slices.Contains(s.only, "tape") || len(s.cases) > 1 || s.cases[0] != "regression") {
-		return fmt.Errorf("-device %s: it has the regression without the TapeMachine alone, got -only %s -cases %s", s.device, only, cases)
+	steps := func(kind string) bool { return kind == "regression" || kind == "cartpole" }
+	if s.gpu() && (slices.Contains(s.only, "tape") || slices.ContainsFunc(s.cases, func(k string) bool { return !steps(k) })) {
+		return fmt.Errorf("-device %s: it has the training steps without the TapeMachine alone, got -only %s -cases %s", s.device, only, cases)
 	}
 	if !s.gpu() && slices.Contains(s.only, "graphs") {
 		return fmt.Errorf("-only %s: graphs needs -device cuda:0", only)
 	}
-	if s.child != "" {
+	if s.report {
+		return report(s.json)
+	}
+	if s.child {
 		return measure(&s)
 	}
 	return parent(&s)
+}
+
+// quickCases are those of make bench.
+func quickCases(s *settings) string {
+	if s.gpu() {
+		return "regression"
+	}
+	return "limits,regression,cartpole,sgemm,functions,lml,cold"
 }
 
 // parent runs the command again for each instruction set, on the same cores.
@@ -131,26 +173,14 @@ func parent(s *settings) error {
 	if _, err := os.Stat(filepath.Join(s.scripts, "protocol.py")); err != nil {
 		return fmt.Errorf("-peers: the peers' scripts are not there; run it from the repository's root: %w", err)
 	}
-	command := strings.Join(append([]string{"suite"}, os.Args[1:]...), " ")
-	var all []result
-	versions := map[string]string{}
+	began := time.Now()
 	for _, isa := range s.isas {
-		r, err := spawn(s, isa)
-		if err != nil {
+		if err := spawn(s, isa); err != nil {
 			return err
 		}
-		all = append(all, r.Cases...)
-		for k, v := range r.Versions {
-			versions[k] = v
-		}
 	}
-	machine := record.Here(command)
-	for k, v := range versions {
-		machine.Versions[k] = v
-	}
-	machine.ISA, machine.Threads = strings.Join(s.isas, ","), s.thread
-	printTable(os.Stdout, all)
-	return merge(s.json, machine, all)
+	fmt.Printf("%.0f s\n", time.Since(began).Seconds())
+	return nil
 }
 
 func measure(s *settings) error {
@@ -172,25 +202,30 @@ func measure(s *settings) error {
 		return err
 	}
 	defer closeAll(peers)
-	b := &bench{settings: s, dir: dir, peers: peers, results: results{Versions: map[string]string{}}}
+	b := &bench{settings: s, dir: dir, peers: peers, log: newLog(s.json)}
 	for _, p := range peers {
-		for k, v := range p.versions {
-			b.Versions[k] = v
-		}
+		b.log.versions[p.name] = p.version()
 	}
 	if s.gpu() {
 		if b.on, err = engine.Open(s.device); err != nil {
 			return err
 		}
 		defer b.on.Close()
-		b.Versions["gpu"] = strings.TrimSpace(b.on.Info().Model + " " + b.on.Info().Detail)
+		b.log.versions["godcem"] += " " + strings.TrimSpace(b.on.Info().Model+" "+b.on.Info().Detail)
+	}
+	if s.check {
+		return b.compare()
 	}
 	began := time.Now()
 	for _, kind := range s.cases {
+		at := len(b.log.fresh)
 		if err := b.measure(kind); err != nil {
 			return err
 		}
+		if at < len(b.log.fresh) {
+			printTable(os.Stdout, b.log.fresh[at:])
+		}
+		fmt.Fprintf(os.Stderr, "%s, %s: %.0f s so far\n", s.isas[0], kind, time.Since(began).Seconds())
 	}
-	fmt.Fprintf(os.Stderr, "%s: %.0f s\n", s.isas[0], time.Since(began).Seconds())
-	return record.Write(s.child, b.results)
+	return nil
 }

@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/godcem/godcem/models/nn"
@@ -33,6 +35,7 @@ var peerScripts = []struct {
 	{"compile", []string{"torch_peer.py", "compile"}},
 	{"graphs", []string{"torch_peer.py", "graphs"}},
 	{"jax", []string{"jax_peer.py"}},
+	{"numpy", []string{"numpy_peer.py"}},
 }
 
 // startPeers starts those of the wanted contestants that are Python's. On a GPU machine there are those that there are:
@@ -47,7 +50,8 @@ func startPeers(settings *settings, dir string) (peers []*peer, err error) {
 		if !contains(settings.only, s.name) {
 			continue
 		}
-		p, err := startPeer(settings, dir, s.name, s.args)
+		script := append([]string{settings.python, filepath.Join(settings.scripts, s.args[0])}, s.args[1:]...)
+		p, err := startPeer(settings, dir, s.name, script)
 		if err != nil && settings.gpu() {
 			fmt.Fprintf(os.Stderr, "left out: %v\n", err)
 			continue
@@ -57,7 +61,18 @@ func startPeers(settings *settings, dir string) (peers []*peer, err error) {
 		}
 		peers = append(peers, p)
 	}
-	return peers, nil
+	if !contains(settings.only, "gomlx") {
+		return peers, nil
+	}
+	if _, err := os.Stat(settings.gomlx); err != nil {
+		fmt.Fprintf(os.Stderr, "left out: gomlx: %v; `make bench-gomlx` builds it\n", err)
+		return peers, nil
+	}
+	p, err := startPeer(settings, dir, "gomlx", []string{settings.gomlx})
+	if err != nil {
+		return peers, err
+	}
+	return append(peers, p), nil
 }
 
 func startPeer(settings *settings, dir, name string, script []string) (p *peer, err error) {
@@ -65,7 +80,7 @@ func startPeer(settings *settings, dir, name string, script []string) (p *peer, 
 	if p.log, err = os.Create(filepath.Join(dir, name+".log")); err != nil {
 		return nil, err
 	}
-	p.cmd = exec.Command(settings.python, append([]string{filepath.Join(settings.scripts, script[0])}, script[1:]...)...)
+	p.cmd = exec.Command(script[0], script[1:]...)
 	kind, _, _ := strings.Cut(settings.device, ":")
 	p.cmd.Env = append(os.Environ(), "GODCEM_PEER_DEVICE="+kind)
 	if _, number, ok := strings.Cut(settings.device, ":"); ok && os.Getenv("CUDA_VISIBLE_DEVICES") == "" {
@@ -94,6 +109,15 @@ func startPeer(settings *settings, dir, name string, script []string) (p *peer, 
 		return nil, err
 	}
 	return p, nil
+}
+
+// version is its own and that of what it runs in.
+func (p *peer) version() string {
+	var words []string
+	for _, k := range slices.Sorted(maps.Keys(p.versions)) {
+		words = append(words, k+" "+p.versions[k])
+	}
+	return strings.Join(words, ", ")
 }
 
 func closeAll(peers []*peer) {

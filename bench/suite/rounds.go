@@ -1,11 +1,13 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"os"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/godcem/godcem/bench/record"
@@ -15,69 +17,115 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// A result is one contestant in one case.
-type result struct {
-	Case       string  `json:"case"`
-	Batch      int     `json:"batch,omitempty"`
-	Dtype      string  `json:"dtype"`
-	Device     string  `json:"device,omitempty"` // "": the CPU
-	ISA        string  `json:"isa,omitempty"`
-	Threads    int     `json:"threads"`
-	Contestant string  `json:"contestant"`
-	Median     float64 `json:"median_ms"`
-	Low        float64 `json:"low"`  // quartiles
-	High       float64 `json:"high"` // of the rounds
-	Least      float64 `json:"least_ms"`
-	CPU        float64 `json:"cpu_ms"` // median of the CPU time, that of spinning threads too
-	Others     float64 `json:"others"` // share of the cores' time that other processes took while it ran
-	Rounds     int     `json:"rounds"`
-	Checked    bool    `json:"checked"`
-	LossError  float64 `json:"loss_error,omitempty"` // relative, to godcem's float64 answer
-	Error      float64 `json:"error"`                // of the gradient or the kernel's result, relative in the 2-norm
-	// Ratio is this contestant's time over that of the fastest Python peer of the round, its median and quartiles.
-	Ratio    *record.Spread `json:"ratio,omitempty"`
-	CPURatio *record.Spread `json:"cpu_ratio,omitempty"` // the same of CPU times
-}
-
-type results struct {
-	Versions map[string]string `json:"versions"`
-	Cases    []result          `json:"cases"`
-}
-
 // A bench is one process's measurement: one instruction set.
 type bench struct {
 	*settings
 	dir   string
 	peers []*peer
 	on    engine.Device // nil: the CPU
-	results
+	log   *log
 }
 
+// about is the beginning of a case's results.
+func (b *bench) about(name string, batch int, dtype string) result {
+	r := result{Case: name, Batch: batch, Dtype: dtype, ISA: b.isas[0], Threads: b.thread}
+	if b.gpu() {
+		r.Device, r.ISA = b.device, ""
+	}
+	return r
+}
+
+// measure measures a kind of cases.
 func (b *bench) measure(kind string) error {
+	all, err := b.plan(kind)
+	for i := 0; err == nil && i < len(all); i++ {
+		err = all[i]()
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", kind, err)
+	}
+	return nil
+}
+
+var dtypes = map[string]tensor.Dtype{"float32": tensor.Float32, "float64": tensor.Float64}
+
+// plan lists a kind's cases.
+func (b *bench) plan(kind string) (all []func() error, err error) {
+	steps := func(list ...step.Case) {
+		for _, c := range list {
+			all = append(all, func() error { return b.step(stepCase{Case: c}) })
+		}
+	}
+	kernels := func(list ...func() *kernelCase) {
+		for _, c := range list {
+			all = append(all, func() error { return b.kernel(c()) })
+		}
+	}
 	switch kind {
 	case step.Regression, step.Cartpole:
 		for _, dtype := range b.dtypes {
 			for _, batch := range b.batch {
-				c := stepCase{step.Case{Model: kind, Batch: batch, Dtype: map[string]tensor.Dtype{"float32": tensor.Float32, "float64": tensor.Float64}[dtype]}}
-				if err := b.step(c); err != nil {
-					return fmt.Errorf("%v: %w", c, err)
+				// In float64 it is the regression with the greatest batch alone, unless nothing else is asked for.
+				if dtype == "float64" && len(b.dtypes) > 1 && (kind == step.Cartpole || batch != slices.Max(b.batch)) {
+					continue
 				}
+				steps(step.Case{Model: kind, Batch: batch, Dtype: dtypes[dtype]})
 			}
+		}
+	case "scaling":
+		for _, batch := range []int{16, 32, 64, 128} {
+			steps(step.Case{Batch: batch}, step.Case{Model: step.Cartpole, Batch: batch})
+		}
+		for _, n := range []int{50, 200, 400} {
+			steps(step.Case{Batch: 16, Samples: n}, step.Case{Model: step.Cartpole, Batch: 16, Samples: n})
+		}
+		for _, t := range []int{5, 20} {
+			steps(step.Case{Batch: 16, Iterations: t}, step.Case{Model: step.Cartpole, Batch: 16, Iterations: t})
+		}
+		for _, h := range []int{10, 40} {
+			steps(step.Case{Model: step.Cartpole, Batch: 16, Horizon: h})
+		}
+		for _, d := range []int{8, 32} {
+			steps(step.Case{Model: step.Cartpole, Batch: 16, Dim: d})
 		}
 	case "sgemm":
 		for _, size := range [][3]int{{10000, 128, 128}, {1000, 256, 256}, {10000, 2, 128}, {100, 128, 128}, {1000, 256, 20}} {
-			c := sgemm(size[0], size[1], size[2])
-			if err := b.kernel(c); err != nil {
-				return fmt.Errorf("%s: %w", c.name, err)
-			}
+			kernels(func() *kernelCase { return sgemm(size[0], size[1], size[2]) })
 		}
+	case "functions":
+		for _, f := range functions {
+			kernels(f.kernel)
+		}
+		kernels(atan2)
+	case "sampling":
+		kernels(func() *kernelCase { return normals(10_048) }, func() *kernelCase { return normals(1_000_000) })
 	case "lml":
-		c := lml(100, 100, 10)
-		if err := b.kernel(c); err != nil {
-			return fmt.Errorf("%s: %w", c.name, err)
+		for _, size := range [][3]int{{100, 100, 10}, {1000, 10, 1}, {100, 1000, 100}, {10, 10_000, 1000}, {1, 100_000, 10_000}} {
+			kernels(func() *kernelCase { return lml(size[0], size[1], max(size[2], 2)) })
 		}
+	case "topk":
+		kernels(func() *kernelCase { return topk(100, 100, 10) }, func() *kernelCase { return topk(100, 1000, 100) })
+	case "refit":
+		kernels(func() *kernelCase { return refit(100, 100, 1, 10) }, func() *kernelCase { return refit(100, 1000, 20, 100) })
+	case "limits":
+		kernels(matmulLimit)
+		all = append(all, b.memoryLimit)
+	case "nets":
+		all = append(all, func() error {
+			c, close, err := netCase(10_000)
+			if err != nil {
+				return err
+			}
+			return errors.Join(b.kernel(c), close())
+		})
+	case "planner":
+		all = append(all, b.planner)
+	case "cold":
+		all = append(all, b.cold)
+	default:
+		return nil, fmt.Errorf("want one of %s", strings.Join(kinds, ","))
 	}
-	return nil
+	return all, nil
 }
 
 // A duration is in milliseconds.
@@ -104,8 +152,30 @@ func timed(f func(n int) error) func(int) (duration, error) {
 	}
 }
 
+// stepPeers are those that are in the case of a training step: compiling one of PyTorch's takes a minute, and where sizes
+// scale there are too many.
+func (b *bench) stepPeers(c stepCase) []string {
+	names := []string{"godcem", "torch", "compile", "graphs", "jax", "tape"}
+	if c.scaling {
+		names = []string{"godcem", "torch", "jax"}
+	} else if c.Size().Model == step.Cartpole {
+		names = names[:5]
+	}
+	return b.racing(names)
+}
+
 // step measures a training step.
 func (b *bench) step(c stepCase) error {
+	if c.Dtype.Type == nil {
+		c.Dtype, c.scaling = tensor.Float32, true
+	}
+	about := b.about(c.Name(), c.Batch, c.Dtype.String())
+	about.Flops = c.Flops()
+	names := b.stepPeers(c)
+	if b.log.recent(about, names, b.resume) {
+		return nil
+	}
+	defer func() { fmt.Fprintf(os.Stderr, "%v\n", c) }()
 	want, err := c.reference()
 	if err != nil {
 		return err
@@ -149,6 +219,9 @@ func (b *bench) step(c stepCase) error {
 		}
 	}
 	for _, p := range b.peers {
+		if !contains(names, p.name) {
+			continue
+		}
 		began := time.Now()
 		err := p.setup(c.Size().Model, c.Dtype.String(), file, c.numbers()...)
 		x := &contestant{name: p.name, run: p.run, rounds: b.rounds}
@@ -165,7 +238,7 @@ func (b *bench) step(c stepCase) error {
 		}
 		fmt.Fprintf(os.Stderr, "%v: %s is ready after %.1f s, errors %.1e\n", c, p.name, time.Since(began).Seconds(), x.errors)
 	}
-	if contains(b.only, "tape") {
+	if contains(names, "tape") {
 		s, err := c.Build(nil)
 		if err != nil {
 			return err
@@ -184,11 +257,11 @@ func (b *bench) step(c stepCase) error {
 			return err
 		}
 	}
+	all = b.yard(all)
 	if err := b.race(all); err != nil {
 		return err
 	}
-	b.note(result{Case: c.Name(), Batch: c.Batch, Dtype: c.Dtype.String()}, all)
-	return nil
+	return b.note(about, all)
 }
 
 func tapeOf[T kernels.Float](c stepCase, s *step.Graph, x *contestant) (func() (*outcome, error), error) {
@@ -218,9 +291,9 @@ func (c stepCase) judge(x *contestant) error {
 
 // race times the contestants in turn, in rounds that begin with another one each.
 func (b *bench) race(all []*contestant) error {
-	target := 300.0 // ms that a contestant runs in a round
-	if b.quick {
-		target = 150
+	target := 200.0 // ms that a contestant runs in a round
+	if b.quick || b.check {
+		target = 100
 	}
 	patience := time.Now().Add(b.patience)
 	repeat := make([]int, len(all))
@@ -252,7 +325,11 @@ func (b *bench) race(all []*contestant) error {
 			ran = true
 			runtime.GC()                      // the last one's garbage is not this one's
 			time.Sleep(20 * time.Millisecond) // nor are its spinning threads
-			d, err := x.undisturbed(repeat[i], patience)
+			times := repeat[i]
+			if x.name == "godcem" && b.plant != 1 {
+				times = int(math.Ceil(float64(times) * b.plant))
+			}
+			d, err := x.undisturbed(times, patience)
 			if err != nil {
 				return fmt.Errorf("%s: %w", x.name, err)
 			}
@@ -296,36 +373,41 @@ func loadOf(moment time.Duration) float64 {
 	return (busyTime() - busy) / (time.Since(began).Seconds() * 1e3) / float64(cores)
 }
 
-// note adds the contestants' results.
-func (b *bench) note(r result, all []*contestant) {
+// note adds the contestants' results to the record.
+func (b *bench) note(r result, all []*contestant) error {
 	r.ISA, r.Threads = b.isas[0], b.thread
 	if b.gpu() {
 		r.Device, r.ISA = b.device, ""
 	}
+	var fresh []result
+	yard := slices.IndexFunc(all, func(x *contestant) bool { return x.name == yardstick })
 	wall, cpu := fastest(all, (*contestant).walls), fastest(all, (*contestant).cpus)
 	for _, x := range all {
 		s := record.SpreadOf(x.walls())
-		r.Contestant, r.Checked, r.Rounds = x.name, true, len(x.times)
+		r.Contestant, r.Version, r.Checked, r.Rounds = x.name, b.log.version(x.name), true, len(x.times)
 		r.Median, r.Low, r.High, r.Least = s.Median, s.Low, s.High, slices.Min(x.walls())
 		r.CPU = record.SpreadOf(x.cpus()).Median
 		r.Others = max(0, (x.busy-x.total.cpu)/x.total.wall/float64(b.thread))
 		r.LossError, r.Error = x.errors.Loss, x.errors.Grad
-		r.Ratio, r.CPURatio = nil, nil
+		r.Ratio, r.CPURatio, r.Yard = nil, nil, nil
 		if wall != nil {
 			r.Ratio, r.CPURatio = ratios(x.walls(), wall.walls()), ratios(x.cpus(), cpu.cpus())
 		}
-		b.Cases = append(b.Cases, r)
+		if yard >= 0 {
+			r.Yard = ratios(x.walls(), all[yard].walls())
+		}
+		fresh = append(fresh, r)
 	}
+	return b.log.add(fresh)
 }
 
 // ratios are taken within a round.
-func ratios(a, b []float64) *record.Spread {
+func ratios(a, b []float64) *ratio {
 	var r []float64
 	for i := range min(len(a), len(b)) {
 		r = append(r, a[i]/b[i])
 	}
-	s := record.SpreadOf(r)
-	return &s
+	return ratioOf(r)
 }
 
 func (x *contestant) walls() (ms []float64) {
@@ -356,7 +438,10 @@ func fastest(all []*contestant, times func(*contestant) []float64) (best *contes
 	return best
 }
 
-func isPeer(name string) bool {
+// isPeer says whether ratios are to this contestant, where it is the fastest.
+func isPeer(name string) bool { return isScript(name) && name != "numpy" }
+
+func isScript(name string) bool {
 	for _, s := range peerScripts {
 		if s.name == name {
 			return true

@@ -17,7 +17,22 @@ import (
 )
 
 // A stepCase is one training step.
-type stepCase struct{ step.Case }
+type stepCase struct {
+	step.Case
+	scaling bool // one of many sizes
+}
+
+// Flops are those of the products of forward and backward pass, which are nearly all.
+func (c stepCase) Flops() float64 {
+	s := c.Size()
+	rows := float64(s.Batch * s.Samples * s.Iterations)
+	weights := 2*128 + 2*128*128 + 128.
+	if s.Model == step.Cartpole {
+		rows += float64(s.Batch)
+		weights = float64(256*s.Dim + 2*256*256 + 256*s.Horizon)
+	}
+	return 6 * rows * weights
+}
 
 // numbers are the case's own, for the peers.
 func (c stepCase) numbers() []int {

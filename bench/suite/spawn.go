@@ -1,0 +1,47 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+)
+
+// limits are the environments that hold every contestant to an instruction set.
+var limits = map[string][]string{
+	"avx512": {"GODCEM_ISA=avx512"},
+	"avx2": {"GODCEM_ISA=avx2", "MKL_ENABLE_INSTRUCTIONS=AVX2", "ATEN_CPU_CAPABILITY=avx2", "ONEDNN_MAX_CPU_ISA=AVX2",
+		"XLA_FLAGS=--xla_cpu_max_isa=AVX2"},
+}
+
+// spawn measures with one instruction set in a process of its own, on two cores where taskset is there to say which.
+func spawn(s *settings, isa string) error {
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	args := append([]string{self}, os.Args[1:]...)
+	args = append(args, "-isa", isa, "-child")
+	if taskset, err := exec.LookPath("taskset"); err == nil && !s.gpu() {
+		args = append(pinning(taskset, s.thread), args...)
+	}
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.Env = os.Environ()
+	if !s.gpu() {
+		cmd.Env = append(cmd.Env, limits[isa]...)
+	}
+	n := fmt.Sprint(s.thread)
+	cmd.Env = append(cmd.Env, "OMP_NUM_THREADS="+n, "MKL_NUM_THREADS="+n)
+	// What the peers compile takes minutes; it is kept from run to run.
+	cache, err := filepath.Abs(filepath.Join("out", "peers", strings.ReplaceAll("cache-"+isa+"-"+s.device, ":", "-")))
+	if err != nil {
+		return err
+	}
+	cmd.Env = append(cmd.Env, "TORCHINDUCTOR_CACHE_DIR="+filepath.Join(cache, "inductor"), "JAX_COMPILATION_CACHE_DIR="+filepath.Join(cache, "jax"))
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s: %w", strings.Join(args, " "), err)
+	}
+	return nil
+}
