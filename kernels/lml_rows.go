@@ -40,46 +40,32 @@ type lmlScratch struct {
 	moments                   [4 * lmlGroup]float32
 	sums                      [lmlGroup]vec.LMLSums
 	slopes                    [lmlGroup]vec.LMLSlopeSums
-	total, root, width        [lmlGroup]float64
-	exps                      [lmlGroup]float64
 	count                     [lmlGroup]int32
+	total, root, width        [lmlGroup]float64
 	fine                      [lmlGroup]bool
-}
-
-// lmlTotals are vec.LMLSums of a row of any length.
-type lmlTotals struct {
-	s, h, c, d float64
-	count      int
-}
-
-func (t *lmlTotals) add(s *vec.LMLSums, count int32) {
-	t.s += float64(s.S)
-	t.h += float64(s.H)
-	t.c += float64(s.C)
-	t.d += float64(s.D)
-	t.count += int(count)
 }
 
 // lmlProblem is what all rows of a call have in common.
 type lmlProblem struct {
 	n, k  int
 	scale float64
-	slope float32 // scale / ln 2
-	logit float64 // of k/n
-	reach float32 // the largest difference from the centre that is done here
-
+	slope float32    // scale / ln 2
+	reach float32    // the largest difference from the centre that is done here
+	start [3]float64 // of vec.LMLStart
+	sizes [3]float64 // of vec.LMLSteps
+	here  bool       // whether rows are to be done here at all
 }
 
-// lmlProblemOf is for rows of n that are to be done here; else ok is false.
-func lmlProblemOf(r Relaxation, scale float64, n, k int) (p lmlProblem, ok bool) {
+func lmlProblemOf(r Relaxation, scale float64, n, k int) (p lmlProblem) {
 	a := math.Abs(scale)
 	if r != LML || k == n || !(a >= 1e-6 && a <= 1e6) {
-		return p, false
+		return p
 	}
-	p = lmlProblem{n: n, k: k, scale: scale, slope: float32(scale * math.Log2E)}
+	p = lmlProblem{n: n, k: k, scale: scale, slope: float32(scale * math.Log2E), here: true}
 	p.reach = float32(lmlReach / (a * math.Log2E))
-	p.logit = lmlLog(float64(k) / float64(n-k))
-	return p, true
+	p.start = [3]float64{1 / float64(n), float64(math.Pi / 8 * float64(scale*scale)), lmlLog(float64(k)/float64(n-k)) / scale}
+	p.sizes = [3]float64{float64(k), float64(n - k), float64(n)}
+	return p
 }
 
 // lmlLog is log x without a function whose last bit is the machine's, to 1e-15.
@@ -97,58 +83,23 @@ func lmlLog(x float64) float64 {
 	return float64(float64(e)*math.Ln2) + float64(2*s*(1+t))
 }
 
-// start sets the centre of a row from the sums of t = x - ref and t^2, and its width, that of the logistic function
-// averaged over the row.
-func (p *lmlProblem) start(ref float32, sum, square float64) (centre float32, width float64) {
-	n := float64(p.n)
-	mean := sum / n
-	v := max(square/n-float64(mean*mean), 0)
-	width = math.Sqrt(1 + float64(math.Pi/8*float64(float64(p.scale*p.scale)*v)))
-	return float32(float64(ref) + (mean - float64(p.logit*width)/p.scale)), width
-}
-
-// step is the next step of d from the sums at 0; ok is false if they have lost their digits.
-func (p *lmlProblem) step(t *lmlTotals, width float64) (d float64, ok bool) {
-	n, k := float64(p.n), float64(p.k)
-	e := float64(t.count-p.k) + t.s // S - k
-	sum, rest := k+e, (n-k)-e
-	if !(sum > 0 && rest > 0 && t.h > 0 && t.h <= n) {
-		return 0, false
-	}
-	inv := 1 / float64(sum*rest)
-	a, b := float64(rest*inv), float64(sum*inv)
-	// f = log(1 + e n/(k rest)) = 2 artanh q
-	q := float64(e*n) / (float64(sum*(n-k)) + float64(k*rest))
-	q2 := float64(q * q)
-	f := float64(2 * q * (1 + float64(q2*(1./3+float64(q2*(1./5+float64(q2*(1./7))))))))
-	ab, a2b2 := a+b, float64(a*a)-float64(b*b)
-	h2 := float64(t.h * t.h)
-	s2, s3 := t.s-t.c, t.h-float64(6*t.d)
-	f1 := float64(t.h * ab)
-	f2 := float64(s2*ab) - float64(h2*a2b2)
-	f3 := float64(s3*ab) - float64(3*s2*float64(t.h*a2b2)) + float64(2*h2*t.h*(float64(a*a*a)+float64(b*b*b)))
-	inv = 1 / f1
-	u := -float64(f * inv)
-	c2, c3 := float64(0.5*f2*inv), float64((1./6)*f3*inv)
-	if r := float64(u * c2); r > -0.3 && r < 0.3 {
-		u = float64(u * (1 - float64(u*(c2-float64(u*(float64(2*c2*c2)-c3))))))
-	}
-	return max(-width, min(width, u)), true
-}
-
 // lmlFloat32 reports whether a threshold was found here, and with what centre and factor of the odds.
-func (p *lmlProblem) lmlFloat32(thresh []float64) (centre float32, minus float64, ok bool) {
+func (p *lmlProblem) lmlFloat32(thresh []float64) (centre, factor float32, ok bool) {
 	at, delta := thresh[0], thresh[1]
-	if !(delta >= -1 && delta <= 1) || float64(float32(delta)) != delta {
+	if !lmlMarks(delta) {
 		return 0, 0, false
 	}
 	centre = float32(at / p.scale)
-	return centre, -delta, float64(p.scale*float64(centre)) == at
+	return centre, vec.LMLFactor(delta), float64(p.scale*float64(centre)) == at
+}
+
+func lmlMarks(delta float64) bool {
+	return delta >= -lmlFar && delta <= lmlFar && float64(float32(delta)) == delta
 }
 
 // notFloat32 returns a delta that is not taken for one found here.
 func notFloat32(delta float64) float64 {
-	if delta >= -1 && delta <= 1 && float64(float32(delta)) == delta {
+	if lmlMarks(delta) {
 		return math.Nextafter(delta, 2)
 	}
 	return delta
@@ -184,8 +135,8 @@ func fill32(a []float32, v float32) {
 	}
 }
 
-// momentsOf is the centre to start at.
-func (p *lmlProblem) momentsOf(s *lmlScratch, x []float32) (centre float32, width float64) {
+// startOf sets the first centre and width to where a row's search begins.
+func (p *lmlProblem) startOf(s *lmlScratch, x []float32) {
 	fill32(s.ref[:], x[0])
 	sum, square := 0.0, 0.0
 	parts(p.n, func(lo, count, m int) {
@@ -195,28 +146,32 @@ func (p *lmlProblem) momentsOf(s *lmlScratch, x []float32) (centre float32, widt
 			square += float64(s.moments[4*i+1])
 		}
 	})
-	return p.start(x[0], sum, square)
+	s.moments[0], s.moments[1] = float32(sum), float32(square)
+	vec.LMLStart(1, &p.start, s.moments[:], s.ref[:], s.centre[:], s.width[:])
 }
 
-// oddsOf sets the odds of a row; ok is false if it does not reach as far as the row.
-func (p *lmlProblem) oddsOf(s *lmlScratch, x []float32, centre float32) (t lmlTotals, ok bool) {
+// oddsOf sets the odds of a row, and the first sums and count; ok is false if it does not reach as far as the row.
+func (p *lmlProblem) oddsOf(s *lmlScratch, x []float32, centre float32) (ok bool) {
 	fill32(s.centre[:], centre)
+	var S, H, C, D float64
+	below := int32(0)
 	ok = true
 	parts(p.n, func(lo, count, m int) {
 		limit := vec.LMLOdds(x[lo:], m, m, p.slope, s.centre[:count], s.odds[lo:], s.sums[:], s.count[:])
 		ok = ok && limit <= p.reach
 		for i := range count {
-			t.add(&s.sums[i], s.count[i])
+			t := &s.sums[i]
+			S, H, C, D = S+float64(t.S), H+float64(t.H), C+float64(t.C), D+float64(t.D)
+			below += s.count[i]
 		}
 	})
-	return t, ok
+	s.sums[0], s.count[0] = vec.LMLSums{S: float32(S), H: float32(H), C: float32(C), D: float32(D)}, below
+	return ok
 }
 
-// weightsOf sets y to the weights of the row whose odds are there, at the root d, and returns their sum.
-func (p *lmlProblem) weightsOf(s *lmlScratch, y []float32, d float64) (total float64) {
-	s.exps[0] = -d
-	expTile(s.exps[:1], s.exps[:1])
-	fill32(s.factor[:], float32(s.exps[0]))
+// weightsOf sets y to the weights of the row whose odds are there, and returns their sum.
+func (p *lmlProblem) weightsOf(s *lmlScratch, y []float32, factor float32) (total float64) {
+	fill32(s.factor[:], factor)
 	parts(p.n, func(lo, count, m int) {
 		vec.LMLWeights(y[lo:], m, m, s.odds[lo:], s.factor[:count], s.total[:])
 		for _, v := range s.total[:count] {
@@ -235,24 +190,24 @@ func (p *lmlProblem) enough(total, d, h float64) bool {
 // solveRow seeks the root of a row from a centre; if it is found, y has the weights.
 func (p *lmlProblem) solveRow(s *lmlScratch, y, x []float32, centre float32, width float64, rounds int) (at float32, root float64, ok bool) {
 	for range rounds {
-		t, ok := p.oddsOf(s, x, centre)
-		if !ok {
+		if !p.oddsOf(s, x, centre) {
 			return 0, 0, false
 		}
-		d, ok := p.step(&t, width)
-		if !ok {
+		s.width[0] = width
+		vec.LMLSteps(1, &p.sizes, s.sums[:], s.count[:], s.width[:], s.root[:], s.factor[:])
+		d, h := s.root[0], float64(s.sums[0].H)
+		if d != d {
 			return 0, 0, false
 		}
 		if math.Abs(d) <= lmlFar {
-			root := float64(float32(d))
-			total := p.weightsOf(s, y, root)
-			if p.enough(total, d, t.h) {
-				return centre, root, true
+			total := p.weightsOf(s, y, s.factor[0])
+			if p.enough(total, d, h) {
+				return centre, d, true
 			}
 			// The sum of the weights as they are rounded, by a last bit of the root.
-			if left := float64(p.k) - total; math.Abs(d) <= lmlNear && math.Abs(left) <= 1e-4*t.h {
-				root = float64(float32(root + left/t.h))
-				if p.enough(p.weightsOf(s, y, root), d, t.h) {
+			if left := float64(p.k) - total; math.Abs(d) <= lmlNear && math.Abs(left) <= 1e-4*h {
+				root := float64(float32(d + left/h))
+				if p.enough(p.weightsOf(s, y, vec.LMLFactor(root)), d, h) {
 					return centre, root, true
 				}
 			}
@@ -304,9 +259,8 @@ func (j *softJob[T]) solveLong(l *lmlScratch, p *lmlProblem, row int, out []floa
 	if out != nil {
 		y = out[row*p.n:][:p.n]
 	}
-	centre, width := p.momentsOf(l, x)
-	centre, root, ok := p.solveRow(l, y, x, centre, width, lmlRounds)
-	l.centre[0], l.root[0], l.fine[0] = centre, root, ok
+	p.startOf(l, x)
+	l.centre[0], l.root[0], l.fine[0] = p.solveRow(l, y, x, l.centre[0], l.width[0], lmlRounds)
 }
 
 // solveGroup solves rows of x, of at most vec.LMLRow elements, whose weights go to out from row first on, or nowhere.
@@ -317,56 +271,40 @@ func (p *lmlProblem) solveGroup(s *lmlScratch, room, x []float32, rows int, out 
 		y = out[first*n:]
 	}
 	for i := range rows {
-		s.ref[i] = x[i*n]
+		s.ref[i], s.fine[i] = x[i*n], false
 	}
 	vec.LMLMoments(x, n, n, s.ref[:rows], s.moments[:])
-	for i := range rows {
-		s.centre[i], s.width[i] = p.start(s.ref[i], float64(s.moments[4*i]), float64(s.moments[4*i+1]))
-	}
+	vec.LMLStart(rows, &p.start, s.moments[:], s.ref[:], s.centre[:], s.width[:])
 	limit := vec.LMLOdds(x, n, n, p.slope, s.centre[:rows], s.odds, s.sums[:], s.count[:])
 	if !(limit <= p.reach) { // in one of them at least
-		centres := s.centre
-		for i := range rows {
-			centres[i], s.root[i], s.fine[i] = p.solveRow(s, y[i*n:][:n], x[i*n:][:n], centres[i], s.width[i], lmlRounds)
-		}
-		s.centre = centres
+		p.solveEach(s, y, x, rows, lmlRounds)
 		return
 	}
-	for i := range rows {
-		t := lmlTotals{}
-		t.add(&s.sums[i], s.count[i])
-		d, ok := p.step(&t, s.width[i])
-		s.fine[i] = ok
-		if !ok {
-			d = 0
-		}
-		s.root[i] = float64(float32(d))
-		s.exps[i] = -s.root[i]
-	}
-	expTile(s.exps[:rows], s.exps[:rows])
-	for i := range rows {
-		s.factor[i] = float32(s.exps[i])
-	}
+	vec.LMLSteps(rows, &p.sizes, s.sums[:], s.count[:], s.width[:], s.root[:], s.factor[:])
 	vec.LMLWeights(y, n, n, s.odds, s.factor[:rows], s.total[:])
 	again := false
 	for i := range rows {
-		if s.fine[i] && !(math.Abs(s.root[i]) <= lmlFar && p.enough(s.total[i], s.root[i], float64(s.sums[i].H))) {
-			s.mean[i], again = 1, true
-		} else {
-			s.mean[i] = 0
+		d := s.root[i]
+		s.fine[i] = math.Abs(d) <= lmlFar && p.enough(s.total[i], d, float64(s.sums[i].H))
+		if !s.fine[i] {
+			s.centre[i] = float32(float64(s.centre[i]) - d/p.scale)
+			again = true
 		}
 	}
-	if !again {
-		return
+	if again {
+		p.solveEach(s, y, x, rows, lmlRounds-1)
 	}
-	centres := s.centre
+}
+
+// solveEach solves the rows that are not fine, one at a time.
+func (p *lmlProblem) solveEach(s *lmlScratch, y, x []float32, rows, rounds int) {
+	n, centre, root, width := p.n, s.centre, s.root, s.width
 	for i := range rows {
-		if s.mean[i] != 0 {
-			c := float32(float64(centres[i]) - s.root[i]/p.scale)
-			centres[i], s.root[i], s.fine[i] = p.solveRow(s, y[i*n:][:n], x[i*n:][:n], c, s.width[i], lmlRounds-1)
+		if !s.fine[i] {
+			centre[i], root[i], s.fine[i] = p.solveRow(s, y[i*n:][:n], x[i*n:][:n], centre[i], width[i], rounds)
 		}
 	}
-	s.centre = centres
+	s.centre, s.root = centre, root
 }
 
 // single is a as float32, which it is.
@@ -385,11 +323,11 @@ func (j *softJob[T]) forwardLML(s *softScratch, p *lmlProblem, lo, hi int) {
 	for lo < hi {
 		row, rows := lo, 0
 		for ; lo < hi && rows < group; rows++ {
-			c, minus, ok := p.lmlFloat32(j.thresh[2*lo:])
+			c, u, ok := p.lmlFloat32(j.thresh[2*lo:])
 			if !ok {
 				break
 			}
-			l.centre[rows], l.exps[rows] = c, minus
+			l.centre[rows], l.factor[rows] = c, u
 			lo++
 		}
 		if rows == 0 {
@@ -399,19 +337,14 @@ func (j *softJob[T]) forwardLML(s *softScratch, p *lmlProblem, lo, hi int) {
 		}
 		x, y := single(j.x)[row*n:lo*n], single(j.out)[row*n:lo*n]
 		if n > vec.LMLRow {
-			d := -l.exps[0]
-			if _, ok := p.oddsOf(l, x, l.centre[0]); ok {
-				p.weightsOf(l, y, d)
+			if p.oddsOf(l, x, l.centre[0]) {
+				p.weightsOf(l, y, l.factor[0])
 			} else {
 				j.forward(s, row)
 			}
 			continue
 		}
 		limit := vec.LMLOdds(x, n, n, p.slope, l.centre[:rows], l.odds, l.sums[:], l.count[:])
-		expTile(l.exps[:rows], l.exps[:rows])
-		for i := range rows {
-			l.factor[i] = float32(l.exps[i])
-		}
 		if limit <= p.reach {
 			vec.LMLWeights(y, n, n, l.odds, l.factor[:rows], l.total[:])
 			continue
@@ -438,11 +371,11 @@ func (j *softJob[T]) backwardLML(s *softScratch, p *lmlProblem, lo, hi int) {
 	for lo < hi {
 		row, rows := lo, 0
 		for ; lo < hi && rows < group; rows++ {
-			c, minus, ok := p.lmlFloat32(j.thresh[2*lo:])
+			c, u, ok := p.lmlFloat32(j.thresh[2*lo:])
 			if !ok {
 				break
 			}
-			l.centre[rows], l.exps[rows], l.ref[rows] = c, minus, single(j.g)[lo*n]
+			l.centre[rows], l.factor[rows], l.ref[rows] = c, u, single(j.g)[lo*n]
 			lo++
 		}
 		if rows == 0 {
@@ -451,10 +384,6 @@ func (j *softJob[T]) backwardLML(s *softScratch, p *lmlProblem, lo, hi int) {
 			continue
 		}
 		x, g, dx := single(j.x)[row*n:lo*n], single(j.g)[row*n:lo*n], single(j.out)[row*n:lo*n]
-		expTile(l.exps[:rows], l.exps[:rows])
-		for i := range rows {
-			l.factor[i] = float32(l.exps[i])
-		}
 		if n > vec.LMLRow {
 			if !p.backwardLong(l, dx, x, g) {
 				j.backward(s, row)

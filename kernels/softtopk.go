@@ -161,6 +161,7 @@ type softJob[T Float] struct {
 	r            Relaxation
 	scale        float64
 	n, k         int
+	lml          lmlProblem
 }
 
 // softScratch is a thread's space: two rows and three tiles.
@@ -176,7 +177,13 @@ var (
 )
 
 func runSoft[T Float](job softJob[T], rows int) {
-	runPooled[T](&softJobs, job, rows, 1+4096/job.n)
+	grain := 1 + 256/job.n // some 5 us
+	if isSingle[T]() && job.op != softResidual && job.op != softBackward2 {
+		if job.lml = lmlProblemOf(job.r, job.scale, job.n, job.k); job.lml.here {
+			grain = 1 + 1024/job.n
+		}
+	}
+	runPooled[T](&softJobs, job, rows, grain)
 }
 
 // Run implements vec.Job.
@@ -185,19 +192,17 @@ func (j *softJob[T]) Run(lo, hi int) {
 	if len(s.a) < j.n {
 		s.a, s.b = make([]float64, j.n), make([]float64, j.n)
 	}
-	if isSingle[T]() && j.op != softResidual && j.op != softBackward2 {
-		if p, ok := lmlProblemOf(j.r, j.scale, j.n, j.k); ok {
-			switch j.op {
-			case softSolve, softBoth:
-				j.solveLML(s, &p, lo, hi)
-			case softForward:
-				j.forwardLML(s, &p, lo, hi)
-			case softBackward:
-				j.backwardLML(s, &p, lo, hi)
-			}
-			softScratches.Put(s)
-			return
+	if j.lml.here {
+		switch j.op {
+		case softSolve, softBoth:
+			j.solveLML(s, &j.lml, lo, hi)
+		case softForward:
+			j.forwardLML(s, &j.lml, lo, hi)
+		case softBackward:
+			j.backwardLML(s, &j.lml, lo, hi)
 		}
+		softScratches.Put(s)
+		return
 	}
 	for row := lo; row < hi; row++ {
 		switch j.op {

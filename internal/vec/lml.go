@@ -38,6 +38,8 @@ type lmlKernels struct {
 	weights func(y *float32, stride, rows, n int, odds *float32, pad int, factor *float32, sums *float64)
 	slopes  func(x, g *float32, stride, rows, n int, slope float32, centre, factor, ref, h *float32, pad int, sums *float32, most *uint32) (limit uint32)
 	grad    func(dx, g *float32, stride, rows, n int, h *float32, pad int, ref, mean *float32, scale float32)
+	start   func(rows int, p *float64, moments, ref, centre *float32, width *float64)
+	steps   func(rows int, p *float64, sums *float32, count *int32, width, step *float64, factor *float32)
 }
 
 // LMLPadded is the room for the odds or slopes of n elements.
@@ -98,7 +100,44 @@ func LMLGrad(dx, g []float32, stride, n int, h, ref, mean []float32, scale float
 	}
 }
 
-var lmlGo = lmlKernels{lmlMomentsGo, lmlOddsGo, lmlWeightsGo, lmlSlopesGo, lmlGradGo}
+// LMLFours is what the numbers of rows of LMLStart and LMLSteps are rounded up to: there must be room for so many.
+const LMLFours = 4
+
+// LMLStart sets centre[r] = ref[r] + (m - p[2] width[r]), m the mean of t and width[r] = sqrt(1 + p[1] v), v its variance,
+// from the sums of t and t^2 (LMLMoments') with p[0] the inverse of their number.
+func LMLStart(rows int, p *[3]float64, moments, ref, centre []float32, width []float64) {
+	if rows > 0 {
+		m := (rows + LMLFours - 1) &^ (LMLFours - 1)
+		_, _, _, _ = moments[4*m-1], ref[m-1], centre[m-1], width[m-1]
+		lmlSets[current].start(rows, &p[0], &moments[0], &ref[0], &centre[0], &width[0])
+	}
+}
+
+// LMLSteps sets step[r] to minus the root d of f + f1 d + f2 d^2/2 + f3 d^3/6, to the third order in f/f1 and at most width
+// in size, rounded to float32, and factor[r] to e^-step for |step| <= 0.3. f and the others are the values at 0 of
+//
+//	F(d) = log(S(d)/(n - S(d))) - log(k/(n - k)),   S(d) = sum 1/(1 + v e^-d)
+//
+// and its derivatives, for odds v with these sums and counts (LMLOdds'). p is k, n - k, n. Where sums have lost their digits
+// the step is NaN.
+func LMLSteps(rows int, p *[3]float64, sums []LMLSums, count []int32, width, step []float64, factor []float32) {
+	if rows > 0 {
+		m := (rows + LMLFours - 1) &^ (LMLFours - 1)
+		_, _, _, _, _ = sums[m-1], count[m-1], width[m-1], step[m-1], factor[m-1]
+		lmlSets[current].steps(rows, &p[0], &sums[0].S, &count[0], &width[0], &step[0], &factor[0])
+	}
+}
+
+// LMLFactor is LMLSteps' factor.
+func LMLFactor(step float64) float32 {
+	y := 1. / 362880
+	for _, c := range [...]float64{1. / 40320, 1. / 5040, 1. / 720, 1. / 120, 1. / 24, 1. / 6, 1. / 2, 1, 1} {
+		y = float64(y*-step) + c
+	}
+	return float32(y)
+}
+
+var lmlGo = lmlKernels{lmlMomentsGo, lmlOddsGo, lmlWeightsGo, lmlSlopesGo, lmlGradGo, lmlStartGo, lmlStepsGo}
 
 // lmlLane is a number in each lane.
 type lmlLane [lmlLanes]float32
@@ -257,4 +296,61 @@ func lmlGradGo(dx, g *float32, stride, rows, n int, h *float32, pad int, ref, me
 			row[i] = float32(float32(((grad[i]-refs[r])-m)*v) * scale)
 		}
 	}
+}
+
+func lmlStartGo(rows int, p *float64, moments, ref, centre *float32, width *float64) {
+	c, refs, out, w := from(p, 3), from(ref, rows), from(centre, rows), from(width, rows)
+	for r := range out {
+		m := from(moments, 4*rows)[4*r:]
+		mean := float64(float64(m[0]) * c[0])
+		v := float64(float64(m[1])*c[0]) - float64(mean*mean)
+		if !(v > 0) {
+			v = 0
+		}
+		w[r] = math.Sqrt(1 + float64(v*c[1]))
+		out[r] = float32((mean - float64(w[r]*c[2])) + float64(refs[r]))
+	}
+}
+
+func lmlStepsGo(rows int, p *float64, sums *float32, count *int32, width, step *float64, factor *float32) {
+	c, counts, w, out, u := from(p, 3), unsafe.Slice(count, rows), from(width, rows), from(step, rows), from(factor, rows)
+	for r, t := range unsafe.Slice((*LMLSums)(unsafe.Pointer(sums)), rows) {
+		d := lmlStep(float64(t.S), float64(t.H), float64(t.C), float64(t.D), float64(counts[r]), c[0], c[1], c[2], w[r])
+		out[r] = float64(float32(d))
+		u[r] = LMLFactor(out[r])
+	}
+}
+
+// lmlStep is LMLSteps' step before it is rounded, from S, H, C and D of LMLSums.
+func lmlStep(S, H, C, D, count, k, others, n, width float64) float64 {
+	e := (count - k) + S // S(0) - k
+	sum, rest := k+e, others-e
+	if !(sum > 0 && rest > 0 && H > 0) {
+		return math.NaN()
+	}
+	inv := 1 / float64(sum*rest)
+	a, b := float64(rest*inv), float64(sum*inv)
+	// f = log(1 + e n/(k rest)) = 2 artanh q
+	q := float64(e*n) / (float64(sum*others) + float64(k*rest))
+	q2 := float64(q * q)
+	f := float64((q + q) * (1 + float64(q2*(1./3+float64(q2*(1./5+float64(q2*(1./7))))))))
+	ab, aa, bb := a+b, float64(a*a), float64(b*b)
+	diff, cubes := aa-bb, float64(aa*a)+float64(bb*b)
+	h2, s2, s3 := float64(H*H), S-C, H-float64(6*D) // s2 and s3 are the second and third derivative of S
+	f1 := float64(H * ab)
+	f2 := float64(s2*ab) - float64(h2*diff)
+	f3 := (float64(s3*ab) - float64(float64(3*s2)*float64(H*diff))) + float64(float64(h2*(H+H))*cubes)
+	inv = 1 / f1
+	d := -float64(f * inv)
+	c2, c3 := float64(float64(0.5*f2)*inv), float64(float64((1./6)*f3)*inv)
+	if math.Abs(float64(d*c2)) < 0.3 {
+		d = float64(d * (1 - float64(d*(c2-float64(d*(float64((c2+c2)*c2)-c3))))))
+	}
+	if !(d < width) {
+		d = width
+	}
+	if !(d > -width) {
+		d = -width
+	}
+	return d
 }

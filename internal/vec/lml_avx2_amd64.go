@@ -28,3 +28,13 @@ func lmlSlopes32AVX2(x *float32, grad *float32, stride int, rows int, n int, slo
 //
 //go:noescape
 func lmlGrad32AVX2(dx *float32, grad *float32, stride int, rows int, n int, h *float32, pad int, ref *float32, mean *float32, scale float32)
+
+// lmlStart64AVX2 is LMLStart, of whole fours of rows.
+//
+//go:noescape
+func lmlStart64AVX2(rows int, p *float64, moments *float32, ref *float32, centre *float32, width *float64)
+
+// lmlSteps64AVX2 is LMLSteps, of whole fours of rows.
+//
+//go:noescape
+func lmlSteps64AVX2(rows int, p *float64, sums *float32, count *int32, width *float64, step *float64, factor *float32)

@@ -372,7 +372,8 @@ loop2Done:
 	VPMAXSD       X0, X1, X1
 	VPSHUFD       $0xb1, X1, X0
 	VPMAXSD       X0, X1, X1
-	VMOVD         X1, limit+80(FP)
+	VMOVD         X1, AX
+	MOVL          AX, limit+80(FP)
 	VZEROUPPER
 	RET
 
@@ -794,7 +795,8 @@ loop2Done:
 	VPMAXSD       X0, X1, X1
 	VPSHUFD       $0xb1, X1, X0
 	VPMAXSD       X0, X1, X1
-	VMOVD         X1, limit+104(FP)
+	VMOVD         X1, AX
+	MOVL          AX, limit+104(FP)
 	MOVQ          most+96(FP), AX
 	VEXTRACTF64X4 $0x01, Z2, Y0
 	VPMAXSD       Y0, Y2, Y2
@@ -804,7 +806,8 @@ loop2Done:
 	VPMAXSD       X0, X2, X2
 	VPSHUFD       $0xb1, X2, X0
 	VPMAXSD       X0, X2, X2
-	VMOVD         X2, (AX)
+	VMOVD         X2, CX
+	MOVL          CX, (AX)
 	VZEROUPPER
 	RET
 

@@ -18,6 +18,8 @@ type lmlCase struct {
 	total                   []float64
 	count                   []int32
 	limit                   [3]float32
+	centre, factor          []float32
+	width, step             []float64
 }
 
 func (c *lmlCase) run() {
@@ -33,6 +35,15 @@ func (c *lmlCase) run() {
 	}
 	c.count = make([]int32, c.rows)
 	c.limit[0] = LMLOdds(c.x, c.stride, c.n, 1.5, c.c, c.odds, c.sums, c.count)
+	room := (c.rows + LMLFours - 1) &^ (LMLFours - 1)
+	grown := func(v []float32, each int) []float32 {
+		return append(slices.Clone(v), make([]float32, each*(room-c.rows))...)
+	}
+	c.centre, c.factor, c.width, c.step = make([]float32, room), make([]float32, room), make([]float64, room), make([]float64, room)
+	LMLStart(c.rows, &[3]float64{1 / float64(c.n), 0.8, -0.9}, grown(c.moments, 4), grown(c.ref, 1), c.centre, c.width)
+	LMLSteps(c.rows, &[3]float64{1, float64(c.n - 1), float64(c.n)}, append(slices.Clone(c.sums), make([]LMLSums, room-c.rows)...),
+		append(slices.Clone(c.count), make([]int32, room-c.rows)...), c.width, c.step, c.factor)
+	c.centre, c.factor, c.width, c.step = c.centre[:c.rows], c.factor[:c.rows], c.width[:c.rows], c.step[:c.rows]
 	LMLWeights(c.y, c.stride, c.n, c.odds, c.u, c.total)
 	c.limit[1], c.limit[2] = LMLSlopes(c.x, c.g, c.stride, c.n, 1.5, c.c, c.u, c.ref, c.h, c.slopes)
 	for i := range c.slopes { // as in the moments
@@ -77,7 +88,7 @@ func TestLMLBits(t *testing.T) {
 							}
 						}
 					}
-					if g, w := fmt.Sprint(c.sums, c.slopes, c.total, c.count, c.limit), fmt.Sprint(want.sums, want.slopes, want.total, want.count, want.limit); g != w {
+					if g, w := fmt.Sprint(c.sums, c.slopes, c.total, c.count, c.limit, c.centre, c.factor, c.width, c.step), fmt.Sprint(want.sums, want.slopes, want.total, want.count, want.limit, want.centre, want.factor, want.width, want.step); g != w {
 						t.Fatalf("n %d, rows %d: sums\n%s, plain Go has\n%s", n, rows, g, w)
 					}
 				})
