@@ -1,11 +1,16 @@
 package env
 
 import (
+	"errors"
 	"fmt"
+	"os/exec"
 	"testing"
 
 	"github.com/godcem/godcem/autodiff"
+	"github.com/godcem/godcem/engine"
+	"github.com/godcem/godcem/engine/backend/emulated"
 	"github.com/godcem/godcem/internal/check"
+	"github.com/godcem/godcem/internal/simcuda"
 	"github.com/godcem/godcem/models/train"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -40,7 +45,13 @@ func floats(t testing.TB, n *G.Node) []float64 {
 
 func runAll(t testing.TB, machine string, g *G.ExprGraph, outputs ...*G.Node) {
 	t.Helper()
-	vm, err := train.NewVM(machine, g, outputs...)
+	var vm G.VM
+	var err error
+	if machine == emulator {
+		vm, err = engine.NewVM(g, engine.Outputs(outputs...), engine.On(emulatedDevice(t)))
+	} else {
+		vm, err = train.NewVM(machine, g, outputs...)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,9 +71,28 @@ func must[T any](t testing.TB) func(T, error) T {
 	}
 }
 
+// emulator is the machine that runs the kernels as CUDA C on the processor. (Tests run on a GPU, or a simulated driver,
+// where GODCEM_DEVICE says so.)
+const emulator = "emulator"
+
+func emulatedDevice(t testing.TB) engine.Device {
+	d, err := emulated.NewWith(emulated.Options{})
+	if _, missing := exec.LookPath("g++"); missing != nil && errors.Is(err, simcuda.ErrUnavailable) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return d
+}
+
 // forEach runs f for both machines and both types.
 func forEach(t *testing.T, f func(t *testing.T, machine string, dt tensor.Dtype)) {
-	for _, machine := range train.Machines {
+	forMachines(t, train.Machines, f)
+}
+
+func forMachines(t *testing.T, machines []string, f func(t *testing.T, machine string, dt tensor.Dtype)) {
+	for _, machine := range machines {
 		for _, dt := range []tensor.Dtype{tensor.Float64, tensor.Float32} {
 			t.Run(fmt.Sprintf("%s/%v", machine, dt), func(t *testing.T) { f(t, machine, dt) })
 		}
@@ -100,7 +130,7 @@ func TestCartpoleGolden(t *testing.T) {
 			check.Close(t, "final state in Go", states[5*horizon:], c.FinalState[5*b:5*b+5], 1e-8)
 			check.Close(t, "cost in Go", []float64{cost}, c.Cost[b:b+1], 1e-8)
 		}
-		forEach(t, func(t *testing.T, machine string, dt tensor.Dtype) {
+		forMachines(t, append([]string{emulator}, train.Machines...), func(t *testing.T, machine string, dt tensor.Dtype) {
 			tol := 1e-8
 			if dt == tensor.Float32 {
 				tol = 1e-4 // 20 steps of a falling pole multiply a rounding of 6e-8 by a few hundred
@@ -147,7 +177,7 @@ func TestPendulumGolden(t *testing.T) {
 			}
 			check.Close(t, "cost in Go", []float64{cost}, c.Cost[b:b+1], 1e-10)
 		}
-		forEach(t, func(t *testing.T, machine string, dt tensor.Dtype) {
+		forMachines(t, append([]string{emulator}, train.Machines...), func(t *testing.T, machine string, dt tensor.Dtype) {
 			tol := 1e-10
 			if dt == tensor.Float32 {
 				tol = 5e-6 // 15 steps that add a few roundings of 6e-8 each

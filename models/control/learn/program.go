@@ -18,10 +18,11 @@ const (
 	valuesFigure = "values.png"
 	errorFigure  = "error.png"
 	lossFigure   = "loss.png"
+	biasFigure   = "bias.png"
 	reportFile   = "report.html"
 )
 
-var allFigures = []string{valuesFigure, errorFigure, lossFigure, reportFile}
+var allFigures = []string{valuesFigure, errorFigure, lossFigure, biasFigure, reportFile}
 
 // Run is the program: it learns, writes result.json and draws the figures. o says where; its steps and intervals come
 // from c. The summary goes to w. A run that ctx interrupts saves its state and returns run.ErrInterrupted.
@@ -72,6 +73,9 @@ type study struct {
 	dir     string
 	outcome run.Outcome
 	answer  []float64
+	// softness is what share of a hard expert's controls the learner's are, with the true values and with what it has
+	// learnt.
+	softness [2]float64
 }
 
 func (s *study) write() error {
@@ -150,7 +154,63 @@ func (s *study) draw(ctx context.Context) error {
 			return err
 		}
 	}
+	if s.c.Expert == Hard {
+		if err := s.drawBias(); err != nil {
+			return err
+		}
+	}
 	return s.report()
+}
+
+// shown is how many plans the figure of the bias has.
+const shown = 3
+
+// drawBias draws the plans of a hard expert, and of the learner with the true values and with those it has learnt; and
+// finds what share of the expert's controls the learner's are.
+func (s *study) drawBias() error {
+	learnt := map[string]float64{}
+	for i, name := range Learnt(s.kind) {
+		learnt[name] = s.answer[i]
+	}
+	expert, err := s.c.plans(nil, true, expertRun)
+	if err != nil {
+		return err
+	}
+	truth, err := s.c.plans(nil, false, expertRun)
+	if err != nil {
+		return err
+	}
+	imitation, err := s.c.plans(learnt, false, expertRun)
+	if err != nil {
+		return err
+	}
+	s.softness[0], s.softness[1] = share(truth, expert), share(imitation, expert)
+	var plots []viz.Plot
+	h := s.c.Horizon * system.ControlDim()
+	for i := range min(shown, s.c.Plans) {
+		f := viz.Lines{Axes: viz.Axes{Title: fmt.Sprintf("Plan %d", i), X: "t, s", Y: system.Controls()[0]}}
+		for _, plan := range []struct {
+			name string
+			u    []float64
+		}{{"hard expert", expert}, {"learner, true values", truth}, {"learner, learnt values", imitation}} {
+			series := viz.Series{Name: plan.name, Y: plan.u[i*h : (i+1)*h]}
+			for t := range series.Y {
+				series.X = append(series.X, float64(t)*system.Dt())
+			}
+			f.Series = append(f.Series, series)
+		}
+		plots = append(plots, f)
+	}
+	return viz.Save(filepath.Join(s.dir, biasFigure), viz.SideBySide("", plots...))
+}
+
+// share is the factor by which v is shortest from u.
+func share(u, v []float64) float64 {
+	uv, vv := 0.0, 0.0
+	for i := range u {
+		uv, vv = uv+u[i]*v[i], vv+v[i]*v[i]
+	}
+	return uv / vv
 }
 
 func (s *study) report() error {
@@ -171,7 +231,7 @@ func (s *study) report() error {
 	if s.kind == Cost {
 		what, title = "the weights of its cost", "A cost, learnt through the controller"
 	}
-	return viz.WriteReport(filepath.Join(s.dir, reportFile), viz.Report{
+	r := viz.Report{
 		Title: title,
 		Intro: fmt.Sprintf("An expert plans for a pendulum from %d initial states. A learner sees the controls of its plans and "+
 			"nothing else, and looks for %s: it plans with what it believes, by DCEM, compares its controls with the expert's, and "+
@@ -180,10 +240,27 @@ func (s *study) report() error {
 			{Heading: "What is learnt", Text: s.about(), Table: t, Figures: []viz.Figure{
 				figure(valuesFigure, "Learnt values."), figure(errorFigure, "The largest of the relative errors."),
 				figure(lossFigure, "The loss of each update.")}},
+			s.bias(figure),
 			{Heading: "Configuration", Code: string(config), Text: "The same configuration and seed give the same run, bit for bit:" +
 				"\n\ngodcem " + s.kind + " --config config.yaml --out out/again"},
 		},
-	})
+	}
+	r.Sections = slices.DeleteFunc(r.Sections, func(s viz.Section) bool { return s.Heading == "" })
+	return viz.WriteReport(filepath.Join(s.dir, reportFile), r)
+}
+
+// bias is the section about a hard expert; without a heading where the expert is soft.
+func (s *study) bias(figure func(name, caption string) viz.Figure) viz.Section {
+	if s.c.Expert != Hard {
+		return viz.Section{}
+	}
+	return viz.Section{Heading: "Why what is learnt is biased", Text: fmt.Sprintf("A soft choice lets worse samples have a say, and "+
+		"they are spread about the middle: with the true values the learner's controls are %.3f of the expert's, by least squares. "+
+		"With the learnt values they are %.3f of them. So far as that number stays, other values change not how strong controls "+
+		"are but when plans turn over, and the learner moves that to where the expert's stronger controls have it: it finds the "+
+		"values that imitate best, not the true ones. The smaller tau, the closer the soft choice is to the hard one.",
+		s.softness[0], s.softness[1]),
+		Figures: []viz.Figure{figure(biasFigure, "Plans from the same states, with the same noise.")}}
 }
 
 // about says what noise and expert do to the answer.
@@ -197,10 +274,8 @@ func (s *study) about() string {
 			"controls differ by what is random in either search, and the answer is as good as that is small.")
 	}
 	if s.c.Expert == Hard {
-		text = append(text, "The expert is vanilla CEM, with a hard choice of elites, the learner's is soft: it lets worse "+
-			"samples have a say, so that its controls are drawn towards the middle. The values that imitate the expert best make "+
-			"up for that, and are not the true ones: the error is a bias, which no number of plans takes away and a lower "+
-			"temperature does.")
+		text = append(text, "The expert is vanilla CEM, with a hard choice of elites, and the learner's is soft: the error is a "+
+			"bias, which neither more updates nor more plans take away.")
 	}
 	if s.kind == Cost {
 		text = append(text, "Costs are normalised in the search, so that their scale is lost: weights count over the first.")

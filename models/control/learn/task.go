@@ -143,11 +143,19 @@ func model(p env.ParamNodes) dcem.Model {
 const expertRun = math.MaxInt64
 
 // expertPlans are the controls that the expert has chosen once, with noise of its own.
-func (c Config) expertPlans() (u []float64, err error) {
+func (c Config) expertPlans() ([]float64, error) { return c.plans(nil, c.Expert == Hard, expertRun) }
+
+// plans are the controls (Plans, H, U) that a controller chooses with the noise of that run and other parameters of the
+// system than the true ones.
+func (c Config) plans(other map[string]float64, hard bool, run int64) (u []float64, err error) {
 	g := G.NewGraph()
 	config := c.plan()
-	config.Hard = c.Expert == Hard
-	plan, err := dcem.Plan(g, input(g, "x0", c.states(), c.Plans, system.StateDim()), model(nil), config)
+	config.Hard = hard
+	nodes := env.ParamNodes{}
+	for name, v := range other {
+		nodes[name] = input(g, name, []float64{v}, 1)
+	}
+	plan, err := dcem.Plan(g, input(g, "x0", c.states(), c.Plans, system.StateDim()), model(nodes), config)
 	if err != nil {
 		return nil, err
 	}
@@ -155,7 +163,7 @@ func (c Config) expertPlans() (u []float64, err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := G.Let(plan.Run, int64(expertRun)); err != nil {
+	if err := G.Let(plan.Run, run); err != nil {
 		return nil, err
 	}
 	vm, err := train.NewVM(c.Machine, g, controls)
