@@ -11,6 +11,9 @@ const (
 	tallStride = 256 // elements: both are read where they are; packing them would take longer than it saves
 	tallBytes  = 512 // longer rows than so many bytes: half of tallDepth
 
+	groupBytes = 28 << 10 // of A's rows at once, if they are read where they are and stay in the first-level cache
+	leastAhead = 32       // terms from which on the next rows are prefetched
+
 	directRows  = 28  // of C: B is read where it is; packing it would take longer than it saves,
 	closeRows   = 128 // also for more rows and not too long a k
 	closeStride = 256 // of which so many elements are no hurdle
@@ -45,7 +48,7 @@ func (g *gemmJob[T]) depth() int {
 func (g *gemmJob[T]) runStrips() {
 	g.nb = g.n
 	n := g.strips()
-	each := g.m * g.n * g.k / n
+	each := g.cost() / n
 	// One range per thread, so that A is read once by each.
 	g.spread(n, max(worthwhile/(each+1)+1, (n+Threads()-1)/Threads()), (*stripJob[T])(g))
 }
@@ -216,8 +219,8 @@ func (p *rowJob[T]) Run(lo, hi int) {
 	buf := buffers[T]().get()
 	lo *= g.kern.main.rows
 	hi = min(g.m, hi*g.kern.main.rows)
-	_, rows := blocks(hi-lo, rowBlock)
 	_, kb := blocks(g.k, g.depth())
+	_, rows := blocks(hi-lo, g.rowsAtOnce(kb))
 	strips, padded := g.strips(), g.padded()
 	for i := lo; i < hi; i += rows {
 		m := min(rows, hi-i)
@@ -227,12 +230,56 @@ func (p *rowJob[T]) Run(lo, hi int) {
 			a := g.panels(&buf.a, i, m, g.l0+l, k, strips)
 			for s := range strips {
 				kern, col, cols := g.stripAt(s)
+				if a.mr == 0 {
+					g.ahead(&a, i, m, min(rows, hi+g.more-i-m), s, strips)
+				}
 				a.multiply(kern, m, k, &g.packed[l*padded+k*col], kern.cols, &g.c[i*g.ldc+g.j0+col], g.ldc, cols, g.alpha, beta)
 			}
 			beta = 1
 		}
 	}
 	buffers[T]().put(buf)
+}
+
+// rowsAtOnce is the number of rows of A that stay in a near cache with a strip of B, if they are read where they are.
+func (g *gemmJob[T]) rowsAtOnce(k int) int {
+	if g.ks != 1 {
+		return rowBlock
+	}
+	var t T
+	panel := g.kern.main.rows
+	return min(rowBlock, max(1, groupBytes/(panel*k*int(unsafe.Sizeof(t))))*panel)
+}
+
+// ahead lets strip s of the strips over rows i.. < i+m prefetch its part of the next rows of A, and of what the caller
+// reads or writes beside these rows of C soon.
+func (g *gemmJob[T]) ahead(a *panels[T], i, m, next, s, strips int) {
+	a.next, a.ahead = nil, 0
+	if g.rs != g.k || g.k < leastAhead {
+		return
+	}
+	var parts [1 + len(g.soon)][]T
+	if next > 0 {
+		parts[0] = g.a[(i+m)*g.rs:][:next*g.rs]
+	}
+	total := len(parts[0])
+	for j, rows := range g.soon {
+		if rows != nil {
+			parts[1+j] = rows[i*g.n:][:m*g.n]
+			total += m * g.n
+		}
+	}
+	var t T
+	steps := (m + g.kern.main.rows - 1) / g.kern.main.rows * g.k * strips
+	a.ahead = (total*int(unsafe.Sizeof(t)) + steps - 1) / steps
+	at := s * total / strips
+	for _, p := range parts {
+		if at < len(p) {
+			a.next = &p[at]
+			return
+		}
+		at -= len(p)
+	}
 }
 
 // panels is a block of A as the micro-kernels read it; mr = 0 where it lies unpacked and any panel's height will do.
@@ -264,18 +311,18 @@ func (g *gemmJob[T]) panels(buf *[]T, i, m, l, k, strips int) panels[T] {
 }
 
 func (a panels[T]) multiply(s *strip[T], m, k int, b *T, bs int, c *T, ldc, n int, alpha, beta T) {
-	if a.next == nil {
-		a.next = a.a
-	}
 	if a.mr == 0 {
 		_, a.mr = blocks(m, s.rows)
 		a.ps = a.mr * a.rs
-		if a.ks == 1 && a.rs == k {
+		if a.next == nil && a.ks == 1 && a.rs == k {
 			// Rows end to end: each panel's steps bring the next.
 			size := int(unsafe.Sizeof(alpha))
 			a.ahead = a.mr * size
 			a.next = (*T)(unsafe.Add(unsafe.Pointer(a.a), min(a.mr, m-1)*k*size))
 		}
+	}
+	if a.next == nil {
+		a.next = a.a
 	}
 	s.run(m, a.mr, k, a.a, a.rs, a.ks, a.ps, a.next, a.ahead, b, bs, c, ldc, n, alpha, beta)
 }

@@ -61,6 +61,12 @@ func (p *Packed[T]) Pack(transB bool, k, n int, b []T, ldb int) {
 // in Gemm. The bits of a row of C depend on that row of A and on B alone, on neither m nor the other rows. They are
 // Gemm's for k < 2048, but for m <= 4 with transB. Many goroutines may multiply by the same B at once.
 func GemmPacked[T Float](m int, alpha T, a []T, lda int, b *Packed[T], beta T, c []T, ldc int) {
+	GemmPackedNext(m, 0, [2][]T{}, alpha, a, lda, b, beta, c, ldc)
+}
+
+// GemmPackedNext is GemmPacked, which meanwhile brings nearer what the caller needs next: so many rows of A behind the m
+// and, of soon, arrays (m,n) that are not nil.
+func GemmPackedNext[T Float](m, next int, soon [2][]T, alpha T, a []T, lda int, b *Packed[T], beta T, c []T, ldc int) {
 	if b.kern == nil {
 		panic("vec: GemmPacked: nothing is packed")
 	}
@@ -81,7 +87,7 @@ func GemmPacked[T Float](m int, alpha T, a []T, lda int, b *Packed[T], beta T, c
 	g := gemmJobs[T]().get()
 	*g = gemmJob[T]{
 		kern: b.kern, m: m, n: b.n, k: b.k, alpha: alpha, beta: beta, a: a, rs: lda, ks: 1, c: c, ldc: ldc,
-		nb: b.n, kb: b.k, scratch: g.scratch, serial: true,
+		nb: b.n, kb: b.k, scratch: g.scratch, serial: true, more: next, soon: soon,
 	}
 	if b.n <= fewDots {
 		g.b, g.ldb, g.transB, g.ci, g.cj = b.data, b.k, true, ldc, 1

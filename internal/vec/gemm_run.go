@@ -8,7 +8,8 @@ const (
 	longSize  = 1 << 16 // elements, is a sum of products
 	longParts = 32      // at most
 
-	worthwhile = 1 << 19 // multiplications that are worth another thread
+	worthwhile  = 1 << 18 // multiplications that are worth another thread
+	elementCost = 8       // of multiplications: to read or write an element
 )
 
 // gemmJob is one product while it runs.
@@ -32,6 +33,10 @@ type gemmJob[T Float] struct {
 	scratch        [2][]T
 
 	serial bool // on the calling goroutine alone
+	// What is to be brought nearer meanwhile, of a packed product: as many rows of A behind the m, and rows of n
+	// elements beside those of C.
+	more int
+	soon [2][]T
 }
 
 // run takes the way that suits the shape.
@@ -74,8 +79,12 @@ func (g *gemmJob[T]) spread(n, grain int, job Job) {
 
 // parallel runs a job of n equal items.
 func (g *gemmJob[T]) parallel(n int, job Job) {
-	each := g.m * g.n * g.k / n
-	g.spread(n, worthwhile/(each+1)+1, job)
+	g.spread(n, worthwhile/(g.cost()/n+1)+1, job)
+}
+
+// cost of the product, in multiplications.
+func (g *gemmJob[T]) cost() int {
+	return g.m*g.n*g.k + elementCost*(g.m*g.k+g.n*g.k+g.m*g.n)
 }
 
 // swap makes C' = op(B)' op(A)' of the product; the caller sees to C.

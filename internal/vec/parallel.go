@@ -103,16 +103,16 @@ func (b *batch) close() {
 	}
 }
 
-// A watch ends a spin: after as long as it takes to wake a sleeper some times over, or when the processor is
-// not the spinner's alone.
+// A watch ends a spin: after longer than the serial parts of a training step take, or when the processor is not the
+// spinner's alone. A sleeper on a busy machine is woken late: a whole millisecond was seen.
 type watch struct {
 	looks       int
 	began, last time.Duration
 }
 
 const (
-	spinTime = 100 * time.Microsecond
-	lostTime = 20 * time.Microsecond // between two looks at the clock: somebody else ran
+	spinTime = time.Millisecond
+	lostTime = time.Millisecond / 2 // between two looks at the clock: somebody else ran
 )
 
 var epoch = time.Now()
@@ -264,4 +264,4 @@ func Parallel(n, grain int, job Job) {
 }
 
 // chunksEach is the number of chunks per thread.
-const chunksEach = 4
+const chunksEach = 16

@@ -24,18 +24,20 @@ type dot[T vec.Float] struct {
 	packing  *packing[T] // op(B) in strips; nil: it is read where it is
 	kept     bool        // packing is for the run
 	room     int         // of a block, in frame.mem
+	beside   []beside[T] // at most 2
 }
 
 const (
-	blockBytes = 1 << 18 // of the rows of A and C in a block: what a second-level cache holds beside B
-	leastRows  = 28      // of a block
-	panelRows  = 14      // that a kernel of package vec does at once; of others half are nearly as good
-	closeRows  = 128     // of A, up to which package vec reads B better where it is than packed
-	manyBlocks = 16      // enough for the threads of most machines
-	worthwhile = 1 << 18 // multiplications that are worth another thread
-	deepTerms  = 2048    // of k, from which on vec.Gemm shares the terms of
-	smallSize  = 1 << 16 // elements of C
-	leastTall  = 256     // rows: for each stretch vec.Gemm packs B again
+	blockBytes  = 1 << 18 // of the rows of A and C in a block: what a second-level cache holds beside B
+	leastRows   = 28      // of a block
+	panelRows   = 14      // that a kernel of package vec does at once; of others half are nearly as good
+	closeRows   = 128     // of A, up to which package vec reads B better where it is than packed
+	manyBlocks  = 16      // enough for the threads of most machines
+	worthwhile  = 1 << 17 // multiplications that are worth another thread
+	elementCost = 8       // of multiplications: to read or write an element
+	deepTerms   = 2048    // of k, from which on vec.Gemm shares the terms of
+	smallSize   = 1 << 16 // elements of C
+	leastTall   = 256     // rows: for each stretch vec.Gemm packs B again
 )
 
 func compileDot[T vec.Float](x *executable, d *plan.Dot) (step, error) {
@@ -85,8 +87,41 @@ func compileDot[T vec.Float](x *executable, d *plan.Dot) (step, error) {
 	}
 	if !s.whole && s.Batch == 1 && !s.A.Trans && s.K > 0 && (d.B.Trans || s.rows() > closeRows || lasts(x, d.B.Buf)) {
 		s.packing, s.kept = packingOf[T](x, d)
+		s.lookBeside()
 	}
 	return s, nil
+}
+
+// beside is an array of the product's shape that the epilogue reads or writes.
+type beside[T vec.Float] struct {
+	own *plain[T]
+	off int
+}
+
+// lookBeside finds such arrays: they are brought nearer during the product.
+func (s *dot[T]) lookBeside() {
+	add := func(a *access, own *plain[T]) {
+		if own == nil || !a.even || a.rs != s.N || a.cs != 1 && s.N > 1 || len(s.beside) == 2 {
+			return
+		}
+		for _, b := range s.beside {
+			if &b.own.mem[b.off] == &own.mem[a.off] {
+				return
+			}
+		}
+		s.beside = append(s.beside, beside[T]{own, a.off})
+	}
+	l := s.tail
+	for i := range l.loads {
+		if x := &l.loads[i]; x.class == point && len(x.guards) == 0 {
+			add(&x.access, x.own)
+		}
+	}
+	for i := range l.puts {
+		x := &l.puts[i]
+		own, _ := x.arr.(*plain[T])
+		add(&x.access, own)
+	}
 }
 
 func (s *dot[T]) rows() int { return s.Batch * s.M }
@@ -169,7 +204,8 @@ func (s *dot[T]) run() error {
 		return nil
 	}
 	s.pack()
-	vec.Parallel(l.chunks(), worthwhile/max(1, l.block*s.N*(s.K+l.cost/8))+1, s)
+	each := l.block * (s.N*(s.K+l.cost/8) + elementCost*(s.N+s.K))
+	vec.Parallel(l.chunks(), worthwhile/max(1, each)+1, s)
 	l.finish()
 	return nil
 }
@@ -231,16 +267,25 @@ func (s *dot[T]) Run(lo, hi int) {
 		} else {
 			f.acc = f.mem[s.room:]
 		}
-		s.multiply(f.acc, r0, r1)
+		next := 0
+		if block+1 < hi {
+			n0, n1 := l.rowsOf(block + 1)
+			next = n1 - n0
+		}
+		s.multiply(f.acc, r0, r1, next)
 		l.do(f, block)
 	}
 	frames.put(f)
 }
 
-// multiply computes rows r0.. < r1 of the batch into c.
-func (s *dot[T]) multiply(c []T, r0, r1 int) {
+// multiply computes rows r0.. < r1 of the batch into c; some next ones follow.
+func (s *dot[T]) multiply(c []T, r0, r1, next int) {
 	if s.packing != nil {
-		vec.GemmPacked(r1-r0, 1, s.a[r0*s.A.Ld:], s.A.Ld, &s.packing.packed, 0, c, s.N)
+		var soon [2][]T
+		for i, b := range s.beside {
+			soon[i] = b.own.mem[b.off+r0*s.N:][:(r1-r0)*s.N]
+		}
+		vec.GemmPackedNext(r1-r0, next, soon, 1, s.a[r0*s.A.Ld:], s.A.Ld, &s.packing.packed, 0, c, s.N)
 		return
 	}
 	for r := r0; r < r1; {

@@ -84,6 +84,7 @@ func (x *executable) buffers() error {
 		return fmt.Errorf("cpu: an arena of %d bytes", p.Arena)
 	}
 	x.mem = aligned(make([]byte, p.Arena+plan.Align))[:p.Arena:p.Arena]
+	hugePages(x.mem)
 	for i := range p.Buffers {
 		b := &p.Buffers[i]
 		if b.Type == ir.NoType || b.Type > ir.Bool {

@@ -135,8 +135,8 @@ type frame[T vec.Float] struct {
 
 const (
 	// chunkFlops is the least that a chunk is worth, shareFlops the least that a thread's share is.
-	chunkFlops = 1 << 16
-	shareFlops = 1 << 17
+	chunkFlops = 1 << 14
+	shareFlops = 1 << 15
 	// manyChunks is about how many a large loop has.
 	manyChunks = 64
 )
