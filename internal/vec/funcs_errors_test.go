@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"sync"
 	"testing"
+
+	"github.com/godcem/godcem/internal/check/exact"
 )
 
 // worstOf is the worst error in ulp by instruction set, and where.
@@ -176,7 +178,7 @@ func TestFuncErrors64(t *testing.T) {
 			go func() {
 				defer threads.Done()
 				for i := w; i < len(src); i += workers {
-					want := bigFunctions[f.name](src[i])
+					want := exact.Functions[f.name](src[i])
 					for set := isaGo; set <= best; set++ {
 						found[w].add(set, ulps64(dst[set][i], want), func() string { return fmt.Sprint(src[i]) })
 					}
@@ -216,9 +218,8 @@ func (f function) samples64(n int) []float64 {
 	}
 	src = append(src, 6381956970095103*0x1p797, 5.319372648326541e+255, 1e22, 1e30, math.MaxFloat64, -math.MaxFloat64,
 		sineLimit, math.Nextafter(sineLimit, inf), -math.Nextafter(sineLimit, inf))
-	half := newBig().Quo(bigPi(), bigOf(2))
 	for range n {
-		multiple, _ := newBig().Mul(half, bigOf(math.Floor(math.Exp(between(0, 36))))).Float64()
+		multiple := exact.QuarterTurns(math.Floor(math.Exp(between(0, 36))))
 		src = append(src, multiple, -multiple, math.Ldexp(between(-1, 1), r.IntN(1025)), between(-1e9, 1e9))
 	}
 	return src
@@ -235,7 +236,7 @@ func TestSineOfLargeNumbers(t *testing.T) {
 			Sin(sin[:], []float64{c.x})
 			Cos(cos[:], []float64{c.x})
 			for _, v := range []struct{ got, want float64 }{{sin[0], c.sin}, {cos[0], c.cos}} {
-				if !(ulps64(v.got, bigOf(v.want)) <= 2) {
+				if !(ulps64(v.got, exact.Of(v.want)) <= 2) {
 					t.Errorf("at %v: %v, want %v", c.x, v.got, v.want)
 				}
 			}
@@ -244,16 +245,4 @@ func TestSineOfLargeNumbers(t *testing.T) {
 }
 
 // ulps64 is the error of got in units in the last place of float64 at want.
-func ulps64(got float64, want *big.Float) float64 {
-	rounded, _ := want.Float64()
-	if got == rounded && (math.IsInf(got, 0) || got == 0) {
-		return 0
-	}
-	if math.IsInf(got, 0) || got != got {
-		return inf
-	}
-	d := newBig().Sub(bigOf(got), want)
-	d.SetMantExp(d.Abs(d), -max(want.MantExp(nil)-53, -1074))
-	f, _ := d.Float64()
-	return f
-}
+func ulps64(got float64, want *big.Float) float64 { return exact.Ulps(got, want, 53) }

@@ -1,8 +1,6 @@
 package cpu
 
 import (
-	"math"
-
 	"github.com/godcem/godcem/engine/ir"
 	"github.com/godcem/godcem/internal/vec"
 )
@@ -61,7 +59,7 @@ func makeForms[T vec.Float]() []forms[T] {
 		ir.Pow:      {binary: vec.Pow[T], right: vec.PowS[T]},
 		ir.Max:      {binary: vec.Max[T], right: vec.MaxS[T], left: vec.MaxS[T]},
 		ir.Min:      {binary: vec.Min[T], right: vec.MinS[T], left: vec.MinS[T]},
-		ir.Atan2:    {binary: atan2[T]},
+		ir.Atan2:    {binary: vec.Atan2[T]},
 		ir.Lt:       {binary: vec.Lt[T], right: vec.LtS[T], left: vec.GtS[T]},
 		ir.Le:       {binary: vec.Le[T], right: vec.LeS[T], left: vec.GeS[T]},
 		ir.Gt:       {binary: vec.Gt[T], right: vec.GtS[T], left: vec.LtS[T]},
@@ -97,18 +95,7 @@ func sign[T vec.Float](dst, a []T) {
 	}
 }
 
-func cube[T vec.Float](dst, a []T) {
-	dst = dst[:len(a)]
-	for i, x := range a {
-		dst[i] = T(x*x) * x
-	}
-}
-
-func atan2[T vec.Float](dst, a, b []T) {
-	for i, x := range a {
-		dst[i] = T(math.Atan2(float64(x), float64(b[i])))
-	}
-}
+func cube[T vec.Float](dst, a []T) { vec.PowS(dst, a, 3) }
 
 func and[T vec.Float](dst, a, b []T) {
 	for i, x := range a {
