@@ -4,7 +4,7 @@
 // claim does not hold:
 //
 //	cheetah-run at least 2, walker-walk at least 1.2 times the steps of dm_control, per second and per second of a core
-//	all cores together at least 0.7 of their number times the steps of one
+//	all cores together at least 0.6 of their number times the steps of one
 //
 //	make mujoco mujoco-python
 //	go run ./bench/accept/mujoco [-rounds 9] [-slice 300ms]
@@ -38,8 +38,8 @@ const python = ".venv-mujoco/bin/python"
 // bounds are the claims: how many times the steps of dm_control.
 var bounds = map[string]float64{"cheetah-run": 2, "walker-walk": 1.2}
 
-// scaling is how much of each core is gained.
-const scaling = 0.7
+// scaling is how much of each core is gained, at least: they may be threads of one, and others may be at work.
+const scaling = 0.6
 
 // many is how many simulations the threads share.
 const many = 32
@@ -87,7 +87,7 @@ func main() {
 }
 
 func fatal(err error) {
-	fmt.Fprintln(os.Stderr, "mujoco:", err)
+	fmt.Fprintln(os.Stderr, err)
 	os.Exit(1)
 }
 

@@ -120,6 +120,30 @@ func TestFind(t *testing.T) {
 	}
 }
 
+// What is drawn has the place and the half-length of the models' capsules: pos and size of cheetah.xml and walker.xml, in
+// metres, to the four digits that the ends have.
+func TestCapsules(t *testing.T) {
+	for task, want := range map[string][][3]float64{
+		"cheetah-run": {{.1, -.13, .145}, {-.14, -.07, .15}, {.03, -.097, .094}, {-.07, -.12, .133}, {.065, -.09, .106},
+			{.045, -.07, .07}, {0, 0, .5}, {.6, .1, .15}},
+		"walker-walk": {{0, -.225, .225}, {0, 0, .25}, {0, 0, .1}, {0, 0, .3}, {0, -.225, .225}, {0, 0, .25}, {0, 0, .1}},
+	} {
+		s, err := specByName(task)
+		if err != nil || len(s.capsules) != len(want) {
+			t.Fatalf("%s: %v, %d capsules, want %d", task, err, len(s.capsules), len(want))
+		}
+		for i, c := range s.capsules {
+			e := c.ends
+			got := [3]float64{(e[0] + e[2]) / 2, (e[1] + e[3]) / 2, math.Hypot(e[2]-e[0], e[3]-e[1]) / 2}
+			for k := range got {
+				if !(math.Abs(got[k]-want[i][k]) <= 2e-4) {
+					t.Errorf("%s: capsule %d has centre and half-length %v, want %v", task, i, got, want[i])
+				}
+			}
+		}
+	}
+}
+
 // Every name has its number.
 func TestSpecs(t *testing.T) {
 	for _, s := range specs {
