@@ -143,7 +143,7 @@ func fill(v, from reflect.Value) {
 		case !f.CanSet():
 		case f.Kind() == reflect.Struct:
 			fill(f, from.Field(i))
-		case f.IsZero():
+		case f.IsZero(), f.Kind() == reflect.Slice && f.Len() == 0:
 			f.Set(from.Field(i))
 		}
 	}

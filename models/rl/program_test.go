@@ -1,0 +1,143 @@
+package rl
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/godcem/godcem/internal/run"
+	"github.com/godcem/godcem/models/env"
+)
+
+// quickSettings are of a run of seconds.
+func quickSettings() Settings {
+	s := DefaultSettings()
+	s.Steps, s.Judge, s.Every, s.Figures = 2, 2, 1, false
+	s.Agent = smallAgentConfig()
+	s.Agent.Model = RSSMConfig{Deter: 8, Stoch: 3, Hidden: 8}
+	s.PPO.Worlds, s.PPO.Parts, s.PPO.Passes = 2, 5, 1
+	s.Hidden = []int{8}
+	return s
+}
+
+func runProgram(t *testing.T, p Program, s Settings, dir string, resume bool) (string, error) {
+	t.Helper()
+	var w bytes.Buffer
+	err := p.Run(context.Background(), s, run.Options{Out: dir, Resume: resume, Progress: run.ProgressOptions{Silent: true}}, &w)
+	return w.String(), err
+}
+
+// TestPrograms: embed, finetune on its run, and ppo go through, on the swing-up; each leaves its files, and what it came
+// to can be judged again from its folder.
+func TestPrograms(t *testing.T) {
+	dir := t.TempDir()
+	s := quickSettings()
+	s.From = filepath.Join(dir, "embed")
+	for _, p := range []Program{EmbedProgram, FineTuneProgram, PPOProgram} {
+		out := filepath.Join(dir, p.Name)
+		s.Figures = p.Name == "embed"
+		text, err := runProgram(t, p, s, out, false)
+		if err != nil {
+			t.Fatal(p.Name, err)
+		}
+		if !strings.Contains(text, "score") || !strings.Contains(text, "mean return") {
+			t.Errorf("%s says %q", p.Name, text)
+		}
+		r, err := run.ReadResult(out)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"score", "return_median", "random_mean", "expert_mean"} {
+			if _, ok := r.Metrics[name]; !ok {
+				t.Errorf("%s: result.json has no %s", p.Name, name)
+			}
+		}
+		want := []string{run.CheckpointFile, run.BestFile, run.MetricsFile, run.ConfigFile, ParamsFile}
+		if s.Figures {
+			want = append(want, allFigures...)
+		}
+		for _, name := range want {
+			if info, err := os.Stat(filepath.Join(out, name)); err != nil || info.Size() == 0 {
+				t.Errorf("%s: %v", p.Name, err)
+			}
+		}
+		judged, err := Evaluation(context.Background(), out, 2, mix(s.Seed, finalDraw), nil)
+		if err != nil {
+			t.Fatal(p.Name, err)
+		}
+		if judged.Mean() != r.Metrics["return_mean"] {
+			t.Errorf("%s: judged again, the same episodes return %v, not %v", p.Name, judged.Mean(), r.Metrics["return_mean"])
+		}
+	}
+	if _, err := runProgram(t, EmbedProgram, s, filepath.Join(dir, "embed"), true); err != nil { // nothing is left to do
+		t.Error(err)
+	}
+	other := s
+	other.Seed = 9
+	if _, err := runProgram(t, EmbedProgram, other, filepath.Join(dir, "embed"), true); err == nil || !strings.Contains(err.Error(), "seed") {
+		t.Errorf("a run is resumed with another seed: %v", err)
+	}
+	other = s
+	other.Env = "pendulum"
+	if _, err := runProgram(t, FineTuneProgram, other, filepath.Join(dir, "x"), false); err == nil || !strings.Contains(err.Error(), "cartpole") {
+		t.Errorf("the controller of another environment is fine-tuned: %v", err)
+	}
+}
+
+func TestSettings(t *testing.T) {
+	for text, change := range map[string]func(*Settings){
+		`preset is "slow"`: func(s *Settings) { s.Preset = "slow" },
+		`vm is "abacus"`:   func(s *Settings) { s.Machine = "abacus" },
+		"steps is -1":      func(s *Settings) { s.Steps = -1 },
+		"std is -1":        func(s *Settings) { s.Std = -1 },
+	} {
+		s := DefaultSettings()
+		change(&s)
+		if _, err := runProgram(t, PPOProgram, s, t.TempDir(), false); err == nil || !strings.Contains(err.Error(), text) {
+			t.Errorf("error %v, want one with %q", err, text)
+		}
+	}
+	s := DefaultSettings()
+	s.Agent.Updates, s.Hidden = 7, []int{}
+	got, err := s.resolve("embed")
+	if err != nil || got.Agent.Updates != 7 || got.Agent.Batch != 32 || !slices.Equal(got.Hidden, []int{64, 64}) ||
+		got.Agent.Planner.Kind != LatentDCEM {
+		t.Errorf("%v, %+v: want the preset in place of what is 0 alone", err, got.Agent)
+	}
+	// The paper's sizes are those that zeros stand for.
+	s = DefaultSettings()
+	s.Preset, s.Env = Paper, "cheetah-run"
+	for program, want := range map[string][2]int{"train": {1000, 100}, "embed": {100, 10}} {
+		got, err := s.resolve(program)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := got.Agent.withDefaults()
+		if err != nil || c.Planner.Samples != want[0] || c.Planner.Elites != want[1] || c.Planner.Horizon != 12 ||
+			c.Planner.Iterations != 10 || c.Batch != 50 || c.Length != 50 || c.First != 5 || got.Repeat != 4 {
+			t.Errorf("%v, %+v", err, c)
+		}
+		c.Model.Obs, c.Model.Act = 17, 6
+		m, err := c.Model.withDefaults()
+		if err != nil || m.Deter != 200 || m.Stoch != 30 || m.Hidden != 200 || m.FreeNats != 3 {
+			t.Errorf("%v, %+v", err, m)
+		}
+	}
+	asked := ""
+	s.Env = "walker-walk"
+	if _, err := s.maker(func(name string) (env.Task, error) { asked = name; return nil, os.ErrNotExist })(); !errors.Is(err, os.ErrNotExist) ||
+		asked != "walker-walk" {
+		t.Errorf("%v: asked for %q", err, asked)
+	}
+	if _, err := Evaluation(context.Background(), t.TempDir(), 1, 1, nil); err == nil {
+		t.Error("an empty folder is judged")
+	}
+	if s := Score(60, 20, 100); s != 0.5 {
+		t.Errorf("score %v, want a half", s)
+	}
+}
