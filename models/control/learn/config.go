@@ -3,12 +3,14 @@
 package learn
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
 	"strings"
 
 	"github.com/godcem/godcem/dcem"
+	"github.com/godcem/godcem/internal/run"
 	"github.com/godcem/godcem/kernels"
 	"github.com/godcem/godcem/models/env"
 	"github.com/godcem/godcem/models/train"
@@ -91,33 +93,26 @@ func Truth(kind string) (v []float64) {
 
 // Validate returns an error that names the first field that is out of its range.
 func (c Config) Validate(kind string) error {
-	for _, v := range []struct {
-		name      string
-		value     int
-		low, high int
-	}{
-		{"updates", c.Updates, 1, 1_000_000},
-		{"plans", c.Plans, 1, 10_000},
-		{"horizon", c.Horizon, 1, 200},
-		{"samples", c.Samples, 2, 100_000},
-		{"elites", c.Elites, 1, c.Samples},
-		{"iterations", c.Iterations, 1, 100},
-		{"checkpoint_every", c.CheckpointEvery, 1, 1_000_000},
-	} {
-		if v.value < v.low || v.value > v.high {
-			return fmt.Errorf("%s is %d, want %d to %d", v.name, v.value, v.low, v.high)
-		}
+	if err := cmp.Or(
+		run.Within("updates", c.Updates, 1, 1_000_000),
+		run.Within("plans", c.Plans, 1, 10_000),
+		run.Within("horizon", c.Horizon, 1, 200),
+		run.Within("samples", c.Samples, 2, 100_000),
+		run.Within("elites", c.Elites, 1, c.Samples),
+		run.Within("iterations", c.Iterations, 1, 100),
+		run.Within("checkpoint_every", c.CheckpointEvery, 1, 1_000_000),
+	); err != nil {
+		return err
 	}
 	if n := c.Samples * c.Plans; n > 1_000_000 {
 		return fmt.Errorf("samples times plans is %d, want at most 1000000", n)
 	}
-	for _, v := range []struct {
-		name, value string
-		of          []string
-	}{{"noise", c.Noise, []string{Common, Independent}}, {"expert", c.Expert, []string{Soft, Hard}}, {"vm", c.Machine, train.Machines}} {
-		if !slices.Contains(v.of, v.value) {
-			return fmt.Errorf("%s is %q, want one of %s", v.name, v.value, strings.Join(v.of, ", "))
-		}
+	if err := cmp.Or(
+		run.OneOf("noise", c.Noise, []string{Common, Independent}),
+		run.OneOf("expert", c.Expert, []string{Soft, Hard}),
+		run.OneOf("vm", c.Machine, train.Machines),
+	); err != nil {
+		return err
 	}
 	if names := Learnt(kind); len(c.Start) != len(names) {
 		return fmt.Errorf("start has %d numbers, want %s", len(c.Start), strings.Join(names, ","))
@@ -127,17 +122,13 @@ func (c Config) Validate(kind string) error {
 			return fmt.Errorf("start[%d] is %v, want 0.001 to 1000", i, v)
 		}
 	}
-	for _, v := range []struct {
-		name      string
-		value     float64
-		low, high float64
-	}{
-		{"temperature", c.Temperature, 1e-6, 1e6}, {"rate", c.Rate, 1e-9, 10}, {"average", c.Average, 0, 1},
-		{"clip", c.Clip, 0, 1e6},
-	} {
-		if !(v.value >= v.low && v.value <= v.high) {
-			return fmt.Errorf("%s is %v, want %g to %g", v.name, v.value, v.low, v.high)
-		}
+	if err := cmp.Or(
+		run.Within("temperature", c.Temperature, 1e-6, 1e6),
+		run.Within("rate", c.Rate, 1e-9, 10),
+		run.Within("average", c.Average, 0, 1),
+		run.Within("clip", c.Clip, 0, 1e6),
+	); err != nil {
+		return err
 	}
 	return nil
 }

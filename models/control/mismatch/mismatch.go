@@ -4,12 +4,13 @@
 package mismatch
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"slices"
 
 	"github.com/godcem/godcem/dcem"
+	"github.com/godcem/godcem/internal/run"
 	"github.com/godcem/godcem/models/env"
 	"github.com/godcem/godcem/models/nn"
 	"github.com/godcem/godcem/models/train"
@@ -56,47 +57,34 @@ func Default() Config {
 
 // Validate returns an error that names the first field that is out of its range.
 func (c Config) Validate() error {
-	for _, v := range []struct {
-		name      string
-		value     int
-		low, high int
-	}{
-		{"transitions", c.Transitions, 1, 100_000},
-		{"irrelevant", c.Irrelevant, 0, 100},
-		{"hidden", c.Hidden, 1, 4096},
-		{"states", c.States, 2, 10_000},
-		{"fit", c.Fit, 1, 1_000_000},
-		{"tune", c.Tune, 1, 1_000_000},
-		{"batch", c.Batch, 1, c.Transitions},
-		{"horizon", c.Horizon, 1, 100},
-		{"samples", c.Samples, 2, 10_000},
-		{"elites", c.Elites, 1, c.Samples},
-		{"iterations", c.Iterations, 1, 50},
-		{"checkpoint_every", c.CheckpointEvery, 1, 1_000_000},
-	} {
-		if v.value < v.low || v.value > v.high {
-			return fmt.Errorf("%s is %d, want %d to %d", v.name, v.value, v.low, v.high)
-		}
+	if err := cmp.Or(
+		run.Within("transitions", c.Transitions, 1, 100_000),
+		run.Within("irrelevant", c.Irrelevant, 0, 100),
+		run.Within("hidden", c.Hidden, 1, 4096),
+		run.Within("states", c.States, 2, 10_000),
+		run.Within("fit", c.Fit, 1, 1_000_000),
+		run.Within("tune", c.Tune, 1, 1_000_000),
+		run.Within("batch", c.Batch, 1, c.Transitions),
+		run.Within("horizon", c.Horizon, 1, 100),
+		run.Within("samples", c.Samples, 2, 10_000),
+		run.Within("elites", c.Elites, 1, c.Samples),
+		run.Within("iterations", c.Iterations, 1, 50),
+		run.Within("checkpoint_every", c.CheckpointEvery, 1, 1_000_000),
+	); err != nil {
+		return err
 	}
 	if n := c.Samples * max(c.Batch, c.States); n > 2_000_000 {
 		return fmt.Errorf("samples times batch or states is %d, want at most 2000000", n)
 	}
-	for _, v := range []struct {
-		name      string
-		value     float64
-		low, high float64
-	}{
-		{"fit_rate", c.FitRate, 1e-9, 10}, {"tune_rate", c.TuneRate, 1e-9, 10}, {"clip", c.Clip, 0, 1e6},
-		{"temperature", c.Temperature, 1e-6, 1e6},
-	} {
-		if !(v.value >= v.low && v.value <= v.high) {
-			return fmt.Errorf("%s is %v, want %g to %g", v.name, v.value, v.low, v.high)
-		}
+	if err := cmp.Or(
+		run.Within("fit_rate", c.FitRate, 1e-9, 10),
+		run.Within("tune_rate", c.TuneRate, 1e-9, 10),
+		run.Within("clip", c.Clip, 0, 1e6),
+		run.Within("temperature", c.Temperature, 1e-6, 1e6),
+	); err != nil {
+		return err
 	}
-	if !slices.Contains(train.Machines, c.Machine) {
-		return fmt.Errorf("vm is %q, want engine or tape", c.Machine)
-	}
-	return nil
+	return run.OneOf("vm", c.Machine, train.Machines)
 }
 
 // The pendulum's part of the state comes first.

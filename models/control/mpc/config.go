@@ -3,6 +3,7 @@
 package mpc
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -10,6 +11,7 @@ import (
 	"strings"
 
 	"github.com/godcem/godcem/dcem"
+	"github.com/godcem/godcem/internal/run"
 	"github.com/godcem/godcem/models/env"
 )
 
@@ -83,54 +85,37 @@ func (c Config) Validate() error {
 			return fmt.Errorf("start[%d] is %v, want a number from -1e6 to 1e6", i, v)
 		}
 	}
-	for _, v := range []struct {
-		name      string
-		value     int
-		low, high int
-	}{
-		{"steps", c.Steps, 1, 100_000},
-		{"horizon", c.Horizon, 1, 500},
-		{"samples", c.Samples, 2, 1_000_000},
-		{"elites", c.Elites, 1, c.Samples},
-		{"iterations", c.Iterations, 1, 100},
-		{"repeat", c.Repeat, 1, c.Horizon},
-		{"keep_elites", c.KeepElites, 0, c.Elites},
-		{"ensemble", c.Ensemble, 0, 1000},
-	} {
-		if v.value < v.low || v.value > v.high {
-			return fmt.Errorf("%s is %d, want %d to %d", v.name, v.value, v.low, v.high)
-		}
+	if err := cmp.Or(
+		run.Within("steps", c.Steps, 1, 100_000),
+		run.Within("horizon", c.Horizon, 1, 500),
+		run.Within("samples", c.Samples, 2, 1_000_000),
+		run.Within("elites", c.Elites, 1, c.Samples),
+		run.Within("iterations", c.Iterations, 1, 100),
+		run.Within("repeat", c.Repeat, 1, c.Horizon),
+		run.Within("keep_elites", c.KeepElites, 0, c.Elites),
+		run.Within("ensemble", c.Ensemble, 0, 1000),
+	); err != nil {
+		return err
 	}
 	if c.Knots != 0 && (c.Knots < 2 || c.Knots > c.Horizon || c.Repeat > 1) {
 		return fmt.Errorf("knots is %d, want 0, or 2 to horizon = %d with repeat 1", c.Knots, c.Horizon)
 	}
-	for _, v := range []struct {
-		name      string
-		value     float64
-		low, high float64
-	}{
-		{"sigma", c.Sigma, 1e-6, 1e3},
-		{"sigma_min", c.SigmaMin, 0, 1e3},
-		{"temperature", c.Temperature, 0, 1e6},
-		{"colour", c.Colour, 0, 10},
-		{"smoothing", c.Smoothing, 0, 0.999},
-		{"rate_penalty", c.RatePenalty, 0, 1e9},
-		{"milliseconds", c.Milliseconds, 0, 1e6},
-		{"shrink", c.Shrink, 0.01, 1},
-		{"spread", c.Spread, 0, 2},
-		{"level", c.Level, 1e-3, 1},
-	} {
-		if !(v.value >= v.low && v.value <= v.high) {
-			return fmt.Errorf("%s is %v, want %g to %g", v.name, v.value, v.low, v.high)
-		}
+	if err := cmp.Or(
+		run.Within("sigma", c.Sigma, 1e-6, 1e3),
+		run.Within("sigma_min", c.SigmaMin, 0, 1e3),
+		run.Within("temperature", c.Temperature, 0, 1e6),
+		run.Within("colour", c.Colour, 0, 10),
+		run.Within("smoothing", c.Smoothing, 0, 0.999),
+		run.Within("rate_penalty", c.RatePenalty, 0, 1e9),
+		run.Within("milliseconds", c.Milliseconds, 0, 1e6),
+		run.Within("shrink", c.Shrink, 0.01, 1),
+		run.Within("spread", c.Spread, 0, 2),
+		run.Within("level", c.Level, 1e-3, 1),
+	); err != nil {
+		return err
 	}
-	for _, v := range []struct {
-		name, value string
-		of          []string
-	}{{"spline", c.Spline, splines}, {"risk", c.Risk, risks}} {
-		if !slices.Contains(v.of, v.value) {
-			return fmt.Errorf("%s is %q, want one of %s", v.name, v.value, strings.Join(v.of, ", "))
-		}
+	if err := cmp.Or(run.OneOf("spline", c.Spline, splines), run.OneOf("risk", c.Risk, risks)); err != nil {
+		return err
 	}
 	if c.CarryElites && c.KeepElites == 0 {
 		return fmt.Errorf("carry_elites is set and keep_elites is 0, want at least 1")

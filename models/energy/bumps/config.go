@@ -1,12 +1,14 @@
 package bumps
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
 	"strings"
 
 	"github.com/godcem/godcem/dcem"
+	"github.com/godcem/godcem/internal/run"
 	"github.com/godcem/godcem/kernels"
 	"github.com/godcem/godcem/models/train"
 	"gorgonia.org/tensor"
@@ -63,20 +65,14 @@ const (
 
 // Validate returns an error that names the first field that is out of its range.
 func (c Config) Validate() error {
-	for _, v := range []struct {
-		name      string
-		value     int
-		low, high int
-	}{
-		{"updates", c.Updates, 1, maxUpdates},
-		{"samples", c.Samples, 2, maxSamples},
-		{"iterations", c.Iterations, 1, maxIterations},
-		{"validate_every", c.ValidateEvery, 1, maxUpdates},
-		{"checkpoint_every", c.CheckpointEvery, 1, maxUpdates},
-	} {
-		if v.value < v.low || v.value > v.high {
-			return fmt.Errorf("%s is %d, want %d to %d", v.name, v.value, v.low, v.high)
-		}
+	if err := cmp.Or(
+		run.Within("updates", c.Updates, 1, maxUpdates),
+		run.Within("samples", c.Samples, 2, maxSamples),
+		run.Within("iterations", c.Iterations, 1, maxIterations),
+		run.Within("validate_every", c.ValidateEvery, 1, maxUpdates),
+		run.Within("checkpoint_every", c.CheckpointEvery, 1, maxUpdates),
+	); err != nil {
+		return err
 	}
 	if !slices.Contains(train.Machines, c.Machine) {
 		return fmt.Errorf("vm is %q, want engine or tape", c.Machine)

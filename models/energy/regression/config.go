@@ -1,12 +1,14 @@
 package regression
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
 	"strings"
 
 	"github.com/godcem/godcem/dcem"
+	"github.com/godcem/godcem/internal/run"
 	"github.com/godcem/godcem/kernels"
 	"github.com/godcem/godcem/models/energy"
 	"github.com/godcem/godcem/models/nn"
@@ -99,22 +101,16 @@ func (c Config) Validate() error {
 			return fmt.Errorf("%s is %q, want %s", v.name, v.value, oneOf(v.known))
 		}
 	}
-	for _, v := range []struct {
-		name      string
-		value     int
-		low, high int
-	}{
-		{"updates", c.Updates, 1, maxUpdates},
-		{"points", c.Points, 2, maxPoints},
-		{"iterations", c.Iterations, 1, maxIterations},
-		{"samples", c.Samples, 2, maxSamples},
-		{"patience", c.Patience, 0, maxUpdates},
-		{"validate_every", c.ValidateEvery, 1, maxUpdates},
-		{"checkpoint_every", c.CheckpointEvery, 1, maxUpdates},
-	} {
-		if v.value < v.low || v.value > v.high {
-			return fmt.Errorf("%s is %d, want %d to %d", v.name, v.value, v.low, v.high)
-		}
+	if err := cmp.Or(
+		run.Within("updates", c.Updates, 1, maxUpdates),
+		run.Within("points", c.Points, 2, maxPoints),
+		run.Within("iterations", c.Iterations, 1, maxIterations),
+		run.Within("samples", c.Samples, 2, maxSamples),
+		run.Within("patience", c.Patience, 0, maxUpdates),
+		run.Within("validate_every", c.ValidateEvery, 1, maxUpdates),
+		run.Within("checkpoint_every", c.CheckpointEvery, 1, maxUpdates),
+	); err != nil {
+		return err
 	}
 	switch {
 	case c.Elites < 1 || c.Elites > c.Samples:

@@ -1,11 +1,11 @@
 package spen
 
 import (
+	"cmp"
 	"fmt"
-	"slices"
-	"strings"
 
 	"github.com/godcem/godcem/dcem"
+	"github.com/godcem/godcem/internal/run"
 	"github.com/godcem/godcem/kernels"
 	"github.com/godcem/godcem/models/train"
 )
@@ -74,52 +74,40 @@ const (
 
 // Validate returns an error that names the first field that is out of its range.
 func (c Config) Validate() error {
-	if !slices.Contains(methods, c.Method) {
-		return fmt.Errorf("method is %q, want one of %s", c.Method, strings.Join(methods, ", "))
+	if err := run.OneOf("method", c.Method, methods); err != nil {
+		return err
 	}
-	if !slices.Contains(train.Machines, c.Machine) {
-		return fmt.Errorf("vm is %q, want one of %s", c.Machine, strings.Join(train.Machines, ", "))
+	if err := run.OneOf("vm", c.Machine, train.Machines); err != nil {
+		return err
 	}
-	for _, v := range []struct {
-		name      string
-		value     int
-		low, high int
-	}{
-		{"updates", c.Updates, 1, maxUpdates},
-		{"batch", c.Batch, 1, 10_000},
-		{"rows", c.Rows, 1, maxRows},
-		{"validation_rows", c.ValidationRows, 1, 10_000},
-		{"test_rows", c.TestRows, 1, maxRows},
-		{"hidden", c.Hidden, 1, maxWidth},
-		{"interaction", c.Interaction, 1, maxWidth},
-		{"iterations", c.Iterations, 1, maxIterations},
-		{"samples", c.Samples, 2, 100_000},
-		{"elites", c.Elites, 1, c.Samples},
-		{"descent", c.Descent, 1, maxIterations},
-		{"validate_every", c.ValidateEvery, 1, maxUpdates},
-		{"checkpoint_every", c.CheckpointEvery, 1, maxUpdates},
-	} {
-		if v.value < v.low || v.value > v.high {
-			return fmt.Errorf("%s is %d, want %d to %d", v.name, v.value, v.low, v.high)
-		}
+	if err := cmp.Or(
+		run.Within("updates", c.Updates, 1, maxUpdates),
+		run.Within("batch", c.Batch, 1, 10_000),
+		run.Within("rows", c.Rows, 1, maxRows),
+		run.Within("validation_rows", c.ValidationRows, 1, 10_000),
+		run.Within("test_rows", c.TestRows, 1, maxRows),
+		run.Within("hidden", c.Hidden, 1, maxWidth),
+		run.Within("interaction", c.Interaction, 1, maxWidth),
+		run.Within("iterations", c.Iterations, 1, maxIterations),
+		run.Within("samples", c.Samples, 2, 100_000),
+		run.Within("elites", c.Elites, 1, c.Samples),
+		run.Within("descent", c.Descent, 1, maxIterations),
+		run.Within("validate_every", c.ValidateEvery, 1, maxUpdates),
+		run.Within("checkpoint_every", c.CheckpointEvery, 1, maxUpdates),
+	); err != nil {
+		return err
 	}
 	if n := c.Samples * max(c.Batch, c.ValidationRows); n > maxCandidates {
 		return fmt.Errorf("samples times batch or validation_rows is %d, want at most %d", n, maxCandidates)
 	}
-	for _, v := range []struct {
-		name      string
-		value     float64
-		low, high float64
-	}{
-		{"temperature", c.Temperature, 1e-6, 1e6},
-		{"sigma", c.Sigma, 1e-6, 1e6},
-		{"gd_rate", c.GDRate, 1e-12, 1e6},
-		{"rate", c.Rate, 1e-12, 1e3},
-		{"clip", c.Clip, 0, 1e6},
-	} {
-		if !(v.value >= v.low && v.value <= v.high) {
-			return fmt.Errorf("%s is %v, want %g to %g", v.name, v.value, v.low, v.high)
-		}
+	if err := cmp.Or(
+		run.Within("temperature", c.Temperature, 1e-6, 1e6),
+		run.Within("sigma", c.Sigma, 1e-6, 1e6),
+		run.Within("gd_rate", c.GDRate, 1e-12, 1e6),
+		run.Within("rate", c.Rate, 1e-12, 1e3),
+		run.Within("clip", c.Clip, 0, 1e6),
+	); err != nil {
+		return err
 	}
 	return nil
 }
