@@ -180,6 +180,26 @@ func TestFaultsAmongMany(t *testing.T) {
 		})
 	}
 	all.Wait()
+
+	// One warns while another is within a call.
+	tk := newTask(t, "cheetah-run").(*task)
+	played(t, tk, 1, 3)
+	poison(tk, math.NaN())
+	has, goOn, ended := make(chan bool), make(chan bool), make(chan error)
+	err := tk.sim.lib.guarded(func() {
+		go func() {
+			ended <- tk.sim.lib.guarded(func() {
+				tk.sim.advance(1)
+				has <- true
+				<-goOn
+			})
+		}()
+		<-has
+	})
+	close(goOn)
+	if theirs := <-ended; err != nil || !errors.Is(theirs, ErrWarning) {
+		t.Errorf("the one that warned has %v, the other %v", theirs, err)
+	}
 	if len(warnings.of) > 0 {
 		t.Errorf("warnings that nobody took: %v", warnings.of)
 	}

@@ -200,11 +200,9 @@ var (
 // guarded calls into MuJoCo: its error is what was warned of in the meantime, or why the call did not return.
 func (l *library) guarded(call func()) (err error) {
 	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	before := warned.Load()
-	defer func() {
-		err = l.report(before, recover())
-		runtime.UnlockOSThread()
-	}()
+	defer func() { err = l.report(before, recover()) }()
 	call()
 	return nil
 }

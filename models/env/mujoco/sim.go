@@ -37,7 +37,8 @@ func (l *library) acquire(s *spec, dir string) (*model, error) {
 		m = &model{lib: l, spec: s, path: path}
 		if err := m.load(); err != nil {
 			m.free()
-			return nil, fmt.Errorf("mujoco: %w: %s: %w", ErrLibrary, path, err)
+			return nil, fmt.Errorf("mujoco: %w with %s: %w (`make mujoco` fetches the library and the models that were tested)",
+				ErrLibrary, path, err)
 		}
 		l.models[path] = m
 	}
