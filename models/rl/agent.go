@@ -64,7 +64,8 @@ func (c AgentConfig) withDefaults() (AgentConfig, error) {
 		name string
 		p    *float64
 		d    float64
-	}{{"rate", &c.Rate, 1e-3}, {"max_norm", &c.MaxNorm, 1000}, {"noise", &c.Noise, 0.3}, {"decoder_rate", &c.DecoderRate, 5e-4},
+	}{{"rate", &c.Rate, 1e-3}, {"max_norm", &c.MaxNorm, 1000}, {"noise", &c.Noise, 0.3},
+		{"decoder_rate", &c.DecoderRate, 5e-4},
 		{"decoder_norm", &c.DecoderNorm, 1}} {
 		if *v.p == 0 {
 			*v.p = v.d
@@ -82,9 +83,9 @@ func (c AgentConfig) withDefaults() (AgentConfig, error) {
 }
 
 // Agent learns a model of an environment from what it collects by planning over the model, and with latent DCEM the
-// decoder of its plans, online. Use [NewAgent]. One Step of it is a phase: Updates of the model (and of the decoder) on
-// the episodes so far, while, on another thread and by the model as it was when the phase began, the next episodes are
-// collected.
+// decoder of its plans, online. Use [NewAgent]. One Step of it is a phase: Updates of the model (and of the decoder)
+// on the episodes so far, while, on another thread and by the model as it was when the phase began, the next episodes
+// are collected.
 type Agent struct {
 	c       AgentConfig
 	maker   Maker
@@ -162,7 +163,8 @@ func (t *Agent) compileModel() error {
 	g, c := t.model.prior.Layers[0].W.Graph(), t.c
 	rows, o, a := c.Length*c.Batch, t.model.c.Obs, t.model.c.Act
 	b := newSampleBatch(c.Length, c.Batch, o, a)
-	q := Sequences{Length: c.Length, Obs: input(g, "batch/obs", b.Obs, rows, o), Act: input(g, "batch/act", b.Act, rows, a),
+	q := Sequences{Length: c.Length, Obs: input(g, "batch/obs", b.Obs, rows, o),
+		Act:    input(g, "batch/act", b.Act, rows, a),
 		Reward: input(g, "batch/reward", b.Reward, rows), Weight: input(g, "batch/weight", b.Weight, rows),
 		After: input(g, "batch/after", b.After, rows)}
 	t.batch, t.noise = b, dcem.RunNode(g, "batch/run")
@@ -191,8 +193,8 @@ func (t *Agent) compileModel() error {
 	return err
 }
 
-// compileDecoder builds the update of the decoder: minus the mean reward of the plans that the search finds from given
-// states, by the model as it is.
+// compileDecoder builds the update of the decoder: minus the mean reward of the plans that the search finds from
+// given states, by the model as it is.
 func (t *Agent) compileDecoder() (err error) {
 	g, c := G.NewGraph(), t.c
 	m, err := t.model.Share(g)
@@ -203,7 +205,8 @@ func (t *Agent) compileDecoder() (err error) {
 		return err
 	}
 	t.from = make([]float32, c.DecoderBatch*m.StateDim())
-	plan, err := c.Planner.solve(m, t.decoder, input(g, "from", t.from, c.DecoderBatch, m.StateDim()), c.Seed, decoderDraw, nil)
+	plan, err := c.Planner.solve(m, t.decoder, input(g, "from", t.from, c.DecoderBatch, m.StateDim()), c.Seed,
+		decoderDraw, nil)
 	if err != nil {
 		return err
 	}
@@ -259,11 +262,12 @@ func (t *Agent) scale(out []float32, obs []float64) { t.state.Seen.standardise(o
 // Kind implements run.Task.
 func (t *Agent) Kind() string { return agentKind }
 
-// Columns implements run.Task: the model's loss by its terms, the decoder's (minus a step's mean reward by the model, in
-// the model's units), env_steps, episodes and faults so far, the mean return of the episodes of a phase, and an
+// Columns implements run.Task: the model's loss by its terms, the decoder's (minus a step's mean reward by the model,
+// in the model's units), env_steps, episodes and faults so far, the mean return of the episodes of a phase, and an
 // evaluation's.
 func (t *Agent) Columns() []string {
-	return []string{"model_obs", "model_reward", "model_kl", "decoder", "decoder_skipped", "env_steps", "episodes", "faults",
+	return []string{"model_obs", "model_reward", "model_kl", "decoder", "decoder_skipped", "env_steps", "episodes",
+		"faults",
 		"return", "judged_mean", "judged_least", "judged_q1", "judged_median", "judged_q3", "judged_most", "judged_faults"}
 }
 
@@ -459,8 +463,8 @@ func (t *Agent) decide(rng *rand.Rand, number uint64) (float64, kernels.StepInfo
 	return t.actions.Step(t.c.DecoderRate)
 }
 
-// Judge runs n episodes without noise on the actions: those of the seed, by the planner, which may be another than the
-// agent's own (FullCEM needs no decoder).
+// Judge runs n episodes without noise on the actions: those of the seed, by the planner, which may be another than
+// the agent's own (FullCEM needs no decoder).
 func (t *Agent) Judge(ctx context.Context, planner PlannerConfig, n int, seed uint64) (Returns, error) {
 	return t.judge(ctx, planner, n, seed, func(int, *Worlds) {})
 }
@@ -527,7 +531,8 @@ func (t *Agent) load(c *run.Checkpoint, episodes bool) error {
 		return err
 	}
 	if len(s.Seen.Mean) != len(t.state.Seen.Mean) || len(s.Seen.M2) != len(t.state.Seen.M2) {
-		return fmt.Errorf("moments of %d observations, want %d: %w", len(s.Seen.Mean), len(t.state.Seen.Mean), run.ErrMismatch)
+		return fmt.Errorf("moments of %d observations, want %d: %w", len(s.Seen.Mean), len(t.state.Seen.Mean),
+			run.ErrMismatch)
 	}
 	if episodes && s.Episodes > t.replay.Len() {
 		return fmt.Errorf("the replay buffer %s has %d episodes, want the %d that were collected: %w", t.replay.dir,

@@ -68,9 +68,9 @@ func checkpointArrays(t *testing.T, out, kind string) map[string][]float32 {
 	return all
 }
 
-// TestAgent: a run goes through, for both planners, with every number finite; its updates have no op on the host; and a
-// run whose disk was full for a while, and one that was killed after it had collected more than its checkpoint knows,
-// end in the same bits as one that was left alone.
+// TestAgent: a run goes through, for both planners, with every number finite; its updates have no op on the host; and
+// a run whose disk was full for a while, and one that was killed after it had collected more than its checkpoint
+// knows, end in the same bits as one that was left alone.
 func TestAgent(t *testing.T) {
 	whole := t.TempDir()
 	a := smallAgent(t, shortPendulum, filepath.Join(whole, "replay"), smallAgentConfig())
@@ -162,7 +162,8 @@ func TestAgent(t *testing.T) {
 	}
 	// A buffer that has lost what the checkpoint counts on is an error that says so.
 	a = smallAgent(t, shortPendulum, filepath.Join(out, "other"), smallAgentConfig())
-	if err := trainAgent(t, a, out, 4, true); !errors.Is(err, run.ErrMismatch) || !strings.Contains(err.Error(), "0 episodes, want the 8") {
+	if err := trainAgent(t, a, out, 4, true); !errors.Is(err, run.ErrMismatch) ||
+		!strings.Contains(err.Error(), "0 episodes, want the 8") {
 		t.Errorf("error %v", err)
 	}
 }

@@ -9,8 +9,8 @@ import (
 	"github.com/godcem/godcem/models/env"
 )
 
-// A Batch answers the observations of n environments at once: obs (n,O) are theirs, action (n,A) is written. step counts
-// from 0 at the beginning of their episodes.
+// A Batch answers the observations of n environments at once: obs (n,O) are theirs, action (n,A) is written. step
+// counts from 0 at the beginning of their episodes.
 type Batch interface {
 	Act(ctx context.Context, step int, obs []float64, action []float32) error
 }
@@ -39,8 +39,8 @@ func (r Returns) Mean() float64 {
 	return sum / float64(len(r.Each))
 }
 
-// Quartiles are the least return, the first quartile, the median, the third quartile and the greatest return, linearly
-// interpolated between the sorted returns.
+// Quartiles are the least return, the first quartile, the median, the third quartile and the greatest return,
+// linearly interpolated between the sorted returns.
 func (r Returns) Quartiles() [5]float64 {
 	sorted := slices.Sorted(slices.Values(r.Each))
 	var q [5]float64

@@ -23,8 +23,8 @@ func trained(t *testing.T) *Agent {
 	return a
 }
 
-// TestKnown: the observations of environments that a model knows are its states, filtered for each by itself, from the
-// beginning of each episode on.
+// TestKnown: the observations of environments that a model knows are its states, filtered for each by itself, from
+// the beginning of each episode on.
 func TestKnown(t *testing.T) {
 	a := trained(t)
 	if err := a.sync(); err != nil {
@@ -97,7 +97,8 @@ func TestKnown(t *testing.T) {
 				states[i] = follow(i, 0, plain.Obs[i*3:i*3+3], true)
 			}
 		}
-		if !slices.Equal(v.Status, plain.Status) || !slices.Equal(v.Reward, plain.Reward) || step%3 == 2 != (v.Status[0] == env.Failed) {
+		if !slices.Equal(v.Status, plain.Status) || !slices.Equal(v.Reward, plain.Reward) ||
+			step%3 == 2 != (v.Status[0] == env.Failed) {
 			t.Fatalf("step %d: %v, want %v", step, v.Status, plain.Status)
 		}
 	}
@@ -204,7 +205,8 @@ func TestPredict(t *testing.T) {
 	if notFinite(p.Model) >= 0 {
 		t.Errorf("errors %v", p.Model)
 	}
-	if _, err := a.Predict([]*Episode{e}, 12); err == nil || !strings.Contains(err.Error(), "15 steps, want at least 17") {
+	if _, err := a.Predict([]*Episode{e}, 12); err == nil || !strings.Contains(err.Error(),
+		"15 steps, want at least 17") {
 		t.Errorf("error %v", err)
 	}
 	if _, err := a.Predict(nil, 12); err == nil {

@@ -17,7 +17,8 @@ func TestAdvantages(t *testing.T) {
 	}{
 		// delta = 1 + 0.5*2 - 1 = 1, 2 + 0.5*4 - 2 = 2, 3 + 0.5*8 - 4 = 3; A = 1 + (2 + 3/4)/4, 2 + 3/4, 3
 		{"time limit", Trajectory{Reward: []float64{1, 2, 3}, Value: []float64{1, 2, 4}, Next: []float64{2, 4, 8},
-			Last: []bool{false, false, true}, Terminal: make([]bool, 3)}, []float64{1.6875, 2.75, 3}, []float64{2.6875, 4.75, 7}},
+			Last: []bool{false, false, true}, Terminal: make([]bool, 3)}, []float64{1.6875, 2.75, 3},
+			[]float64{2.6875, 4.75, 7}},
 		// delta = 1, 2, 3 - 4 = -1
 		{"terminal", Trajectory{Reward: []float64{1, 2, 3}, Value: []float64{1, 2, 4}, Next: []float64{2, 4, 8},
 			Last: []bool{false, false, true}, Terminal: []bool{false, false, true}},
@@ -36,7 +37,8 @@ func TestAdvantages(t *testing.T) {
 	}
 	var one Trajectory
 	one.Reward = make([]float64, 2)
-	if err := one.Advantages(nil, nil, 0.5, 0.5); err == nil || !strings.Contains(err.Error(), "Value has 0 values, want 2") {
+	if err := one.Advantages(nil, nil, 0.5, 0.5); err == nil || !strings.Contains(err.Error(),
+		"Value has 0 values, want 2") {
 		t.Errorf("error %v", err)
 	}
 	if err := (Trajectory{}).Advantages(nil, nil, 2, 0.5); err == nil || !strings.Contains(err.Error(), "discount = 2") {

@@ -238,7 +238,8 @@ func runLesser[T kernels.Float](out []T, in []any) {
 }
 
 func (lesser) Rules() []*graphop.Rule {
-	return []*graphop.Rule{graphop.By(chosen{}, 0, 1, graphop.Gradient), graphop.By(chosen{second: true}, 0, 1, graphop.Gradient)}
+	return []*graphop.Rule{graphop.By(chosen{}, 0, 1, graphop.Gradient),
+		graphop.By(chosen{second: true}, 0, 1, graphop.Gradient)}
 }
 
 func (lesser) Lower(b *ir.Builder, _ ir.DType, _ []int, in []ir.ID) ir.ID {

@@ -69,7 +69,8 @@ type pilot struct {
 }
 
 // newPilot copies the model and the decoder (nil for FullCEM).
-func newPilot(machine string, c PlannerConfig, m *RSSM, d *ActionDecoder, w *Worlds, seed uint64) (p *pilot, err error) {
+func newPilot(machine string, c PlannerConfig, m *RSSM, d *ActionDecoder, w *Worlds, seed uint64) (p *pilot,
+	err error) {
 	g := G.NewGraph()
 	own, err := NewRSSM(g, m.c)
 	if err != nil {

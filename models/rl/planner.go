@@ -34,9 +34,9 @@ type PlannerConfig struct {
 	Hidden      []int   `json:"hidden" help:"sizes of the decoder's hidden layers"`
 }
 
-// withDefaults is c with the paper's setting in place of zeros: 12 steps ahead, 10 iterations; CEM of 1000 samples and
-// 100 elites, or latent DCEM of 100 and 10. What it leaves open is as in its experiments with the cartpole: a latent
-// space of 2 dimensions in [-1, 1], searched from sigma = 0.5 on, and a decoder of three layers of 256.
+// withDefaults is c with the paper's setting in place of zeros: 12 steps ahead, 10 iterations; CEM of 1000 samples
+// and 100 elites, or latent DCEM of 100 and 10. What it leaves open is as in its experiments with the cartpole: a
+// latent space of 2 dimensions in [-1, 1], searched from sigma = 0.5 on, and a decoder of three layers of 256.
 func (c PlannerConfig) withDefaults() (PlannerConfig, error) {
 	if !slices.Contains(planners, c.Kind) {
 		return c, fmt.Errorf("rl: planner %q, want one of %s", c.Kind, strings.Join(planners, ", "))
@@ -53,8 +53,9 @@ func (c PlannerConfig) withDefaults() (PlannerConfig, error) {
 			*v.p = v.d
 		}
 		if *v.p < 1 {
-			return c, fmt.Errorf("rl: planner: horizon = %d, iterations = %d, samples = %d, elites = %d, latent = %d, want at least 1",
-				c.Horizon, c.Iterations, c.Samples, c.Elites, c.Latent)
+			return c,
+				fmt.Errorf("rl: planner: horizon = %d, iterations = %d, samples = %d, elites = %d, latent = %d, want at least 1",
+					c.Horizon, c.Iterations, c.Samples, c.Elites, c.Latent)
 		}
 	}
 	if c.Temperature == 0 {
@@ -69,21 +70,23 @@ func (c PlannerConfig) withDefaults() (PlannerConfig, error) {
 	return c, nil
 }
 
-// ActionDecoder is a net that gives each latent z (D) the actions of a plan (H,A), in [-1, 1]: hidden layers with ELU,
-// and tanh at the end.
+// ActionDecoder is a net that gives each latent z (D) the actions of a plan (H,A), in [-1, 1]: hidden layers with
+// ELU, and tanh at the end.
 type ActionDecoder struct {
 	net              *nn.MLP
 	horizon, actions int
 }
 
 // NewActionDecoder adds a decoder's parameters to the graph: for plans of that many actions each.
-func NewActionDecoder(g *G.ExprGraph, c PlannerConfig, actions int, dt tensor.Dtype, seed uint64) (*ActionDecoder, error) {
+func NewActionDecoder(g *G.ExprGraph, c PlannerConfig, actions int, dt tensor.Dtype, seed uint64) (*ActionDecoder,
+	error) {
 	c, err := c.withDefaults()
 	if err != nil {
 		return nil, err
 	}
 	sizes := append(append([]int{c.Latent}, c.Hidden...), c.Horizon*actions)
-	net, err := nn.NewMLP(g, nn.MLPConfig{Name: "actions", Sizes: sizes, Activation: nn.ELU, Output: nn.Tanh, Dtype: dt, Seed: seed})
+	net, err := nn.NewMLP(g, nn.MLPConfig{Name: "actions", Sizes: sizes, Activation: nn.ELU, Output: nn.Tanh,
+		Dtype: dt, Seed: seed})
 	if err != nil {
 		return nil, err
 	}
@@ -102,8 +105,8 @@ func (d *ActionDecoder) Share(g *G.ExprGraph) (*ActionDecoder, error) {
 	return &ActionDecoder{net, d.horizon, d.actions}, nil
 }
 
-// Imagined adds a rollout of the model from the states x (B,StateDim) under the actions u (B,H*A), by time: the states
-// x_1 to x_H, each with its prior's mean, and the sum of their rewards, (B).
+// Imagined adds a rollout of the model from the states x (B,StateDim) under the actions u (B,H*A), by time: the
+// states x_1 to x_H, each with its prior's mean, and the sum of their rewards, (B).
 func (m *RSSM) Imagined(x, u *G.Node) (states []*G.Node, sum *G.Node, err error) {
 	b, width := build(x), m.c.Act
 	if u.Dims() != 2 || u.Shape()[0] != x.Shape()[0] || u.Shape()[1]%width != 0 {
@@ -137,7 +140,8 @@ type latentPlan struct {
 }
 
 // solve adds the search from the states x (B,StateDim). noise (one node (B,N,D) for each iteration) may be nil.
-func (c PlannerConfig) solve(m *RSSM, d *ActionDecoder, x *G.Node, seed, draw uint64, noise G.Nodes) (*latentPlan, error) {
+func (c PlannerConfig) solve(m *RSSM, d *ActionDecoder, x *G.Node, seed, draw uint64, noise G.Nodes) (*latentPlan,
+	error) {
 	g, rows, state := x.Graph(), x.Shape()[0], m.StateDim()
 	objective := func(z *G.Node) (*G.Node, error) {
 		many, err := dcem.Expand(x, c.Samples)
@@ -190,14 +194,16 @@ func (c PlannerConfig) search(m *RSSM, x *G.Node, seed, draw uint64) (*latentPla
 			return zero, b.err
 		},
 		Terminal: minus,
-	}, dcem.PlanConfig{Horizon: c.Horizon, Config: dcem.Config{Samples: c.Samples, Elites: c.Elites, Iterations: c.Iterations,
-		Hard: true, Sigma: []float64{c.Sigma}, Lower: []float64{-1}, Upper: []float64{1}, Seed: seed, Draw: draw,
+	}, dcem.PlanConfig{Horizon: c.Horizon, Config: dcem.Config{Samples: c.Samples, Elites: c.Elites,
+		Iterations: c.Iterations,
+		Hard:       true, Sigma: []float64{c.Sigma}, Lower: []float64{-1}, Upper: []float64{1}, Seed: seed, Draw: draw,
 		Dtype: m.c.Dtype}})
 	if err != nil {
 		return nil, err
 	}
 	b := build(x)
-	plan := &latentPlan{u: b.reshape(p.Controls, x.Shape()[0], c.Horizon*m.c.Act), reward: b.times(p.Cost, -1), run: p.Run}
+	plan := &latentPlan{u: b.reshape(p.Controls, x.Shape()[0], c.Horizon*m.c.Act), reward: b.times(p.Cost, -1),
+		run: p.Run}
 	return plan, b.err
 }
 
@@ -212,7 +218,8 @@ type planner struct {
 
 // newPlanner compiles the planning for n states with the parameters as they are when it plans. The decoder is not
 // needed for FullCEM.
-func newPlanner(machine string, c PlannerConfig, m *RSSM, d *ActionDecoder, n int, seed, draw uint64) (*planner, error) {
+func newPlanner(machine string, c PlannerConfig, m *RSSM, d *ActionDecoder, n int, seed, draw uint64) (*planner,
+	error) {
 	g := G.NewGraph()
 	m, err := m.Share(g)
 	if err != nil {
@@ -261,9 +268,9 @@ func (p *planner) plan(run uint64, action []float32) error {
 }
 
 // Controller is an [Actor] whose observations are states of a model (B,StateDim) and whose action is the first of the
-// plan that latent DCEM finds: gradients flow through the search into the decoder, the reward and the transition, each of
-// which can be frozen. The noise of the search is the same for all rows and at all times, so that the action is a
-// function of the state.
+// plan that latent DCEM finds: gradients flow through the search into the decoder, the reward and the transition,
+// each of which can be frozen. The noise of the search is the same for all rows and at all times, so that the action
+// is a function of the state.
 type Controller struct {
 	c       PlannerConfig
 	model   *RSSM

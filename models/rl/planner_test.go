@@ -14,7 +14,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-var smallPlan = PlannerConfig{Kind: LatentDCEM, Horizon: 3, Iterations: 3, Samples: 12, Elites: 4, Latent: 2, Hidden: []int{6}}
+var smallPlan = PlannerConfig{Kind: LatentDCEM, Horizon: 3, Iterations: 3, Samples: 12, Elites: 4, Latent: 2,
+	Hidden: []int{6}}
 
 // smallController is a policy in float64 whose actor is a search over a model.
 func smallController(t *testing.T, frozen Frozen) (*G.ExprGraph, *Policy, *RSSM, *ActionDecoder) {
@@ -57,7 +58,8 @@ func TestControllerGradient(t *testing.T) {
 	if want := len(d.Params()) + len(m.Reward()) + len(m.Transition()); len(free) != want {
 		t.Fatalf("%d free parameters, want %d", len(free), want)
 	}
-	step, err := engine.NewVM(g, engine.WithUpdate(kernels.Optimizer{Method: kernels.Momentum, Rate: 1}, loss, free.Nodes()...))
+	step, err := engine.NewVM(g, engine.WithUpdate(kernels.Optimizer{Method: kernels.Momentum, Rate: 1}, loss,
+		free.Nodes()...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -148,7 +150,8 @@ func TestFrozen(t *testing.T) {
 		t.Errorf("error %v, want one about the decoder's steps", err)
 	}
 	other.Kind = "abacus"
-	if _, err := NewActionDecoder(G.NewGraph(), other, 1, tensor.Float64, 1); err == nil || !strings.Contains(err.Error(), "abacus") {
+	if _, err := NewActionDecoder(G.NewGraph(), other, 1, tensor.Float64, 1); err == nil ||
+		!strings.Contains(err.Error(), "abacus") {
 		t.Errorf("error %v", err)
 	}
 }
@@ -176,7 +179,8 @@ func TestControllerRows(t *testing.T) {
 	}
 }
 
-// TestPlanners: CEM finds plans whose imagined reward is beyond that of every constant one, latent DCEM some that are better than 0.
+// TestPlanners: CEM finds plans whose imagined reward is beyond that of every constant one, latent DCEM some that are
+// better than 0.
 func TestPlanners(t *testing.T) {
 	g := G.NewGraph()
 	m, err := NewRSSM(g, RSSMConfig{Obs: 3, Act: 1, Deter: 8, Stoch: 3, Hidden: 16, Seed: 1})
@@ -198,7 +202,8 @@ func TestPlanners(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, sum, err := m.Imagined(input(g, "x", start, n, 11), input(g, "u", slices.Repeat([]float32{u}, n*horizon), n, horizon))
+		_, sum, err := m.Imagined(input(g, "x", start, n, 11), input(g, "u", slices.Repeat([]float32{u}, n*horizon), n,
+			horizon))
 		if err != nil {
 			t.Fatal(err)
 		}

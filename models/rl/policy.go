@@ -29,8 +29,8 @@ type Policy struct {
 	fixed  bool
 }
 
-// NewPolicy adds the standard deviations to the actor's graph, std each at the start, of the element type of the actor's
-// parameters; fixed ones stay as they are. The actor has n dimensions of actions.
+// NewPolicy adds the standard deviations to the actor's graph, std each at the start, of the element type of the
+// actor's parameters; fixed ones stay as they are. The actor has n dimensions of actions.
 func NewPolicy(g *G.ExprGraph, a Actor, n int, std float64, fixed bool) (*Policy, error) {
 	p := a.Params()
 	switch {

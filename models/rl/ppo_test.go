@@ -48,15 +48,16 @@ func linearPair(t *testing.T, c PPOConfig, w, v, std float64, x ppoValues) *ppoL
 
 type ppoValues struct{ obs, action, old, advantage, target, before []float64 }
 
-// TestLoss: each term by hand. With std = 1 and actions equal to the mean log pi is -log(2 pi)/2, so that old ones that
-// are less by log 2, 0, -log 2 and log 4 make ratios of 2, 1, 1/2 and 4.
+// TestLoss: each term by hand. With std = 1 and actions equal to the mean log pi is -log(2 pi)/2, so that old ones
+// that are less by log 2, 0, -log 2 and log 4 make ratios of 2, 1, 1/2 and 4.
 func TestLoss(t *testing.T) {
 	at := -0.5 * math.Log(2*math.Pi)
 	x := ppoValues{obs: []float64{1, 2, 3, 4}, action: []float64{2, 4, 6, 8},
 		old:       []float64{at - math.Ln2, at, at + math.Ln2, at - 2*math.Ln2},
 		advantage: []float64{1, 3, -2, -1}, target: []float64{1, 1, 4, 2}, before: []float64{1, 1, 1, 2}}
 	values := func(l *ppoLoss) []float64 {
-		vm, err := engine.NewVM(l.total.Graph(), engine.Outputs(l.total, l.policy, l.value, l.entropy, l.distance, l.clipped))
+		vm, err := engine.NewVM(l.total.Graph(), engine.Outputs(l.total, l.policy, l.value, l.entropy, l.distance,
+			l.clipped))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -100,7 +101,8 @@ func TestLossGradient(t *testing.T) {
 		l := linearPair(t, c, w, v, math.Exp(s), x)
 		graph := l.total.Graph()
 		wrt := G.Nodes{graph.ByName("actor/0/w")[0], graph.ByName("value/0/w")[0], graph.ByName("policy/log_std")[0]}
-		vm, err := engine.NewVM(graph, engine.WithUpdate(kernels.Optimizer{Method: kernels.Momentum, Rate: 1}, l.total, wrt...))
+		vm, err := engine.NewVM(graph, engine.WithUpdate(kernels.Optimizer{Method: kernels.Momentum, Rate: 1}, l.total,
+			wrt...))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -158,7 +158,8 @@ func (p Program) Run(ctx context.Context, settings Settings, o run.Options, w io
 		return err
 	}
 	if !o.Resume {
-		names := append([]string{run.CheckpointFile, run.BestFile, run.ConfigFile, run.ResultFile, ParamsFile}, allFigures...)
+		names := append([]string{run.CheckpointFile, run.BestFile, run.ConfigFile, run.ResultFile, ParamsFile},
+			allFigures...)
 		if err := run.Forget(o.Out, names...); err != nil {
 			return err
 		}
@@ -205,7 +206,8 @@ func (p Program) Run(ctx context.Context, settings Settings, o run.Options, w io
 }
 
 // Evaluation judges the best state of the run in dir on n episodes: those of the seed.
-func Evaluation(ctx context.Context, dir string, n int, seed uint64, tasks func(name string) (env.Task, error)) (r Returns, err error) {
+func Evaluation(ctx context.Context, dir string, n int, seed uint64,
+	tasks func(name string) (env.Task, error)) (r Returns, err error) {
 	if n < 1 {
 		return r, fmt.Errorf("episodes is %d, want at least 1", n)
 	}

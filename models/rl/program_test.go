@@ -28,12 +28,13 @@ func quickSettings() Settings {
 func runProgram(t *testing.T, p Program, s Settings, dir string, resume bool) (string, error) {
 	t.Helper()
 	var w bytes.Buffer
-	err := p.Run(context.Background(), s, run.Options{Out: dir, Resume: resume, Progress: run.ProgressOptions{Silent: true}}, &w)
+	err := p.Run(context.Background(), s, run.Options{Out: dir, Resume: resume,
+		Progress: run.ProgressOptions{Silent: true}}, &w)
 	return w.String(), err
 }
 
-// TestPrograms: embed, finetune on its run, and ppo go through, on the swing-up; each leaves its files, and what it came
-// to can be judged again from its folder.
+// TestPrograms: embed, finetune on its run, and ppo go through, on the swing-up; each leaves its files, and what it
+// came to can be judged again from its folder.
 func TestPrograms(t *testing.T) {
 	dir := t.TempDir()
 	s := quickSettings()
@@ -79,12 +80,14 @@ func TestPrograms(t *testing.T) {
 	}
 	other := s
 	other.Seed = 9
-	if _, err := runProgram(t, EmbedProgram, other, filepath.Join(dir, "embed"), true); err == nil || !strings.Contains(err.Error(), "seed") {
+	if _, err := runProgram(t, EmbedProgram, other, filepath.Join(dir, "embed"), true); err == nil ||
+		!strings.Contains(err.Error(), "seed") {
 		t.Errorf("a run is resumed with another seed: %v", err)
 	}
 	other = s
 	other.Env = "pendulum"
-	if _, err := runProgram(t, FineTuneProgram, other, filepath.Join(dir, "x"), false); err == nil || !strings.Contains(err.Error(), "cartpole") {
+	if _, err := runProgram(t, FineTuneProgram, other, filepath.Join(dir, "x"), false); err == nil ||
+		!strings.Contains(err.Error(), "cartpole") {
 		t.Errorf("the controller of another environment is fine-tuned: %v", err)
 	}
 }
@@ -130,7 +133,11 @@ func TestSettings(t *testing.T) {
 	}
 	asked := ""
 	s.Env = "walker-walk"
-	if _, err := s.maker(func(name string) (env.Task, error) { asked = name; return nil, os.ErrNotExist })(); !errors.Is(err, os.ErrNotExist) ||
+	if _, err := s.maker(func(name string) (env.Task, error) {
+		asked = name
+		return nil,
+			os.ErrNotExist
+	})(); !errors.Is(err, os.ErrNotExist) ||
 		asked != "walker-walk" {
 		t.Errorf("%v: asked for %q", err, asked)
 	}

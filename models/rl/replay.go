@@ -64,8 +64,8 @@ const (
 )
 
 // OpenReplay reads the buffer in the folder dir, which is made if it is not there; "" keeps episodes in memory alone.
-// Observations have obs numbers, actions act. What a program that was killed has left of a file that it was writing is
-// removed. A file that is not sound is an error that names it: what was collected is not thrown away by itself.
+// Observations have obs numbers, actions act. What a program that was killed has left of a file that it was writing
+// is removed. A file that is not sound is an error that names it: what was collected is not thrown away by itself.
 func OpenReplay(dir string, obs, act int) (*Replay, error) {
 	if obs < 1 || act < 1 {
 		return nil, fmt.Errorf("rl: OpenReplay: obs = %d and act = %d, want at least 1", obs, act)
@@ -215,7 +215,8 @@ func decodeEpisode(raw []byte, obs, act int) (*Episode, error) {
 	}
 	body = body[8*numbers:]
 	if head[0] != uint64(obs) || head[1] != uint64(act) {
-		return nil, fmt.Errorf("%w: observations of %d and actions of %d numbers, want %d and %d", ErrEpisode, head[0], head[1],
+		return nil, fmt.Errorf("%w: observations of %d and actions of %d numbers, want %d and %d", ErrEpisode, head[0],
+			head[1],
 			obs, act)
 	}
 	if n := head[2]; n < 1 || n > maxEpisode || uint64(len(body)) != 4*((n+1)*head[0]+n*head[1]+n) {
@@ -225,7 +226,8 @@ func decodeEpisode(raw []byte, obs, act int) (*Episode, error) {
 		return nil, fmt.Errorf("%w: its checksum is wrong", ErrEpisode)
 	}
 	n := int(head[2])
-	e := &Episode{Seed: head[4], Status: env.Status(head[3]), Obs: make([]float32, (n+1)*obs), Action: make([]float32, n*act),
+	e := &Episode{Seed: head[4], Status: env.Status(head[3]), Obs: make([]float32, (n+1)*obs),
+		Action: make([]float32, n*act),
 		Reward: make([]float32, n)}
 	for _, v := range [][]float32{e.Obs, e.Action, e.Reward} {
 		for i := range v {
@@ -253,9 +255,9 @@ func newSampleBatch(length, n, obs, act int) *sampleBatch {
 		Weight: make([]float32, rows), After: make([]float32, rows)}
 }
 
-// sample draws n sequences of that length from the first so many episodes: each possible beginning is as likely as any
-// other. An episode of T steps has T+1 observations; of one that has fewer than the length all are taken, and the rest
-// has weight 0.
+// sample draws n sequences of that length from the first so many episodes: each possible beginning is as likely as
+// any other. An episode of T steps has T+1 observations; of one that has fewer than the length all are taken, and the
+// rest has weight 0.
 func (r *Replay) sample(s *sampleBatch, episodes, length, n int, rng *rand.Rand) error {
 	if episodes < 1 || episodes > r.Len() {
 		return fmt.Errorf("rl: a sample of the first %d of %d episodes", episodes, r.Len())

@@ -193,7 +193,8 @@ func TestSpoilt(t *testing.T) {
 			}
 		}
 	}
-	if _, err := decodeEpisode(raw, 3, 1); !errors.Is(err, ErrEpisode) || !strings.Contains(err.Error(), "observations of 2") {
+	if _, err := decodeEpisode(raw, 3, 1); !errors.Is(err, ErrEpisode) ||
+		!strings.Contains(err.Error(), "observations of 2") {
 		t.Errorf("of another size: %v", err)
 	}
 	dir := t.TempDir()

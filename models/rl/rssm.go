@@ -8,8 +8,8 @@ import (
 	"gorgonia.org/tensor"
 )
 
-// RSSM is the recurrent state-space model of PlaNet (Hafner et al., Learning latent dynamics for planning from pixels,
-// 2019), of observations that are vectors. Its state at step t is (h_t, s_t):
+// RSSM is the recurrent state-space model of PlaNet (Hafner et al., Learning latent dynamics for planning from
+// pixels, 2019), of observations that are vectors. Its state at step t is (h_t, s_t):
 //
 //	h_t = GRU(h_(t-1); s_(t-1), a_(t-1))      deterministic, (B,Deter)
 //	s_t ~ N(m(h_t), v(h_t)^2)                 the prior, (B,Stoch)
@@ -73,7 +73,8 @@ func (c RSSMConfig) withDefaults() (RSSMConfig, error) {
 		return c, fmt.Errorf("rl: RSSM: Obs = %d, Act = %d, Deter = %d, Stoch = %d, Hidden = %d, want at least 1",
 			c.Obs, c.Act, c.Deter, c.Stoch, c.Hidden)
 	}
-	if !(c.MinStd > 0 && c.MinStd < 1e3) || !(c.FreeNats >= 0 && c.FreeNats < 1e6) || !(c.RewardWeight > 0 && c.RewardWeight < 1e6) {
+	if !(c.MinStd > 0 && c.MinStd < 1e3) || !(c.FreeNats >= 0 && c.FreeNats < 1e6) ||
+		!(c.RewardWeight > 0 && c.RewardWeight < 1e6) {
 		return c, fmt.Errorf("rl: RSSM: MinStd = %v, FreeNats = %v, RewardWeight = %v, want finite numbers above 0",
 			c.MinStd, c.FreeNats, c.RewardWeight)
 	}
@@ -89,7 +90,8 @@ func NewRSSM(g *G.ExprGraph, c RSSMConfig) (*RSSM, error) {
 	m := &RSSM{c: c}
 	linear := func(name string, in, out int, noBias bool) (l *nn.Linear) {
 		if err == nil {
-			l, err = nn.NewLinear(g, nn.LinearConfig{Name: name, In: in, Out: out, NoBias: noBias, Dtype: c.Dtype, Seed: c.Seed})
+			l, err = nn.NewLinear(g, nn.LinearConfig{Name: name, In: in, Out: out, NoBias: noBias, Dtype: c.Dtype,
+				Seed: c.Seed})
 		}
 		return l
 	}
@@ -163,8 +165,8 @@ func (m *RSSM) Share(g *G.ExprGraph) (*RSSM, error) {
 	return &s, nil
 }
 
-// gru is h_t of h_(t-1) (B,Deter), s_(t-1) (B,Stoch) and what the action adds to the gates (B,3*Deter), which has their
-// bias (Cho et al., 2014, as PyTorch computes it):
+// gru is h_t of h_(t-1) (B,Deter), s_(t-1) (B,Stoch) and what the action adds to the gates (B,3*Deter), which has
+// their bias (Cho et al., 2014, as PyTorch computes it):
 //
 //	r, z = sigmoid(.), n = tanh(x_n + r h_n), h' = n + z (h - n)
 func (m *RSSM) gru(b *builder, h, s, fromA *G.Node) *G.Node {
@@ -253,7 +255,8 @@ type RSSMLoss struct {
 func (m *RSSM) Loss(q Sequences) (*RSSMLoss, error) {
 	rows := q.Obs.Shape()[0]
 	if q.Length < 1 || rows%q.Length != 0 || len(q.Noise) != q.Length {
-		return nil, fmt.Errorf("rl: RSSM: %d rows and %d nodes of noise for sequences of length %d", rows, len(q.Noise), q.Length)
+		return nil, fmt.Errorf("rl: RSSM: %d rows and %d nodes of noise for sequences of length %d", rows, len(q.Noise),
+			q.Length)
 	}
 	n := rows / q.Length
 	b := build(q.Obs)

@@ -32,7 +32,8 @@ func newSmallModel(t *testing.T, free float64) *smallModel {
 	t.Helper()
 	s := &smallModel{g: G.NewGraph(), n: 2, deter: 4, stoch: 3, hid: 5, o: 3, a: 2}
 	var err error
-	if s.m, err = NewRSSM(s.g, RSSMConfig{Obs: s.o, Act: s.a, Deter: s.deter, Stoch: s.stoch, Hidden: s.hid, FreeNats: free,
+	if s.m, err = NewRSSM(s.g, RSSMConfig{Obs: s.o, Act: s.a, Deter: s.deter, Stoch: s.stoch, Hidden: s.hid,
+		FreeNats:     free,
 		RewardWeight: 3, Dtype: tensor.Float64, Seed: 7}); err != nil {
 		t.Fatal(err)
 	}
@@ -203,8 +204,8 @@ func TestRSSMGradient(t *testing.T) {
 	}
 }
 
-// TestImagine: steps of imagination are those that the loss takes, with the prior in the posterior's place; and Filter
-// is the posterior's mean.
+// TestImagine: steps of imagination are those that the loss takes, with the prior in the posterior's place; and
+// Filter is the posterior's mean.
 func TestImagine(t *testing.T) {
 	s := newSmallModel(t, -1)
 	state := s.deter + s.stoch

@@ -23,7 +23,7 @@ var presetNames = []string{Quick, Day, Paper}
 // Settings are the configuration of the programs. A zero stands for what the preset says.
 type Settings struct {
 	Env    string `json:"env" help:"cartpole, pendulum, cheetah-run or walker-walk"`
-	Preset string `json:"preset" help:"quick: minutes on two cores; day: of a workstation with a GPU; paper: its sizes. The settings below that are 0 are the preset's"`
+	Preset string `json:"preset" help:"quick: minutes; day: of a GPU; paper: its sizes. What is 0 below is the preset's"`
 	Seed   uint64 `json:"seed" help:"seed of all that is random: the same seed gives the same run, bit for bit"`
 
 	Steps   int    `json:"steps" help:"phases, each of collected episodes and updates; of PPO iterations" resume:"free"`

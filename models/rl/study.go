@@ -135,7 +135,8 @@ func (s *study) summary() string {
 	var b strings.Builder
 	line := func(name string, r Returns) {
 		q := r.Quartiles()
-		fmt.Fprintf(&b, "%-9s mean return %.4g of %d episodes; least %.4g, quartiles %.4g %.4g %.4g, most %.4g\n", name, r.Mean(),
+		fmt.Fprintf(&b, "%-9s mean return %.4g of %d episodes; least %.4g, quartiles %.4g %.4g %.4g, most %.4g\n", name,
+			r.Mean(),
 			len(r.Each), q[0], q[1], q[2], q[3], q[4])
 	}
 	line("learnt", s.returns)
@@ -147,7 +148,8 @@ func (s *study) summary() string {
 	}
 	if s.predict != nil {
 		last := len(s.predict.Model) - 1
-		fmt.Fprintf(&b, "model     mean squared error %.3g of observations %d steps ahead, %.3g of saying that nothing changes\n",
+		fmt.Fprintf(&b,
+			"model     mean squared error %.3g of observations %d steps ahead, %.3g of saying that nothing changes\n",
 			s.predict.Model[last], last+1, s.predict.Still[last])
 	}
 	return strings.TrimSuffix(b.String(), "\n")
@@ -167,7 +169,8 @@ func paperMedian(env, program string) []viz.Mark {
 func box(name string, at float64, q [5]float64) viz.Series {
 	const w = 0.3
 	s := viz.Series{Name: name}
-	for _, p := range [][2]float64{{0, q[0]}, {0, q[1]}, {-w, q[1]}, {-w, q[2]}, {w, q[2]}, {-w, q[2]}, {-w, q[3]}, {0, q[3]}, {0, q[4]},
+	for _, p := range [][2]float64{{0, q[0]}, {0, q[1]}, {-w, q[1]}, {-w, q[2]}, {w, q[2]}, {-w, q[2]}, {-w, q[3]},
+		{0, q[3]}, {0, q[4]},
 		{0, q[3]}, {w, q[3]}, {w, q[1]}, {0, q[1]}} {
 		s.X, s.Y = append(s.X, at+p[0]), append(s.Y, p[1])
 	}
@@ -194,10 +197,12 @@ func (s *study) draw(ctx context.Context, task trainee) error {
 		name string
 		plot viz.Plot
 	}{{curveFigure, viz.Lines{Axes: viz.Axes{Title: s.s.Env + ": returns", X: "steps of the environment", Y: "return"},
-		Series: []viz.Series{against("return", "while it collects (mean)"), against("judged_q1", "evaluated: first quartile"),
+		Series: []viz.Series{against("return", "while it collects (mean)"),
+			against("judged_q1", "evaluated: first quartile"),
 			against("judged_median", "evaluated: median"), against("judged_q3", "evaluated: third quartile")}}}}
 	if s.program.Kind == AgentKind {
-		losses := []viz.Series{against("model_obs", "observations"), against("model_reward", "reward"), against("model_kl", "divergence")}
+		losses := []viz.Series{against("model_obs", "observations"), against("model_reward", "reward"),
+			against("model_kl", "divergence")}
 		plots = append(plots, struct {
 			name string
 			plot viz.Plot
@@ -288,28 +293,36 @@ func (s *study) report(predicted bool) error {
 		t.Rows = append(t.Rows, row)
 	}
 	text := map[string]string{
-		"train": "A recurrent state-space model learns the environment from vectors of observations, and the cross-entropy method " +
-			"plans over all actions of the horizon in it.",
-		"embed": "A recurrent state-space model learns the environment, and with it a decoder is learnt that turns a few latent " +
-			"numbers into the actions of a plan: DCEM searches these numbers, and the gradient of what the plan is worth goes back " +
-			"through the search into the decoder.",
-		"finetune": "The controller of embed, a search in a model, is the policy of PPO: the gradient of the log-probability of its " +
-			"actions goes back through the search into the decoder and the model.",
+		"train": "A recurrent state-space model learns the environment from vectors of observations, and the " +
+			"cross-entropy method plans over all actions of the horizon in it.",
+		"embed": "A recurrent state-space model learns the environment, and with it a decoder is learnt that turns a few " +
+			"latent numbers into the actions of a plan: DCEM searches these numbers, and the gradient of what the plan is " +
+			"worth goes back through the search into the decoder.",
+		"finetune": "The controller of embed, a search in a model, is the policy of PPO: the gradient of the " +
+			"log-probability of its actions goes back through the search into the decoder and the model.",
 		"ppo": "The baseline: PPO on a net from observations to actions.",
 	}[s.program.Name]
 	sections := []viz.Section{
-		{Heading: "Returns", Text: fmt.Sprintf("Of the best state of the run, over %d episodes that did not choose it.", s.s.Judge),
-			Figures: []viz.Figure{figure(curveFigure, "Evaluations have no noise on the actions."), figure(boxFigure, "The same episodes for all.")},
-			Table:   t},
-		{Heading: "Learning", Figures: []viz.Figure{figure(learnFigure, "Means over the updates of a phase, or of an iteration's last update.")}},
+		{Heading: "Returns", Text: fmt.Sprintf("Of the best state of the run, over %d episodes that did not choose it.",
+			s.s.Judge),
+			Figures: []viz.Figure{figure(curveFigure, "Evaluations have no noise on the actions."),
+				figure(boxFigure, "The same episodes for all.")},
+			Table: t},
+		{Heading: "Learning", Figures: []viz.Figure{figure(learnFigure,
+			"Means over the updates of a phase, or of an iteration's last update.")}},
 	}
 	if predicted {
-		sections = append(sections, viz.Section{Heading: "Prediction", Text: "On episodes with random actions that the model has not " +
-			"learnt from.", Figures: []viz.Figure{figure(predictFigure, "From what was observed so far, under the actions that followed.")}})
+		sections = append(sections, viz.Section{Heading: "Prediction",
+			Text: "On episodes with random actions that the model has not " +
+				"learnt from.", Figures: []viz.Figure{figure(predictFigure,
+				"From what was observed so far, under the actions that followed.")}})
 	}
-	sections = append(sections, viz.Section{Heading: "An episode", Figures: []viz.Figure{figure(episodeFigure, "Without noise.")}},
-		viz.Section{Heading: "Configuration", Code: string(config), Text: "The same configuration and seed give the same run, bit for " +
-			"bit:\n\ngodcem rl " + s.program.Name + " --config config.yaml --out out/again"})
-	return viz.WriteReport(filepath.Join(s.dir, reportFile), viz.Report{Title: s.s.Env + ": " + s.program.Name, Intro: text,
+	sections = append(sections, viz.Section{Heading: "An episode",
+		Figures: []viz.Figure{figure(episodeFigure, "Without noise.")}},
+		viz.Section{Heading: "Configuration", Code: string(config),
+			Text: "The same configuration and seed give the same run, bit for " +
+				"bit:\n\ngodcem rl " + s.program.Name + " --config config.yaml --out out/again"})
+	return viz.WriteReport(filepath.Join(s.dir, reportFile), viz.Report{Title: s.s.Env + ": " + s.program.Name,
+		Intro:    text,
 		Sections: sections})
 }

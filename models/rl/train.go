@@ -39,8 +39,8 @@ type Config struct {
 	RawObs  bool   `json:"raw_obs" help:"do not standardise observations by their moments so far"`
 	Machine string `json:"-"` // "": the engine
 
-	// Model, if not nil, is in the policy's graph, and the policy sees its states in the place of observations, filtered by
-	// the model as it is when an iteration begins. Known scales observations for it.
+	// Model, if not nil, is in the policy's graph, and the policy sees its states in the place of observations, filtered
+	// by the model as it is when an iteration begins. Known scales observations for it.
 	Model *RSSM  `json:"-"`
 	Known *Scale `json:"-"`
 }
@@ -204,9 +204,9 @@ func (t *PPO) EnvSteps() int { return t.steps }
 // Kind implements run.Task.
 func (t *PPO) Kind() string { return ppoKind }
 
-// Columns implements run.Task: env_steps so far, the mean return of the episodes of an iteration and their number, the
-// estimated KL divergence and the share of clipped ratios of its last updates, the policy's entropy, faults so far;
-// and of an evaluation the mean return, the quartiles and the number of faults.
+// Columns implements run.Task: env_steps so far, the mean return of the episodes of an iteration and their number,
+// the estimated KL divergence and the share of clipped ratios of its last updates, the policy's entropy, faults so
+// far; and of an evaluation the mean return, the quartiles and the number of faults.
 func (t *PPO) Columns() []string {
 	return []string{"env_steps", "return", "episodes", "updates", "kl", "clipped", "entropy", "faults", "rate",
 		"judged_mean", "judged_least", "judged_q1", "judged_median", "judged_q3", "judged_most", "judged_faults"}

@@ -24,8 +24,9 @@ type System struct {
 }
 
 // SwingUp is a cartpole that begins hanging, within a tenth of a radian, at rest near the middle of its rail: 50
-// actions of 0.1 s, forces of at most 20 N. Each of their two steps is rewarded with (1 + cos theta)/2 exp(-(x/2)^2), in
-// [0, 1], for the state that it leads to: 1 where the pole stands upright in the middle, so that a return is at most 100.
+// actions of 0.1 s, forces of at most 20 N. Each of their two steps is rewarded with (1 + cos theta)/2 exp(-(x/2)^2),
+// in [0, 1], for the state that it leads to: 1 where the pole stands upright in the middle, so that a return is at
+// most 100.
 func SwingUp() System {
 	return System{Env: env.Cartpole{Force: 20}, Hold: 2, Episode: env.EpisodeOptions{Name: "cartpole", Steps: 100,
 		Reward: func(_, _, next []float64) float64 { return (1 + next[2]) / 2 * math.Exp(-next[0]*next[0]/4) },
@@ -77,8 +78,10 @@ func (s System) Expert(w *Worlds, c PlannerConfig, seed uint64) (Batch, error) {
 		}
 		return cost
 	})
-	solver, err := dcem.NewSolver(objective, dcem.Config{Batch: n, Dim: c.Horizon * a, Samples: c.Samples, Elites: c.Elites,
-		Iterations: c.Iterations, Hard: true, Sigma: []float64{c.Sigma}, Lower: []float64{-1}, Upper: []float64{1}, Seed: seed},
+	solver, err := dcem.NewSolver(objective, dcem.Config{Batch: n, Dim: c.Horizon * a, Samples: c.Samples,
+		Elites:     c.Elites,
+		Iterations: c.Iterations, Hard: true, Sigma: []float64{c.Sigma}, Lower: []float64{-1}, Upper: []float64{1},
+		Seed: seed},
 		dcem.SolverOptions[float64]{})
 	if err != nil {
 		return nil, err

@@ -8,9 +8,9 @@ import (
 	"github.com/godcem/godcem/models/env"
 )
 
-// Worlds are n environments side by side, on goroutines. What one does depends on its number, its seeds and its actions
-// alone, so that they give the same bits for any number of threads. Actions are numbers in [-1, 1], which stand for the
-// least and the greatest action; what is outside is taken for the bound.
+// Worlds are n environments side by side, on goroutines. What one does depends on its number, its seeds and its
+// actions alone, so that they give the same bits for any number of threads. Actions are numbers in [-1, 1], which
+// stand for the least and the greatest action; what is outside is taken for the bound.
 type Worlds struct {
 	vec                   *env.Vec
 	obsDim, actDim, steps int
@@ -63,7 +63,8 @@ func NewWorlds(maker Maker, n int) (*Worlds, error) {
 	}
 	t := vec.Task(0)
 	o := t.ObsDim()
-	return &Worlds{vec: vec, obsDim: o, actDim: t.ActDim(), steps: t.Steps(), Obs: make([]float64, n*o), Next: make([]float64, n*o),
+	return &Worlds{vec: vec, obsDim: o, actDim: t.ActDim(), steps: t.Steps(), Obs: make([]float64, n*o),
+		Next:   make([]float64, n*o),
 		Reward: make([]float64, n), Status: make([]env.Status, n), Failures: make([]error, n),
 		episode: make([]int, n), seeds: make([]uint64, n), action: make([]float64, n*t.ActDim())}, nil
 }
@@ -92,8 +93,8 @@ func (v *Worlds) Close() error {
 	return err
 }
 
-// know makes the model's states (n,StateDim) the observations, with the posterior's means; scale standardises those of
-// the environment for the model. The parameters are shared: they must not be written while Reset or Step run.
+// know makes the model's states (n,StateDim) the observations, with the posterior's means; scale standardises those
+// of the environment for the model. The parameters are shared: they must not be written while Reset or Step run.
 func (v *Worlds) know(machine string, m *RSSM, scale func(out []float32, obs []float64)) error {
 	if m.c.Obs != v.obsDim || m.c.Act != v.actDim {
 		return fmt.Errorf("rl: a model of %d observations and %d actions for an environment of %d and %d", m.c.Obs, m.c.Act,
@@ -163,8 +164,8 @@ func (k *known) follow(v *Worlds) error {
 	return nil
 }
 
-// Reset begins an episode everywhere: the first ones of that seed. Episode e of environment i has the seed that follows
-// from (seed, i, e).
+// Reset begins an episode everywhere: the first ones of that seed. Episode e of environment i has the seed that
+// follows from (seed, i, e).
 func (v *Worlds) Reset(seed uint64) error {
 	v.seed = seed
 	for i := range v.seeds {

@@ -63,8 +63,8 @@ func noise(n int) Batch {
 	})
 }
 
-// TestFaults: what was collected before a fault stands, the failed step has no weight, and the others are as they would
-// have been.
+// TestFaults: what was collected before a fault stands, the failed step has no weight, and the others are as they
+// would have been.
 func TestFaults(t *testing.T) {
 	ctx := context.Background()
 	collect := func(maker Maker) (*Rollout, error) {
@@ -79,7 +79,8 @@ func TestFaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for how, text := range map[string]string{"reward": "reward is NaN", "observation": "observation 1 is -Inf", "failed": "blew up"} {
+	for how, text := range map[string]string{"reward": "reward is NaN", "observation": "observation 1 is -Inf",
+		"failed": "blew up"} {
 		r, err := collect(faultyMaker(how))
 		if err != nil {
 			t.Fatal(err)
@@ -89,10 +90,12 @@ func TestFaults(t *testing.T) {
 		}
 		for i := range 3 {
 			at := i * 7
-			if !slices.Equal(r.Reward[at:at+2], sound.Reward[at:at+2]) || !slices.Equal(r.Obs[at*3:(at+3)*3], sound.Obs[at*3:(at+3)*3]) {
+			if !slices.Equal(r.Reward[at:at+2], sound.Reward[at:at+2]) ||
+				!slices.Equal(r.Obs[at*3:(at+3)*3], sound.Obs[at*3:(at+3)*3]) {
 				t.Errorf("%s: environment %d: the steps before the fault differ", how, i)
 			}
-			if r.Status[at+2] != env.Failed || r.Status[at+5] != env.Failed || r.Status[at+3] != env.Running || r.Reward[at+2] != 0 {
+			if r.Status[at+2] != env.Failed || r.Status[at+5] != env.Failed || r.Status[at+3] != env.Running ||
+				r.Reward[at+2] != 0 {
 				t.Errorf("%s: environment %d: statuses %v, rewards %v", how, i, r.Status[at:at+7], r.Reward[at:at+7])
 			}
 		}
@@ -124,7 +127,8 @@ func TestNaNAction(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer v.Close()
-	r, err := Collect(context.Background(), v, BatchFunc(func(_ context.Context, step int, _ []float64, a []float32) error {
+	r, err := Collect(context.Background(), v, BatchFunc(func(_ context.Context, step int, _ []float64,
+		a []float32) error {
 		a[0], a[1] = float32(math.NaN()), 0.5
 		return nil
 	}), 2, 1)
