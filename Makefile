@@ -5,9 +5,12 @@ GO_FILES = $(shell find . -path ./out -prune -o -path './.*' -prune -o -name '*.
 FUZZTIME ?= 10m
 SOAK_ROWS ?= 1000000
 SOAK_KILLS ?= 100
+PLANT ?= 1
+# how old results may be that bench-full does not measure again
+RESUME ?= 6h
 
-.PHONY: help run gpu cuda test test-go test-gpu test-gpu-asan ptxas gpu-kit check check-gpu cross race fuzz soak accept-first-light accept-control accept-cartpole accept-engine bench bench-kernels clean \
-	bench-peers bench-suite
+.PHONY: help run gpu cuda test test-go test-gpu test-gpu-asan ptxas gpu-kit check check-gpu cross race fuzz soak accept-first-light accept-control accept-cartpole accept-engine bench bench-full bench-report bench-check bench-kernels clean \
+	bench-peers bench-gomlx mujoco mujoco-python accept-mujoco accept-functions
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 22
@@ -60,7 +63,7 @@ cross: ## builds for the other platforms that import godcem
 	  echo "build $$p"; CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build ./... || exit 1; done
 
 race: ## the library under the race detector (needs cgo); the backends' table without its variants
-	$(GO) test -race ./kernels/... ./internal/... ./dcem/... ./autodiff/... ./models/nn/... ./models/train/...
+	$(GO) test -race ./kernels/... ./internal/... ./dcem/... ./autodiff/... ./models/nn/... ./models/train/... ./models/env/...
 	$(GO) test -race -short -timeout 20m ./engine ./engine/backend/cpu ./engine/frontend ./engine/ir ./engine/pass ./engine/plan
 
 accept-first-light: ## the claims of the regression and of bumps over seeds (about 15 minutes): bench/results/first-light.json
@@ -90,22 +93,48 @@ fuzz: ## FUZZTIME (10m) per parser
 	$(GO) test ./models/nn -run '^$$' -fuzz '^FuzzNPZ$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 5x
 	$(GO) test ./engine/ir -run '^$$' -fuzz '^FuzzParse$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 5x
 
-bench: ## the engine beside the TapeMachine, checked and then timed alternately (3 minutes): bench/results/engine.json
-	$(GO) run ./bench/engine
+bench: ## godcem beside what bench-peers has installed, checked and then timed alternately (some minutes): out/bench/cpu.json
+	$(GO) run ./bench/suite -quick
+
+bench-full: bench-gomlx ## every case of the benchmark (half an hour; an interrupted run goes on): bench/results/cpu.json, and bench-report
+	$(GO) run ./bench/suite -full -resume $(RESUME)
+	for m in regression cartpole; do for b in 1 100; do \
+	  $(GO) run ./bench/where -case $$m -batch $$b -seconds 2 > out/where.txt && mv out/where.txt bench/results/where-$$m-$$b.txt || exit 1; done; done
+	$(MAKE) bench-report
+
+bench-report: ## figures and tables of doc/benchmarks.md from the record
+	$(GO) run ./bench/suite -report
+
+bench-check: ## fails if a case has become slower than the record says, beyond noise, by ratio to a yardstick; PLANT=1.3 plants that
+	$(GO) run ./bench/suite -check -plant $(PLANT)
 
 bench-kernels: ## the kernels' and the engine's own benchmarks
 	$(GO) test ./kernels ./models/nn ./internal/vec ./engine/... -run '^$$' -bench . -benchtime 300ms
 
-bench-peers: ## PyTorch and JAX for bench-suite, pinned, in .venv-peers (6 GB from PyPI; needs Python 3.11 or later)
+bench-peers: ## PyTorch and JAX for bench, pinned, in .venv-peers (6 GB from PyPI; needs Python 3.11 or later)
 	python3 -m venv .venv-peers
 	echo '*' > .venv-peers/.gitignore
 	.venv-peers/bin/python -m pip install --disable-pip-version-check -q -r bench/peers/requirements.txt
 
-bench-suite: ## godcem beside PyTorch, torch.compile, JAX and the TapeMachine: bench/results/cpu.json
-	$(GO) run ./bench/suite
+bench-gomlx: ## GoMLX's backend in pure Go as a contestant, from a module of its own: out/peers/gomlx
+	cd bench/gomlx && CGO_ENABLED=0 $(GO) build -o ../../out/peers/gomlx .
 
-accept-engine: ## the engine's claims: as make bench, and fails if one does not hold
+accept-engine: ## the engine beside the TapeMachine (3 minutes): bench/results/engine.json; fails if a claim does not hold
 	$(GO) run ./bench/engine -check
+
+mujoco: ## the MuJoCo library and the models of cheetah and walker into .mujoco (66 MB from PyPI; needs python3 with pip)
+	mujoco/fetch.sh
+
+mujoco-python: ## the Python implementation of the same tasks in .venv-mujoco, for accept-mujoco (Python 3.11 or later)
+	python3 -m venv .venv-mujoco
+	echo '*' > .venv-mujoco/.gitignore
+	.venv-mujoco/bin/python -m pip install --disable-pip-version-check -q -r mujoco/requirements-python.txt
+
+accept-mujoco: ## environment steps a second beside the Python implementation, alternately (3 minutes; needs make mujoco mujoco-python)
+	$(GO) run ./bench/accept/mujoco
+
+accept-functions: ## the functions' errors at every float32 and at a million float64 (half an hour): doc/functions.md
+	GODCEM_EXHAUSTIVE=all $(GO) test ./internal/vec -run 'TestFuncErrors|TestPairErrors|TestErrorTable' -count 1 -timeout 6h -update
 
 clean:
 	rm -rf bin out

@@ -154,7 +154,7 @@ func (b *bench) kernel(c *kernelCase) error {
 		if err := p.check(into); err != nil {
 			return err
 		}
-		if err := add(&contestant{name: p.name, run: p.run, rounds: b.rounds}, into); err != nil {
+		if err := add(&contestant{name: p.name, run: p.run, rounds: b.roundsOf(p.name)}, into); err != nil {
 			return err
 		}
 	}

@@ -26,6 +26,7 @@ import (
 // settings are the command's flags.
 type settings struct {
 	quick    bool
+	full     bool
 	batch    []int
 	dtypes   []string
 	rounds   int
@@ -71,6 +72,7 @@ func start() error {
 	var s settings
 	var batch, dtypes, isas, only, cases string
 	flag.BoolVar(&s.quick, "quick", false, "fewer cases (float32, B = 1 and 100) and rounds, without what has to be compiled for long")
+	flag.BoolVar(&s.full, "full", false, "every case, and with AVX-512 those of the claims again with all held to AVX2")
 	flag.StringVar(&batch, "batch", "1,16,100", "batch sizes of the training steps")
 	flag.StringVar(&dtypes, "dtype", "float32,float64", "element types of the training steps")
 	flag.IntVar(&s.rounds, "rounds", 7, "rounds, in each of which every contestant runs once")
@@ -107,6 +109,12 @@ func start() error {
 		set(map[string]func(){"batch": func() { batch = "1,100" }, "dtype": func() { dtypes = "float32" }, "rounds": func() { s.rounds = 5 },
 			"only":  func() { only = strings.ReplaceAll(strings.TrimSuffix(only, ",tape"), ",compile", "") },
 			"cases": func() { cases = quickCases(&s) }})
+		if !given["json"] && !s.gpu() {
+			s.json = filepath.Join("out", "bench", "cpu.json")
+		}
+	}
+	if s.full && vec.ISA() == "avx512" && !s.child {
+		set(map[string]func(){"isa": func() { isas = "avx512,avx2" }})
 	}
 	if s.check {
 		set(map[string]func(){"only": func() { only = "godcem,yardstick" }, "patience": func() { s.patience = 5 * time.Second },
@@ -168,14 +176,21 @@ func quickCases(s *settings) string {
 	return "limits,regression,cartpole,sgemm,functions,lml,cold"
 }
 
+// claimed are the kinds of the cases that claims are about.
+const claimed = "limits,regression,cartpole,sgemm,lml,cold"
+
 // parent runs the command again for each instruction set, on the same cores.
 func parent(s *settings) error {
 	if _, err := os.Stat(filepath.Join(s.scripts, "protocol.py")); err != nil {
 		return fmt.Errorf("-peers: the peers' scripts are not there; run it from the repository's root: %w", err)
 	}
 	began := time.Now()
-	for _, isa := range s.isas {
-		if err := spawn(s, isa); err != nil {
+	for i, isa := range s.isas {
+		var more []string
+		if s.full && i > 0 {
+			more = []string{"-cases", claimed}
+		}
+		if err := spawn(s, isa, more...); err != nil {
 			return err
 		}
 	}

@@ -298,21 +298,21 @@ func (b *bench) race(all []*contestant) error {
 	patience := time.Now().Add(b.patience)
 	repeat := make([]int, len(all))
 	for i, x := range all { // what is compiled or allocated on first use is so now
-		d, err := x.run(1)
-		if err == nil && d.wall < target {
-			d, err = x.run(1)
-		}
-		if err != nil {
-			return fmt.Errorf("%s: %w", x.name, err)
-		}
-		if d.wall < target { // a better guess, and another warm-up
-			n := max(1, int(target/4/d.wall))
-			if d, err = x.run(n); err != nil {
+		least, n := math.Inf(1), 1
+		for try := 0; try < 3 || float64(n)*least < target/4 && try < 20; try++ {
+			d, err := x.run(n)
+			if err != nil {
 				return fmt.Errorf("%s: %w", x.name, err)
 			}
-			d.wall /= float64(n)
+			least = min(least, d.wall/float64(n))
+			if d.wall >= 2*target {
+				break
+			}
+			if try >= 1 { // a better guess, step by step, because the first runs may be much slower
+				n = max(n, min(50*n, int(target/4/least)))
+			}
 		}
-		repeat[i] = max(1, int(math.Round(target/d.wall)))
+		repeat[i] = max(1, int(math.Round(target/least)))
 	}
 	for round := 0; ; round++ {
 		ran := false

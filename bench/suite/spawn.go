@@ -16,13 +16,13 @@ var limits = map[string][]string{
 }
 
 // spawn measures with one instruction set in a process of its own, on two cores where taskset is there to say which.
-func spawn(s *settings, isa string) error {
+func spawn(s *settings, isa string, more ...string) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
 	}
 	args := append([]string{self}, os.Args[1:]...)
-	args = append(args, "-isa", isa, "-child")
+	args = append(append(args, "-isa", isa, "-child"), more...)
 	if taskset, err := exec.LookPath("taskset"); err == nil && !s.gpu() {
 		args = append(pinning(taskset, s.thread), args...)
 	}

@@ -72,3 +72,11 @@ func (b *bench) has(name string) bool {
 	}
 	return false
 }
+
+// roundsOf are fewer for those who take seconds.
+func (b *bench) roundsOf(name string) int {
+	if name == "gomlx" || name == "tape" {
+		return min(b.rounds, 2)
+	}
+	return b.rounds
+}

@@ -22,6 +22,7 @@ type panel struct {
 	legend []entry
 	bar    *bar
 	notes  []string
+	xTicks plot.ConstantTicks // in the place of numbers
 }
 
 // entry is one line of a legend; sample draws what stands for it into the given box.
@@ -52,6 +53,9 @@ func (p *panel) plotOf(w, h vg.Length) *plot.Plot {
 	g.X.Label.Text, g.Y.Label.Text = p.axes.X, p.axes.Y
 	nx, ny := max(3, int(w/110)), max(3, int(h/65))
 	g.X.Tick.Marker, g.Y.Tick.Marker = linearTicks{nx}, linearTicks{ny}
+	if p.xTicks != nil {
+		g.X.Tick.Marker = p.xTicks
+	}
 	if p.axes.PiX {
 		g.X.Tick.Marker = piTicks{max(4, nx)}
 	}
