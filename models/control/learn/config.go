@@ -63,7 +63,7 @@ type Config struct {
 func Default(kind string) Config {
 	c := Config{
 		Updates: 1000, Plans: 10, Noise: Common, Expert: Soft, Start: []float64{1.4, 0.75}, Horizon: 20, Samples: 200, Elites: 20,
-		Iterations: 5, Temperature: 0.5, Rate: 0.05, Clip: 0.05, Machine: train.Engine, CheckpointEvery: 50, Figures: true,
+		Iterations: 5, Temperature: 0.5, Rate: 0.05, Machine: train.Engine, CheckpointEvery: 50, Figures: true,
 	}
 	if kind == Cost { // a flat valley leads to the answer; a softer choice of elites makes it less flat
 		c.Start, c.Temperature = []float64{1, 0.4, 0.05}, 2
@@ -143,10 +143,15 @@ func (c Config) plan() dcem.PlanConfig {
 	}
 }
 
-// optimizer is Adam with a short memory of the gradients' squares: with some noises a plan swings to the other side, and
-// its gradient is a thousand times what it is with others.
+// optimizer is Adam. With independent noise it has a short memory of the gradients' squares: with some noises a plan
+// swings to the other side, and its gradient is a thousand times what it is with others. With common noise gradients
+// vanish at the truth, and the long memory makes steps as small.
 func (c Config) optimizer() kernels.Optimizer {
-	return kernels.Optimizer{Rate: c.Rate, ClipNorm: c.Clip, Beta2: 0.95}
+	o := kernels.Optimizer{Rate: c.Rate, ClipNorm: c.Clip}
+	if c.Noise == Independent {
+		o.Beta2 = 0.95
+	}
+	return o
 }
 
 // rateAt is the learning rate of an update: over the last third it falls to a hundredth, geometrically. With averaging

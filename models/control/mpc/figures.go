@@ -113,8 +113,8 @@ func (s *study) timing() viz.Plot {
 		x, y = append(x, lo, hi), append(y, n, n)
 	}
 	return viz.Lines{
-		Axes: viz.Axes{Title: fmt.Sprintf("Time of a plan: %d samples, %d iterations, %d steps ahead; %.0f ms between two plans",
-			s.c.Samples, s.c.Iterations, s.c.Horizon, s.period()), X: "ms", Y: "plans", Height: 400},
+		Axes: viz.Axes{Title: fmt.Sprintf("Time of a plan: %d samples, %d iterations, %d steps ahead; the median is %.1f %% of "+
+			"the %.0f ms between two", s.c.Samples, s.c.Iterations, s.c.Horizon, 100*s.metrics["period_share"], s.period()), X: "ms", Y: "plans", Height: 400},
 		Series: []viz.Series{{Name: "plans", X: x, Y: y}},
 		Marks:  []viz.Mark{{At: quantile(plans, 0.5), Label: "median"}, {At: quantile(plans, 0.95), Label: "95 %"}},
 	}
