@@ -139,6 +139,7 @@ type part struct {
 	name    string
 	count   int
 	seconds float64 // of a run
+	least   float64 // the same, of the fastest
 	flops   int64
 	bytes   int64
 }
@@ -174,6 +175,7 @@ func (s *settings) parts(w io.Writer, whole float64) error {
 		}
 		p.count++
 		p.seconds += x.Measured.Mean()
+		p.least += x.Measured.Least
 		p.flops += x.Flops
 		p.bytes += x.Bytes
 		sum += x.Measured.Mean()
@@ -185,11 +187,11 @@ func (s *settings) parts(w io.Writer, whole float64) error {
 		return 1
 	})
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintln(t, "steps\ttimes\tms\tshare\tGflop/s\tGB/s\t")
+	fmt.Fprintln(t, "steps\ttimes\tms\tleast\tshare\tGflop/s\tGB/s\t")
 	for _, p := range all {
-		fmt.Fprintf(t, "%s\t%d\t%.4g\t%.1f%%\t%.4g\t%.4g\t\n", p.name, p.count, p.seconds*1e3, 100*p.seconds/sum,
+		fmt.Fprintf(t, "%s\t%d\t%.4g\t%.4g\t%.1f%%\t%.4g\t%.4g\t\n", p.name, p.count, p.seconds*1e3, p.least*1e3, 100*p.seconds/sum,
 			float64(p.flops)/p.seconds/1e9, float64(p.bytes)/p.seconds/1e9)
 	}
-	fmt.Fprintf(t, "sum\t%d\t%.4g\t100%%\t\t\t\n", len(e.Steps), sum*1e3)
+	fmt.Fprintf(t, "sum\t%d\t%.4g\t\t100%%\t\t\t\n", len(e.Steps), sum*1e3)
 	return t.Flush()
 }

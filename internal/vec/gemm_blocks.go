@@ -64,7 +64,7 @@ func (p *stripJob[T]) Run(lo, hi int) {
 	beta := g.beta
 	for l := 0; l < g.k; l += kb {
 		k := min(kb, g.k-l)
-		a := g.panels(&buf.a, 0, g.m, l, k, hi-lo)
+		a := g.panels(buf, 0, g.m, l, k, hi-lo)
 		var packed []T
 		if !direct {
 			packed = aligned(&buf.b, (hi-lo)*w*k)
@@ -216,7 +216,11 @@ type rowJob[T Float] gemmJob[T]
 
 func (p *rowJob[T]) Run(lo, hi int) {
 	g := (*gemmJob[T])(p)
-	buf := buffers[T]().get()
+	var buf *buffer[T]
+	if g.repacks(g.strips()) {
+		buf = buffers[T]().get()
+		defer buffers[T]().put(buf)
+	}
 	lo *= g.kern.main.rows
 	hi = min(g.m, hi*g.kern.main.rows)
 	_, kb := blocks(g.k, g.depth())
@@ -227,7 +231,7 @@ func (p *rowJob[T]) Run(lo, hi int) {
 		beta := g.beta
 		for l := 0; l < g.kb; l += kb {
 			k := min(kb, g.kb-l)
-			a := g.panels(&buf.a, i, m, g.l0+l, k, strips)
+			a := g.panels(buf, i, m, g.l0+l, k, strips)
 			for s := range strips {
 				kern, col, cols := g.stripAt(s)
 				if a.mr == 0 {
@@ -238,7 +242,6 @@ func (p *rowJob[T]) Run(lo, hi int) {
 			beta = 1
 		}
 	}
-	buffers[T]().put(buf)
 }
 
 // rowsAtOnce is the number of rows of A that stay in a near cache with a strip of B, if they are read where they are.
@@ -290,22 +293,28 @@ type panels[T Float] struct {
 	ahead          int
 }
 
+// repacks reports whether panels may need a buffer for so many strips.
+func (g *gemmJob[T]) repacks(strips int) bool {
+	return g.ks != 1 && strips > 1 && g.kern.panels.pack != nil && !g.tall() || g.ks == 1 && strips >= 4 && g.rs%512 == 0
+}
+
 // panels returns m rows from i on, k terms from l on, packed if so many strips and the strides make it worthwhile.
-func (g *gemmJob[T]) panels(buf *[]T, i, m, l, k, strips int) panels[T] {
+func (g *gemmJob[T]) panels(buf *buffer[T], i, m, l, k, strips int) panels[T] {
 	a := g.a[i*g.rs+l*g.ks:]
 	switch p := &g.kern.panels; {
-	case g.ks != 1 && strips > 1 && m > 1 && p.pack != nil && !g.tall():
-		count, mr := blocks(m, g.kern.main.rows)
-		dst := aligned(buf, count*k*p.cols)
-		p.pack(k, m, mr, &a[0], g.ks, &dst[0], k*p.cols)
-		return panels[T]{a: &dst[0], mr: mr, rs: 1, ks: p.cols, ps: k * p.cols}
-	case g.ks == 1 && strips >= 4 && g.rs%512 == 0: // rows that would evict each other
+	case !g.repacks(strips):
+	case g.ks == 1: // rows that would evict each other
 		ld := k + 16
-		dst := aligned(buf, m*ld)
+		dst := aligned(&buf.a, m*ld)
 		for r := range m {
 			copy(dst[r*ld:], a[r*g.rs:][:k])
 		}
 		return panels[T]{a: &dst[0], rs: ld, ks: 1}
+	case m > 1:
+		count, mr := blocks(m, g.kern.main.rows)
+		dst := aligned(&buf.a, count*k*p.cols)
+		p.pack(k, m, mr, &a[0], g.ks, &dst[0], k*p.cols)
+		return panels[T]{a: &dst[0], mr: mr, rs: 1, ks: p.cols, ps: k * p.cols}
 	}
 	return panels[T]{a: &a[0], rs: g.rs, ks: g.ks}
 }

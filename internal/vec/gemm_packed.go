@@ -84,17 +84,16 @@ func GemmPackedNext[T Float](m, next int, soon [2][]T, alpha T, a []T, lda int, 
 		scaleRows(m, b.n, beta, c, ldc)
 		return
 	}
-	g := gemmJobs[T]().get()
-	*g = gemmJob[T]{
+	// On the stack: what threads share they wait for.
+	g := gemmJob[T]{
 		kern: b.kern, m: m, n: b.n, k: b.k, alpha: alpha, beta: beta, a: a, rs: lda, ks: 1, c: c, ldc: ldc,
-		nb: b.n, kb: b.k, scratch: g.scratch, serial: true, more: next, soon: soon,
+		nb: b.n, kb: b.k, serial: true, more: next, soon: soon,
 	}
 	if b.n <= fewDots {
 		g.b, g.ldb, g.transB, g.ci, g.cj = b.data, b.k, true, ldc, 1
-		g.runDots()
-	} else {
-		g.packed = b.data
-		(*rowJob[T])(g).Run(0, (m+g.kern.main.rows-1)/g.kern.main.rows)
+		(*dotJob[T])(&g).Run(0, m)
+		return
 	}
-	g.release()
+	g.packed = b.data
+	(*rowJob[T])(&g).Run(0, (m+g.kern.main.rows-1)/g.kern.main.rows)
 }

@@ -16,6 +16,14 @@ type Float interface{ float32 | float64 }
 // not depend on the range it came in: that is what makes results the same bits for any number of threads.
 type Job interface{ Run(lo, hi int) }
 
+// A ThreadJob is told which thread runs it: numbers from 0, the caller's, to Threads()-1, the same ones for the same threads in
+// each call, so that what a thread has in its cache can be kept for it. They are hints: calls within calls have
+// numbers of their own.
+type ThreadJob interface {
+	Job
+	RunOn(thread, lo, hi int)
+}
+
 var threads atomic.Int32
 
 func init() { threads.Store(int32(runtime.GOMAXPROCS(0))) }
@@ -31,13 +39,16 @@ func SetThreads(n int) int {
 	return int(threads.Swap(int32(n)))
 }
 
-// batch is one call of Parallel: its chunks are claimed one at a time by whoever is free.
+// batch is one call of Parallel. Its chunks are claimed one at a time by whoever is free, but everyone begins with a
+// share of his own, the same one in each call: what he wrote in the last is in his cache.
 type batch struct {
-	job   Job
-	n     int
-	chunk int
-	next  atomic.Int64
-	panic atomic.Pointer[panicked]
+	job    Job
+	on     ThreadJob // job, if it is one
+	n      int
+	chunk  int
+	shares int
+	share  [maxShares]counter // of each, the chunks that are claimed
+	panic  atomic.Pointer[panicked]
 
 	// state counts the workers inside, in its low bits, and from place on the places that are left for more. It is 0 while
 	// the batch is not open; waits is set when the caller sleeps until the last worker has left.
@@ -48,22 +59,41 @@ type batch struct {
 const (
 	place = 1 << 20
 	waits = 1 << 50
+
+	maxShares = 16
 )
+
+// A counter has a cache line to itself.
+type counter struct {
+	atomic.Int64
+	_ [56]byte
+}
 
 type panicked struct{ value any }
 
-func (b *batch) work() {
+// work runs chunks until none is left, those of the share first that belongs to thread id, 0 for the caller.
+func (b *batch) work(id int) {
 	defer func() {
 		if r := recover(); r != nil {
 			b.panic.CompareAndSwap(nil, &panicked{r})
 		}
 	}()
-	for b.panic.Load() == nil {
-		lo := int(b.next.Add(1)-1) * b.chunk
-		if lo >= b.n {
-			return
+	chunks := (b.n + b.chunk - 1) / b.chunk
+	for i := range b.shares {
+		s := (id + i) % b.shares
+		lo, hi := s*chunks/b.shares, (s+1)*chunks/b.shares
+		for b.panic.Load() == nil {
+			c := lo + int(b.share[s].Add(1)) - 1
+			if c >= hi {
+				break
+			}
+			lo, hi := c*b.chunk, min((c+1)*b.chunk, b.n)
+			if b.on != nil {
+				b.on.RunOn(id%b.shares, lo, hi)
+			} else {
+				b.job.Run(lo, hi)
+			}
 		}
-		b.job.Run(lo, min(lo+b.chunk, b.n))
 	}
 }
 
@@ -153,11 +183,11 @@ func startWorkers(n int) {
 	startOne.Lock()
 	defer startOne.Unlock()
 	for int(workers.Load()) < n {
-		workers.Add(1)
+		id := int(workers.Add(1))
 		go func() {
 			for {
 				b := look()
-				b.work()
+				b.work(id)
 				b.leave()
 			}
 		}()
@@ -237,9 +267,13 @@ func Parallel(n, grain int, job Job) {
 		b.left = make(chan struct{}, 1)
 	}
 	b.job, b.n = job, n
+	b.on, _ = job.(ThreadJob)
 	// Some chunks per thread even out rows of unequal cost, and threads that others disturb.
 	b.chunk = max(grain, (n+chunksEach*t-1)/(chunksEach*t))
-	b.next.Store(0)
+	b.shares = min(t, maxShares)
+	for i := range b.shares {
+		b.share[i].Store(0)
+	}
 	b.panic.Store(nil)
 	b.state.Store(int64(t-1) * place)
 	i := 0
@@ -250,13 +284,13 @@ func Parallel(n, grain int, job Job) {
 			tokens <- struct{}{}
 		}
 	}
-	b.work()
+	b.work(0)
 	if i < len(open) {
 		open[i].Store(nil)
 	}
 	b.close()
 	p := b.panic.Load()
-	b.job = nil
+	b.job, b.on = nil, nil
 	batches.put(b)
 	if p != nil {
 		panic(p.value)

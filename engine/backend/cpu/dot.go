@@ -31,6 +31,7 @@ const (
 	blockBytes  = 1 << 18 // of the rows of A and C in a block: what a second-level cache holds beside B
 	leastRows   = 28      // of a block
 	panelRows   = 14      // that a kernel of package vec does at once; of others half are nearly as good
+	fewPanels   = 4       // in which rows are better shared out alike than in whole panels
 	closeRows   = 128     // of A, up to which package vec reads B better where it is than packed
 	manyBlocks  = 16      // enough for the threads of most machines
 	worthwhile  = 1 << 17 // multiplications that are worth another thread
@@ -144,7 +145,9 @@ func (s *dot[T]) plan(x *executable, o *options) {
 	count := (o.unit + o.block - 1) / max(1, o.block)
 	if s.M >= o.block {
 		o.block = (o.unit + count - 1) / count // alike,
-		o.block = (o.block + panelRows - 1) / panelRows * panelRows
+		if o.block >= fewPanels*panelRows {
+			o.block = (o.block + panelRows - 1) / panelRows * panelRows
+		}
 	}
 	o.block = min(o.block, o.unit)
 	for pass := range 2 {
@@ -241,10 +244,13 @@ func (s *dot[T]) runWhole() {
 type wholeTail[T vec.Float] dot[T]
 
 // Run implements vec.Job on the stretch's blocks.
-func (s *wholeTail[T]) Run(lo, hi int) {
+func (s *wholeTail[T]) Run(lo, hi int) { s.RunOn(0, lo, hi) }
+
+// RunOn implements vec.ThreadJob.
+func (s *wholeTail[T]) RunOn(thread, lo, hi int) {
 	l := s.tail
 	frames := framesOf[T](l.x)
-	f := frames.get()
+	f := frames.get(thread)
 	l.begin(f)
 	f.accRow = s.first
 	for block := lo; block < hi; block++ {
@@ -254,10 +260,13 @@ func (s *wholeTail[T]) Run(lo, hi int) {
 }
 
 // Run implements vec.Job on blocks.
-func (s *dot[T]) Run(lo, hi int) {
+func (s *dot[T]) Run(lo, hi int) { s.RunOn(0, lo, hi) }
+
+// RunOn implements vec.ThreadJob.
+func (s *dot[T]) RunOn(thread, lo, hi int) {
 	l := s.tail
 	frames := framesOf[T](l.x)
-	f := frames.get()
+	f := frames.get(thread)
 	l.begin(f)
 	for block := lo; block < hi; block++ {
 		r0, r1 := l.rowsOf(block)

@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"slices"
 	"sync"
 
 	"github.com/godcem/godcem/internal/vec"
@@ -33,8 +34,10 @@ func (f *frames[T]) prepare() {
 	if f.mem == 0 {
 		return
 	}
-	for range vec.Threads() {
-		f.free = append(f.free, f.make())
+	for i := range vec.Threads() {
+		x := f.make()
+		x.thread = i
+		f.free = append(f.free, x)
 	}
 }
 
@@ -45,15 +48,25 @@ func (f *frames[T]) make() *frame[T] {
 		sums: make([]total, f.sums), counts: make([]int, f.counts)}
 }
 
-func (f *frames[T]) get() *frame[T] {
+// get returns a frame, that which the thread had last if it is free: the thread's cache holds it.
+func (f *frames[T]) get(thread int) *frame[T] {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	n := len(f.free)
-	if n == 0 {
-		return f.make()
+	at := len(f.free) - 1
+	for i, x := range f.free {
+		if x.thread == thread {
+			at = i
+			break
+		}
 	}
-	x := f.free[n-1]
-	f.free = f.free[:n-1]
+	if at < 0 {
+		x := f.make()
+		x.thread = thread
+		return x
+	}
+	x := f.free[at]
+	f.free = slices.Delete(f.free, at, at+1)
+	x.thread = thread
 	return x
 }
 

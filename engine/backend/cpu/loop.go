@@ -114,6 +114,7 @@ type draw[T vec.Float] struct {
 
 // A frame is what a thread needs to run loops of element type T; it serves all loops of an executable.
 type frame[T vec.Float] struct {
+	thread    int // that had it last
 	slots     [][]T
 	mem       []T
 	idx, walk []int
@@ -159,9 +160,12 @@ func (l *loop[T]) grain(n, flops int) int {
 }
 
 // Run implements vec.Job on chunks.
-func (l *loop[T]) Run(lo, hi int) {
+func (l *loop[T]) Run(lo, hi int) { l.RunOn(0, lo, hi) }
+
+// RunOn implements vec.ThreadJob.
+func (l *loop[T]) RunOn(thread, lo, hi int) {
 	frames := framesOf[T](l.x)
-	f := frames.get()
+	f := frames.get(thread)
 	l.begin(f)
 	for c := lo; c < hi; c++ {
 		l.do(f, c)

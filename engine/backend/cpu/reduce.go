@@ -284,7 +284,7 @@ func (l *loop[T]) finish() {
 			continue
 		}
 		if f == nil {
-			f = framesOf[T](l.x).get()
+			f = framesOf[T](l.x).get(0)
 		}
 		if r.general {
 			r.finishMixed(l, f)
