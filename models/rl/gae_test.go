@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/godcem/godcem/internal/check"
+	"github.com/godcem/godcem/models/env"
 )
 
 // TestAdvantages: by hand, gamma = 1/2, lambda = 1/2.
@@ -66,4 +67,21 @@ func TestMoments(t *testing.T) {
 	out := make([]float32, 4)
 	m.standardise(out, []float64{3, 11, 1e9, -1e9})
 	check.Close(t, "standardised", out, []float32{0, 0, 10, -10}, 0)
+}
+
+// TestRolloutAdvantages: after a time limit there is a value, after an end none; and nothing flows from one environment,
+// or from one episode, into another. gamma = lambda = 1/2, rewards doubled.
+func TestRolloutAdvantages(t *testing.T) {
+	r := &Rollout{Worlds: 2, Length: 2, Reward: []float64{1, 1, 1, 1},
+		Status: []env.Status{env.TimeLimit, env.Running, env.Running, env.Ended}}
+	value, next := []float64{1, 1, 1, 1}, []float64{4, 4, 4, 4}
+	advantage, target := make([]float64, 4), make([]float64, 4)
+	if err := r.advantages(advantage, target, value, next, 2, 0.5, 0.5); err != nil {
+		t.Fatal(err)
+	}
+	// 2 + 0.5*4 - 1 = 3 for each step by itself; the last is an end: 2 - 1 = 1, of which the one before has a quarter.
+	check.Close(t, "advantage", advantage, []float64{3, 3, 3.25, 1}, 0)
+	check.Close(t, "target", target, []float64{4, 4, 4.25, 2}, 0)
+	r.Reward = []float64{1, 2, 3, 4}
+	check.Close(t, "discounted", r.discounted(0.5), []float64{1, 2, 3, 5.5}, 0)
 }
