@@ -30,6 +30,7 @@ type gemmJob[T Float] struct {
 	parts, each    int // of runLong: the number of partial sums and of their terms
 	packed         []T // strips of B
 	partial, sum   []T // of runLong
+	onto           []T // what the sum is added to; nil: nothing
 	scratch        [2][]T
 
 	serial bool // on the calling goroutine alone
@@ -178,10 +179,14 @@ func (g *gemmJob[T]) runLong() {
 	size := g.m * g.n
 	g.partial = aligned(&g.scratch[1], (g.parts+1)*size)
 	g.parallel(g.parts, (*longJob[T])(g))
-	direct := g.alpha == 1 && g.beta == 0 && (g.ldc == g.n || g.m == 1)
+	direct := g.alpha == 1 && (g.beta == 0 || g.beta == 1) && (g.ldc == g.n || g.m == 1)
 	g.sum = g.c
-	if !direct {
+	if !direct || g.beta == 1 {
 		g.sum = g.partial[g.parts*size:]
+	}
+	g.onto = nil
+	if direct && g.beta == 1 {
+		g.onto = g.c
 	}
 	g.spread(size, 1<<14, (*sumJob[T])(g))
 	for i := 0; i < g.m && !direct; i++ {
@@ -217,4 +222,7 @@ type sumJob[T Float] gemmJob[T]
 func (g *sumJob[T]) Run(lo, hi int) {
 	size := g.m * g.n
 	g.kern.sum(hi-lo, g.parts, &g.partial[lo], size, &g.sum[lo])
+	if g.onto != nil {
+		Add(g.onto[lo:hi], g.onto[lo:hi], g.sum[lo:hi])
+	}
 }

@@ -21,8 +21,9 @@ type emitter[T vec.Float] struct {
 	after, next []int32
 	early       []int32 // loads that are copied before anything is stored
 	consts      map[uint64]int32
-	acc         plan.BufID // the buffer that the product is gathered in; -1: none of the program
-	stored      int        // the store that the product needs not make; -1
+	once        map[int32]func(dst, a []T) // by instruction: what it is in one pass
+	acc         plan.BufID                 // the buffer that the product is gathered in; -1: none of the program
+	stored      int                        // the store that the product needs not make; -1
 	last, ends  []int32
 
 	// What the next loop's parts are appended to; a loop keeps copies in slabs, which many loops share.
@@ -145,6 +146,7 @@ func compileLoop[T vec.Float](x *executable, pl *plan.Loop, o options) (*loop[T]
 	if err := e.check(); err != nil {
 		return nil, err
 	}
+	e.pl = e.idioms(pl)
 	e.order()
 	e.tiles()
 	e.classify()

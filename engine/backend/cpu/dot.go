@@ -24,6 +24,7 @@ type dot[T vec.Float] struct {
 	packing  *packing[T] // op(B) in strips; nil: it is read where it is
 	kept     bool        // packing is for the run
 	room     int         // of a block, in frame.mem
+	onto     []T         // what the product is added to, all that the epilogue does; nil: nothing
 	beside   []beside[T] // at most 2
 }
 
@@ -72,6 +73,7 @@ func compileDot[T vec.Float](x *executable, d *plan.Dot) (step, error) {
 		return nil, err
 	}
 	switch {
+	case s.onto != nil:
 	case s.Batch == 1 && len(s.tail.code[point]) == 0:
 		s.whole = true
 	case !s.whole && s.c == nil:
@@ -150,6 +152,9 @@ func (s *dot[T]) plan(x *executable, o *options) {
 		}
 	}
 	o.block = min(o.block, o.unit)
+	if s.whole && s.adds(x) {
+		return
+	}
 	for pass := range 2 {
 		for i := range ep.Stores {
 			st := &ep.Stores[i]
@@ -166,6 +171,45 @@ func (s *dot[T]) plan(x *executable, o *options) {
 			return
 		}
 	}
+}
+
+// adds finds an epilogue that only adds an array of the product's shape, as the gradient of what an unrolled method uses
+// in every iteration is summed: the product is then added where the sum goes, which has the same bits wherever that is.
+func (s *dot[T]) adds(x *executable) bool {
+	ep := &s.Epilogue
+	if len(ep.Loads) != 2 || len(ep.Body) != 1 || len(ep.Stores) != 1 || ep.Body[0].Op != ir.Add || s.K == 0 {
+		return false
+	}
+	in, st := &ep.Body[0], &ep.Stores[0]
+	a, b := in.A, in.B
+	if a > b {
+		a, b = b, a
+	}
+	if a != 0 || b != 1 || st.Value != 2 || st.Combine != plan.Set {
+		return false
+	}
+	from := &ep.Loads[0]
+	if from.Buf == plan.Acc {
+		from = &ep.Loads[1]
+	}
+	straight := func(b plan.BufID, off int, strides []int) []T {
+		if b < 0 || int(b) >= len(x.p.Buffers) || len(strides) != 2 || s.N > 1 && strides[1] != 1 || strides[0] != s.N {
+			return nil
+		}
+		buf := &x.p.Buffers[b]
+		if buf.Type != typeOf[T]() || x.binding(b) != nil || off < 0 || off+s.M*s.N > buf.Count() {
+			return nil
+		}
+		return view[T](x.mem, buf.Offset, buf.Count())[off:][:s.M*s.N]
+	}
+	onto, c := straight(from.Buf, from.Offset, from.Strides), straight(st.Buf, st.Offset, st.Strides)
+	e := emitter[T]{x: x}
+	if len(from.Guards) > 0 || onto == nil || c == nil || e.overlap(st.Buf, s.A.Buf) || e.overlap(st.Buf, s.B.Buf) ||
+		&onto[0] != &c[0] && e.overlap(st.Buf, from.Buf) {
+		return false
+	}
+	s.onto, s.c = onto, c
+	return true
 }
 
 // takes reports whether the product can be gathered where a store goes: of its type and shape, and apart from all
@@ -215,6 +259,13 @@ func (s *dot[T]) run() error {
 
 func (s *dot[T]) runWhole() {
 	l := s.tail
+	if s.onto != nil {
+		if &s.onto[0] != &s.c[0] {
+			copy(s.c, s.onto)
+		}
+		vec.Gemm(s.A.Trans, s.B.Trans, s.M, s.N, s.K, 1, s.a, s.A.Ld, s.b, s.B.Ld, 1, s.c, s.N)
+		return
+	}
 	c := s.c
 	if c == nil {
 		c = view[T](l.x.scratch, 0, s.stretch*s.N)

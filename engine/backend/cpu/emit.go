@@ -104,9 +104,13 @@ func (e *emitter[T]) instr(j int) error {
 		e.add(c, instr[T]{verb: doSelect, d: val.virt, a: a, b: x, c: y}, a, x, y)
 	default:
 		if f.unary != nil {
+			f1 := f.unary
+			if g := e.once[int32(j)]; g != nil {
+				f1 = g
+			}
 			a := e.vector(in.A, c)
 			val.virt = e.target(v)
-			e.add(c, instr[T]{verb: doUnary, d: val.virt, a: a, f1: f.unary}, a)
+			e.add(c, instr[T]{verb: doUnary, d: val.virt, a: a, f1: f1}, a)
 			return nil
 		}
 		if f.binary == nil {
