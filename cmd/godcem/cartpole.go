@@ -34,5 +34,40 @@ side by side. --preset full takes hours.`,
 	bindProgram(cmd, embed.Kind, "out/cartpole", &c, &c.Machine, func(ctx context.Context, o run.Options, w io.Writer) error {
 		return embed.Run(ctx, c, o, w)
 	})
+	cmd.AddCommand(newCartpoleEval())
+	return cmd
+}
+
+func newCartpoleEval() *cobra.Command {
+	e := embed.EvalConfig{From: "out/cartpole", Figures: true}
+	cmd := &cobra.Command{
+		Use:   "eval",
+		Short: "Judge the best decoder of a training beside the expert, without training",
+		Long: `eval takes the best decoder so far of a training, be it finished, interrupted or under
+way, plans with it from states that no training has seen and in closed loops, beside the
+expert, and draws the figures and the report. The folder of the training is only read.`,
+		Example: `  godcem cartpole eval
+  godcem cartpole eval --from out/cartpole-full --states 1000 --episodes 50`,
+		Args: noArguments,
+	}
+	cmd.Flags().SortFlags = false
+	out := cmd.Flags().StringP("out", "o", "out/cartpole-eval", "folder for the results; a fresh call replaces earlier ones there")
+	quiet := cmd.Flags().BoolP("quiet", "q", false, "show no progress and no summary")
+	device := bindDevice(cmd.Flags())
+	run.BindFlags(cmd.Flags(), &e)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := run.Resolve(cmd.Flags(), &e, ""); err != nil {
+			return err
+		}
+		ctx, stop := run.Interruptible(cmd.Context())
+		defer stop()
+		summary := cmd.OutOrStdout()
+		if *quiet {
+			summary = io.Discard
+		}
+		return onDevice(*device, e.Machine, func() error {
+			return embed.Eval(ctx, e, run.Options{Out: *out, Progress: run.ProgressOptions{Silent: *quiet}}, summary)
+		})
+	}
 	return cmd
 }

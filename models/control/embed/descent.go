@@ -22,7 +22,7 @@ func descend(g *G.ExprGraph, objective dcem.Objective, c Config, batch int) (*de
 	z := G.NodeFromAny(g, dense(c.dtype(), make([]float64, batch*c.Latent), batch, c.Latent), G.WithName("z0"))
 	d := &descent{z: G.Nodes{z}}
 	for t := range c.Iterations {
-		if c.Backprop > 0 && t == c.Iterations-c.Backprop {
+		if c.GDBackprop > 0 && t == c.Iterations-c.GDBackprop {
 			detached, err := dcem.Detach(z)
 			if err != nil {
 				return nil, err

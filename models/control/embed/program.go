@@ -28,11 +28,7 @@ func Run(ctx context.Context, c Config, o run.Options, w io.Writer) (err error) 
 		return err
 	}
 	c = c.Filled()
-	defer func() { // the experts' searches say no more than that their context has ended
-		if cause := context.Cause(ctx); errors.Is(err, context.Canceled) && errors.Is(cause, run.ErrInterrupted) {
-			err = run.ErrInterrupted
-		}
-	}()
+	defer func() { err = interruptedBy(ctx, err) }()
 	if err := run.PrepareOut(o.Out); err != nil {
 		return err
 	}
@@ -71,6 +67,20 @@ func Run(ctx context.Context, c Config, o run.Options, w io.Writer) (err error) 
 			return err
 		}
 	}
+	return show(ctx, c, o, studies, experts, w)
+}
+
+// interruptedBy is err, or run.ErrInterrupted where that is why: the experts' searches say no more than that their
+// context has ended.
+func interruptedBy(ctx context.Context, err error) error {
+	if cause := context.Cause(ctx); errors.Is(err, context.Canceled) && errors.Is(cause, run.ErrInterrupted) {
+		return run.ErrInterrupted
+	}
+	return err
+}
+
+// show prints the summary and draws the figures of what was judged.
+func show(ctx context.Context, c Config, o run.Options, studies []*study, experts *experts, w io.Writer) error {
 	for _, s := range studies {
 		s.summary(w)
 	}

@@ -57,7 +57,8 @@ func (p *pictures) report() error {
 			Text: "The search can be differentiated, so that the plan has a derivative with respect to anything that the " +
 				"cost depends on: here to the state it starts from, the hanging pole. A plan that moves a lot with its start is " +
 				"one that the search finds at the edge between two kinds of plans: hanging straight down, swinging up to the left " +
-				"is as good as to the right.",
+				"is as good as to the right. The curves of a search are alike but for their scales, since its plans can but move " +
+				"along the few directions that the latent space has.",
 			Figures: figure(sensitivityFigure, "Derivatives of each force of the plan with respect to the initial state."),
 		},
 		viz.Section{Heading: "Training", Text: p.aboutTraining()},

@@ -16,7 +16,7 @@ import (
 // backward pass from the diagonal of (controls, controls) gives the whole Jacobian.
 func (t *task[T]) Sensitivity(x0 []float64, run uint64) (u, du []float64, err error) {
 	c := t.c
-	c.Backprop = 0 // the plan's own derivative, whatever the training cut off
+	c.Backprop, c.GDBackprop = 0, 0 // the plan's own derivative, whatever the training cut off
 	size, controls := c.system().StateDim(), c.Horizon*c.system().ControlDim()
 	if len(x0) != size {
 		return nil, nil, fmt.Errorf("embed: Sensitivity: x0 has %d numbers, want %d", len(x0), size)

@@ -44,7 +44,8 @@ func open(t *testing.T, c Config) Task {
 func TestGradient(t *testing.T) {
 	for _, method := range []string{DCEM, GD} {
 		c := tiny(method)
-		c.Float64, c.Hidden, c.Horizon, c.Iterations, c.Backprop = true, []int{3, 2}, 3, 2, 0
+		c.Float64, c.Hidden, c.Horizon, c.Iterations = true, []int{3, 2}, 3, 2
+		c.Backprop, c.GDBackprop = 0, 0
 		d, s, loss, err := newProblem[float64](c)
 		noError(t, err)
 		for _, v := range nn.Values[float64](d.Params()) {
