@@ -7,6 +7,9 @@
 // same in plain Go, to simulate and to plan without gradients. [With] gives an Env other defaults: a plant that
 // differs from its model, or another task.
 //
+// [Task] is an environment as reinforcement learning takes it, in episodes: [NewEpisodes] makes one of an Env,
+// [TaskByName] finds cartpole and the gym's pendulum, package mujoco has cheetah and walker; [Vec] runs many.
+//
 // # Adding an environment
 //
 // An environment is one file with one type that implements Env. Dynamics and cost are written twice, first with a
