@@ -20,7 +20,6 @@ import (
 	"github.com/godcem/godcem/engine"
 	"github.com/godcem/godcem/internal/vec"
 	"github.com/godcem/godcem/kernels"
-	"github.com/godcem/godcem/models/control/embed"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -29,7 +28,6 @@ type settings struct {
 	name    string
 	batch   int
 	dtype   string
-	samples int
 	seconds float64
 	profile string
 	brief   bool
@@ -58,24 +56,18 @@ func (s *settings) graph() (loss *G.Node, params G.Nodes, o kernels.Optimizer, e
 	if s.batch < 1 || !(s.seconds > 0) {
 		return nil, nil, o, fmt.Errorf("-batch %d and -seconds %g, want at least 1 and more than 0", s.batch, s.seconds)
 	}
-	double := s.dtype == "float64"
-	switch s.name {
-	case "regression":
-		c := step.Case{Batch: s.batch, Dtype: tensor.Float32}
-		if double {
-			c.Dtype = tensor.Float64
-		}
-		g, err := c.Build(nil)
-		if err != nil {
-			return nil, nil, o, err
-		}
-		return g.Loss, g.Params.Nodes(), step.Adam, nil
-	case "cartpole":
-		c := embed.Default()
-		c.Batch, c.Float64 = s.batch, double
-		return embed.StepGraph(c)
+	if s.name != step.Regression && s.name != step.Cartpole {
+		return nil, nil, o, fmt.Errorf("-case %s, want %s or %s", s.name, step.Regression, step.Cartpole)
 	}
-	return nil, nil, o, fmt.Errorf("-case %s, want regression or cartpole", s.name)
+	c := step.Case{Model: s.name, Batch: s.batch, Dtype: tensor.Float32}
+	if s.dtype == "float64" {
+		c.Dtype = tensor.Float64
+	}
+	g, err := c.Build(nil)
+	if err != nil {
+		return nil, nil, o, err
+	}
+	return g.Loss, g.Params.Nodes(), step.Adam, nil
 }
 
 // vm compiles the case.

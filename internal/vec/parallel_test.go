@@ -8,6 +8,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // jobFunc makes a Job of a function.
@@ -130,6 +131,60 @@ func TestParallelPanics(t *testing.T) {
 			if got[39] == 0 {
 				t.Fatalf("threads %d: nothing was done after the panic in item %d", threads, at)
 			}
+		}
+	}
+}
+
+// threadJob notes which threads run it.
+type threadJob struct {
+	rootJob
+	threads [4]atomic.Int32
+}
+
+func (j *threadJob) RunOn(thread, lo, hi int) {
+	j.threads[thread].Add(1)
+	j.Run(lo, hi)
+}
+
+// A ThreadJob is told numbers below Threads(); another would be out of the array.
+func TestParallelThreads(t *testing.T) {
+	withThreads(t, 4)
+	for range 50 {
+		j := &threadJob{rootJob: rootJob{make([]float64, 1000)}}
+		Parallel(1000, 10, j)
+		if j.out[999] == 0 {
+			t.Fatal("not all items were run")
+		}
+		total := int32(0)
+		for i := range j.threads {
+			total += j.threads[i].Load()
+		}
+		if total == 0 {
+			t.Fatal("RunOn was not called")
+		}
+	}
+	withThreads(t, 1)
+	j := &threadJob{rootJob: rootJob{make([]float64, 1000)}}
+	Parallel(1000, 10, j)
+	if j.out[999] == 0 {
+		t.Error("not all items were run on one thread")
+	}
+}
+
+// Workers that went to sleep are woken, and a caller that sleeps until the last worker is done is woken too.
+func TestParallelSleeps(t *testing.T) {
+	withThreads(t, 3)
+	for range 10 {
+		time.Sleep(3 * spinTime)
+		var done atomic.Int32
+		Parallel(3, 1, jobFunc(func(lo, hi int) {
+			if lo != 0 {
+				time.Sleep(2 * spinTime)
+			}
+			done.Add(int32(hi - lo))
+		}))
+		if done.Load() != 3 {
+			t.Fatalf("%d of 3 items were run", done.Load())
 		}
 	}
 }
