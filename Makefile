@@ -32,9 +32,11 @@ test: ## every test that this machine can run; at the end, what it cannot and wh
 	@if command -v g++ >/dev/null; then cuda/env.sh >/dev/null || true; fi # what the tests compile with, before they look for it
 	$(GO) test ./...
 	cuda/test.sh --quick
+	@mujoco/missing.sh
 
 test-go: ## every test that a machine with Go alone can run
 	$(GO) test ./...
+	@mujoco/missing.sh
 
 test-gpu: ## the CUDA backend, the library and the models on the GPU, or on a simulated driver where there is none (needs g++)
 	cuda/test.sh
@@ -63,7 +65,7 @@ cross: ## builds for the other platforms that import godcem
 	  echo "build $$p"; CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build ./... || exit 1; done
 
 race: ## the library under the race detector (needs cgo); the backends' table without its variants
-	$(GO) test -race ./kernels/... ./internal/... ./dcem/... ./autodiff/... ./models/nn/... ./models/train/... ./models/env/...
+	$(GO) test -race ./kernels/... ./internal/... ./dcem/... ./autodiff/... ./models/nn/... ./models/train/... ./models/env/mujoco
 	$(GO) test -race -short -timeout 20m ./engine ./engine/backend/cpu ./engine/frontend ./engine/ir ./engine/pass ./engine/plan
 
 accept-first-light: ## the claims of the regression and of bumps over seeds (about 15 minutes): bench/results/first-light.json

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"math"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/godcem/godcem/internal/viz"
 )
@@ -17,9 +19,18 @@ func (p *page) draw() error {
 			[]string{"godcem", "torch", "compile", "jax"}, "A training step, float32, "+isa); b != nil {
 			steps.Plots = append(steps.Plots, *b)
 		}
-		titles := append(p.titles("sgemm", "lml"), "exp", "log", "tanh", "sigmoid", "softplus", "sin")
-		if b := p.bars(isa, titles, []string{"godcem", "torch", "compile", "jax", "numpy"}, "Kernels, float32, "+isa); b != nil {
-			kernels.Plots = append(kernels.Plots, *b)
+		var names []string
+		for _, f := range functions {
+			names = append(names, f.name)
+		}
+		for _, part := range []struct {
+			title  string
+			titles []string
+		}{{"Matrix products", p.titles("sgemm")}, {"LML, forward and backward; top-k; refit; a million normals", p.titles("lml", "topk", "refit", "normal 1000000")},
+			{"Functions of 65,536 numbers", append(names, "atan2")}} {
+			if b := p.bars(isa, part.titles, []string{"godcem", "torch", "compile", "jax", "numpy"}, part.title+", float32, "+isa); b != nil {
+				kernels.Plots = append(kernels.Plots, *b)
+			}
 		}
 	}
 	for name, g := range map[string]viz.Grid{"bench-steps.png": steps, "bench-kernels.png": kernels, "bench-scaling.png": p.curves()} {
@@ -27,7 +38,7 @@ func (p *page) draw() error {
 			continue
 		}
 		if name != "bench-scaling.png" {
-			g.Width, g.Height = 1100, 400*len(g.Plots)
+			g.Width, g.Height = 1100, 380*len(g.Plots)
 		}
 		if err := viz.Save(filepath.Join(figures, name), g); err != nil {
 			return err
@@ -50,7 +61,7 @@ func (p *page) bars(isa string, titles, who []string, title string) *viz.Bars {
 		if math.IsInf(best, 1) {
 			continue
 		}
-		b.Groups = append(b.Groups, t)
+		b.Groups = append(b.Groups, strings.ReplaceAll(t, " ", "\n"))
 		for i, w := range who {
 			v := math.NaN()
 			if r := p.find(t, "float32", isa, w); r != nil {
@@ -63,7 +74,9 @@ func (p *page) bars(isa string, titles, who []string, title string) *viz.Bars {
 		return nil
 	}
 	for i, w := range who {
-		b.Series = append(b.Series, viz.Series{Name: w, Y: values[i]})
+		if slices.ContainsFunc(values[i], func(v float64) bool { return v == v }) {
+			b.Series = append(b.Series, viz.Series{Name: w, Y: values[i]})
+		}
 	}
 	return b
 }

@@ -32,6 +32,8 @@ type result struct {
 	Rounds     int     `json:"rounds"`
 	// Ratio is this contestant's time over that of the fastest Python peer of the round.
 	Ratio *ratio `json:"ratio,omitempty"`
+	// Over are godcem's times over those of each of the others in the round.
+	Over map[string]*ratio `json:"over,omitempty"`
 	// Yard is this contestant's time over the yardstick's of the round.
 	Yard      *ratio  `json:"over_yardstick,omitempty"`
 	CPU       float64 `json:"cpu_ms"` // median of the CPU time, that of spinning threads too

@@ -152,7 +152,7 @@ func claimsOf() (all []claim) {
 	return all
 }
 
-// over is godcem's time over a contestant's, of medians; 0 where it was not measured.
+// over is godcem's time over a contestant's, within rounds; 0 where it was not measured.
 func (p *page) over(title, dtype, isa, against string) (ratio float64, interval string) {
 	own := p.find(title, dtype, isa, "godcem")
 	if own == nil {
@@ -164,11 +164,19 @@ func (p *page) over(title, dtype, isa, against string) (ratio float64, interval 
 		}
 		return own.Ratio.Median, fmt.Sprintf("%.2f to %.2f", own.Ratio.Low, own.Ratio.High)
 	}
-	other := p.find(title, dtype, isa, against)
-	if other == nil {
+	r := own.Over[against]
+	if r == nil {
 		return 0, ""
 	}
-	return own.Median / other.Median, fmt.Sprintf("%.2f to %.2f", own.Low/other.High, own.High/other.Low)
+	return r.Median, fmt.Sprintf("%.2f to %.2f", r.Low, r.High)
+}
+
+// ms is a time with three digits.
+func ms(v float64) string {
+	if v >= 100 {
+		return fmt.Sprintf("%.0f", v)
+	}
+	return fmt.Sprintf("%.3g", v)
 }
 
 func (p *page) claims() string {
@@ -186,7 +194,10 @@ func (p *page) claims() string {
 		fmt.Fprintf(&b, "| %s, %s | %s |", c.title, c.dtype, against)
 		for _, isa := range p.isas {
 			ratio, interval := p.over(c.title, c.dtype, isa, c.against)
-			text := fmt.Sprintf("%.2g", ratio)
+			text := fmt.Sprintf("%.2f", ratio)
+			if ratio < 0.1 {
+				text = fmt.Sprintf("%.2g", ratio)
+			}
 			switch {
 			case ratio == 0:
 				text = "not measured"
@@ -214,7 +225,7 @@ func (p *page) table(titles, who []string) string {
 				fmt.Fprintf(&b, "| %s | %s | %s |", title, dtype, isa)
 				for _, w := range who {
 					if r := p.find(title, dtype, isa, w); r != nil {
-						fmt.Fprintf(&b, " %.3g |", r.Median)
+						fmt.Fprintf(&b, " %s |", ms(r.Median))
 					} else {
 						b.WriteString(" |")
 					}

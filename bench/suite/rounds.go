@@ -380,6 +380,7 @@ func (b *bench) note(r result, all []*contestant) error {
 		r.Device, r.ISA = b.device, ""
 	}
 	var fresh []result
+	flops, moved := r.Flops, r.Bytes
 	yard := slices.IndexFunc(all, func(x *contestant) bool { return x.name == yardstick })
 	wall, cpu := fastest(all, (*contestant).walls), fastest(all, (*contestant).cpus)
 	for _, x := range all {
@@ -395,6 +396,19 @@ func (b *bench) note(r result, all []*contestant) error {
 		}
 		if yard >= 0 {
 			r.Yard = ratios(x.walls(), all[yard].walls())
+		}
+		r.Over = nil
+		if x.name == "godcem" {
+			r.Over = map[string]*ratio{}
+			for _, y := range all {
+				if y != x && y.name != yardstick {
+					r.Over[y.name] = ratios(x.walls(), y.walls())
+				}
+			}
+		}
+		r.Flops, r.Bytes = flops, moved
+		if x.name == yardstick {
+			r.Flops, r.Bytes = 0, 0
 		}
 		fresh = append(fresh, r)
 	}
