@@ -547,10 +547,17 @@ formula:
 	VBROADCASTSS      x3f800000AVX512<>+0(SB), Z0
 	VBLENDMPS         Z1, Z0, K1, Z3
 	VADDPS.BCST       x3f800000AVX512<>+0(SB), Z1, Z0
-	VDIVPS            Z0, Z3, Z0
+	VSUBPS.BCST       x3f800000AVX512<>+0(SB), Z0, Z2
+	VSUBPS            Z2, Z1, Z1
+	VBROADCASTSS      x3f800000AVX512<>+0(SB), Z2
+	VDIVPS            Z0, Z2, Z2
+	VMULPS            Z2, Z3, Z4
+	VFNMADD231PS      Z4, Z0, Z3
+	VFNMADD231PS      Z4, Z1, Z3
+	VFMADD231PS       Z3, Z2, Z4
 	CMPQ              DX, $0x10
 	JLT               storePart
-	VMOVUPS           Z0, (AX)
+	VMOVUPS           Z4, (AX)
 	ADDQ              $0x00000040, CX
 	ADDQ              $0x00000040, AX
 	SUBQ              $0x10, DX
@@ -569,7 +576,7 @@ storePart:
 	MOVQ    $-1, CX
 	BZHIQ   DX, CX, CX
 	KMOVQ   CX, K1
-	VMOVUPS Z0, K1, (AX)
+	VMOVUPS Z4, K1, (AX)
 
 done:
 	VZEROUPPER
@@ -1744,10 +1751,17 @@ formula:
 	VBROADCASTSD      x3ff0000000000000AVX512<>+0(SB), Z0
 	VBLENDMPD         Z1, Z0, K1, Z3
 	VADDPD.BCST       x3ff0000000000000AVX512<>+0(SB), Z1, Z0
-	VDIVPD            Z0, Z3, Z0
+	VSUBPD.BCST       x3ff0000000000000AVX512<>+0(SB), Z0, Z2
+	VSUBPD            Z2, Z1, Z1
+	VBROADCASTSD      x3ff0000000000000AVX512<>+0(SB), Z2
+	VDIVPD            Z0, Z2, Z2
+	VMULPD            Z2, Z3, Z4
+	VFNMADD231PD      Z4, Z0, Z3
+	VFNMADD231PD      Z4, Z1, Z3
+	VFMADD231PD       Z3, Z2, Z4
 	CMPQ              DX, $0x08
 	JLT               storePart
-	VMOVUPD           Z0, (AX)
+	VMOVUPD           Z4, (AX)
 	ADDQ              $0x00000040, CX
 	ADDQ              $0x00000040, AX
 	SUBQ              $0x08, DX
@@ -1766,7 +1780,7 @@ storePart:
 	MOVQ    $-1, CX
 	BZHIQ   DX, CX, CX
 	KMOVQ   CX, K1
-	VMOVUPD Z0, K1, (AX)
+	VMOVUPD Z4, K1, (AX)
 
 done:
 	VZEROUPPER

@@ -48,16 +48,26 @@ func documented(t *testing.T, name, elem string, w worstOf) {
 // tableRow is a function's row.
 func tableRow(t *testing.T, name string) []string {
 	t.Helper()
+	row := oldRow(t, name)
+	if row == nil {
+		t.Fatalf("doc/functions.md has no row for %s", name)
+	}
+	return row
+}
+
+// oldRow is tableRow, or nil.
+func oldRow(t *testing.T, name string) []string {
+	t.Helper()
 	text, err := os.ReadFile(errorTable)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, line := range strings.Split(string(text), "\n") {
+	_, text2, _ := strings.Cut(string(text), errorMark)
+	for _, line := range strings.Split(text2, "\n") {
 		if row := strings.Split(line, "|"); len(row) > 6 && strings.TrimSpace(row[1]) == name {
 			return row
 		}
 	}
-	t.Fatalf("doc/functions.md has no row for %s", name)
 	return nil
 }
 
@@ -83,22 +93,17 @@ func TestErrorTable(t *testing.T) {
 			fmt.Fprintln(&b, strings.Join(tableRow(t, name), "|"))
 			continue
 		}
-		up := func(ulp float64) string { return fmt.Sprintf("%.3f", math.Ceil(ulp*1000)/1000) }
-		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", name, up(single.ulp[isaAVX512]), up(single.ulp[isaGo]), up(double.ulp[isaAVX512]), up(double.ulp[isaGo]))
+		row := oldRow(t, name)
+		up := func(column int, ulp float64) string { // what was seen before stays, unless every number was looked at
+			if exhaustive := os.Getenv("GODCEM_EXHAUSTIVE") != "" && exhaustiveStep() == 1; row != nil && !exhaustive {
+				if before, err := strconv.ParseFloat(strings.TrimSpace(row[column]), 64); err == nil {
+					ulp = max(ulp, before)
+				}
+			}
+			return fmt.Sprintf("%.3f", math.Ceil(ulp*1000)/1000)
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", name, up(2, single.ulp[isaAVX512]), up(3, single.ulp[isaGo]),
+			up(4, double.ulp[isaAVX512]), up(5, double.ulp[isaGo]))
 	}
-	text, err := os.ReadFile(errorTable)
-	if err != nil {
-		t.Fatal(err)
-	}
-	head, rest, ok := strings.Cut(string(text), errorMark)
-	mark, rest, ok2 := strings.Cut(rest, "\n")
-	if !ok || !ok2 {
-		t.Fatalf("%s has no %s", errorTable, errorMark)
-	}
-	for strings.HasPrefix(rest, "|") {
-		_, rest, _ = strings.Cut(rest, "\n")
-	}
-	if err := os.WriteFile(errorTable, []byte(head+errorMark+mark+"\n"+b.String()+rest), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	writeTable(t, errorMark, b.String())
 }

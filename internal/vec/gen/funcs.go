@@ -273,11 +273,17 @@ func (g *gen) tanh(x vector) vector {
 	return g.signed(y, x)
 }
 
-// sigmoid is e/(1+e) with e = exp(-|x|), for x > 0 1/(1+e).
+// sigmoid is e/(1+e) with e = exp(-|x|), for x > 0 1/(1+e). The quotient is corrected by what the sum and the division
+// lost: with e's error theirs would be more than two units.
 func (g *gen) sigmoid(x vector) vector {
 	e := g.expClose(g.or(g.sign(), x))
 	n := g.choose(g.compare(x, less, g.num(0)), e, g.from(g.num(1)))
-	return g.over(n, g.plus(g.num(1), e))
+	d := g.plus(g.num(1), e)
+	lost := g.minus(e, g.minus(d, g.num(1)))
+	inverse := g.over(g.from(g.num(1)), d)
+	q := g.times(inverse, n)
+	rest := g.lessProduct(g.lessProduct(n, q, d), q, lost)
+	return g.addProduct(q, rest, inverse)
 }
 
 // softplus is max(x, 0) + log(1+e) with e = exp(-|x|), the logarithm without an exponent to take out.
