@@ -22,7 +22,7 @@ import (
 // A threshold (p, delta) that was found so has p = scale c, c and delta being float32 numbers. No other threshold of a
 // float32 row has such a delta, so that it tells which arithmetic makes k of the sum: see lmlFloat32.
 const (
-	lmlGroup  = 16 // rows at a time
+	lmlGroup  = 32 // rows at a time
 	lmlRounds = 6  // evaluations of S before lmlSolve takes over
 	lmlReach  = 80 // the largest exponent of 2 in vec.LMLOdds
 	// A step is taken for the last if it is at most lmlNear; up to lmlFar the sum has to show it.
@@ -47,13 +47,14 @@ type lmlScratch struct {
 
 // lmlProblem is what all rows of a call have in common.
 type lmlProblem struct {
-	n, k  int
-	scale float64
-	slope float32    // scale / ln 2
-	reach float32    // the largest difference from the centre that is done here
-	start [3]float64 // of vec.LMLStart
-	sizes [3]float64 // of vec.LMLSteps
-	here  bool       // whether rows are to be done here at all
+	n, k    int
+	scale   float64
+	inverse float64    // 1/scale
+	slope   float32    // scale / ln 2
+	reach   float32    // the largest difference from the centre that is done here
+	start   [3]float64 // of vec.LMLStart
+	sizes   [3]float64 // of vec.LMLSteps
+	here    bool       // whether rows are to be done here at all
 }
 
 func lmlProblemOf(r Relaxation, scale float64, n, k int) (p lmlProblem) {
@@ -61,7 +62,7 @@ func lmlProblemOf(r Relaxation, scale float64, n, k int) (p lmlProblem) {
 	if r != LML || k == n || !(a >= 1e-6 && a <= 1e6) {
 		return p
 	}
-	p = lmlProblem{n: n, k: k, scale: scale, slope: float32(scale * math.Log2E), here: true}
+	p = lmlProblem{n: n, k: k, scale: scale, slope: float32(scale * math.Log2E), inverse: 1 / scale, here: true}
 	p.reach = float32(lmlReach / (a * math.Log2E))
 	p.start = [3]float64{1 / float64(n), float64(math.Pi / 8 * float64(scale*scale)), lmlLog(float64(k)/float64(n-k)) / scale}
 	p.sizes = [3]float64{float64(k), float64(n - k), float64(n)}
@@ -89,7 +90,7 @@ func (p *lmlProblem) lmlFloat32(thresh []float64) (centre, factor float32, ok bo
 	if !lmlMarks(delta) {
 		return 0, 0, false
 	}
-	centre = float32(at / p.scale)
+	centre = float32(at * p.inverse)
 	return centre, vec.LMLFactor(delta), float64(p.scale*float64(centre)) == at
 }
 

@@ -180,7 +180,8 @@ func runSoft[T Float](job softJob[T], rows int) {
 	grain := 1 + 256/job.n // some 5 us
 	if isSingle[T]() && job.op != softResidual && job.op != softBackward2 {
 		if job.lml = lmlProblemOf(job.r, job.scale, job.n, job.k); job.lml.here {
-			grain = 1 + 1024/job.n
+			shares := max(1, rows*job.n/4096) // of some 4 us
+			grain = (rows + shares - 1) / shares
 		}
 	}
 	runPooled[T](&softJobs, job, rows, grain)

@@ -3,6 +3,7 @@ package vec
 import (
 	"fmt"
 	"math"
+	"math/big"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -94,6 +95,31 @@ func TestLMLBits(t *testing.T) {
 				})
 			}
 		}
+	}
+}
+
+// fma32 against math/big, sums halfway between two numbers among them.
+func TestFMA32(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	halfway := 0
+	for range 200_000 {
+		x, y := float32(rng.NormFloat64()), float32(rng.NormFloat64())
+		if rng.IntN(2) == 0 { // products with few bits are often halfway
+			x, y = float32(1+rng.IntN(1<<13)), float32(1+rng.IntN(1<<13))
+		}
+		z := float32(math.Ldexp(rng.NormFloat64(), rng.IntN(60)-30))
+		exact := new(big.Float).SetPrec(300).SetFloat64(float64(x) * float64(y))
+		exact.Add(exact, big.NewFloat(float64(z)))
+		want, _ := exact.Float32()
+		if s := float64(x)*float64(y) + float64(z); math.Float64bits(s)&(1<<29-1) == 1<<28 {
+			halfway++
+		}
+		if got := fma32(x, y, z); got != want {
+			t.Fatalf("%v*%v + %v = %v, want %v", x, y, z, got, want)
+		}
+	}
+	if halfway < 100 {
+		t.Errorf("only %d sums were halfway", halfway)
 	}
 }
 

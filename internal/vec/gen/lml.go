@@ -609,7 +609,7 @@ func writeStart(g *gen) {
 }
 
 // lmlFactor is as in internal/vec/lml.go.
-var lmlFactor = []float64{1, 1, 1. / 2, 1. / 6, 1. / 24, 1. / 120, 1. / 720, 1. / 5040, 1. / 40320, 1. / 362880}
+var lmlFactor = []float64{1, 1, 1. / 2, 1. / 6, 1. / 24, 1. / 120, 1. / 720, 1. / 5040}
 
 func writeSteps(g *gen) {
 	g.size = 8
