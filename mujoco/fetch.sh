@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Fetches the MuJoCo library and the models of cheetah-run and walker-walk into .mujoco/ (66 MB to fetch, 8 MB kept): two wheels
-# from PyPI, pinned in mujoco/requirements.txt. Does nothing where they are there already. It needs python3 with pip.
+# Fetches the MuJoCo library and the models of cheetah-run and walker-walk into .mujoco/ (66 MB to fetch, 8 MB kept):
+# two wheels from PyPI, pinned in mujoco/requirements.txt. Does nothing where they are there already. It needs python3
+# with pip.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 want=$(cat mujoco/requirements.txt mujoco/fetch.sh | cksum)
@@ -10,7 +11,7 @@ case "$(uname -s) $(uname -m)" in
 "Linux aarch64") platform=manylinux_2_28_aarch64 ;;
 "Darwin arm64") platform=macosx_11_0_arm64 ;;
 *)
-  echo "mujoco/fetch.sh: MuJoCo has no wheel for $(uname -s) $(uname -m), only for Linux on x86_64 and aarch64 and macOS on arm64" >&2
+  echo "mujoco/fetch.sh: MuJoCo has no wheel for $(uname -s) $(uname -m), only for Linux (x86_64, aarch64) and macOS (arm64)" >&2
   exit 1
   ;;
 esac
@@ -29,7 +30,7 @@ new=$(mktemp -d .mujoco/new.XXXXXX) # complete or not there at all
 trap 'rm -rf "$new"' EXIT
 python3 -m pip download --disable-pip-version-check -q --no-deps --only-binary=:all: --python-version 3.12 \
   --platform "$platform" --require-hashes -r mujoco/requirements.txt -d "$new/wheels" || {
-  echo "mujoco/fetch.sh: pip could not fetch the wheels of mujoco/requirements.txt: is the package index in reach?" >&2
+  echo "mujoco/fetch.sh: pip could not fetch what mujoco/requirements.txt names: is the package index in reach?" >&2
   exit 1
 }
 python3 - "$new" <<'PY'

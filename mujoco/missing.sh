@@ -3,4 +3,5 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 if [ -n "${GODCEM_MUJOCO_DIR:-}" ] || [ -e .mujoco/complete ]; then exit 0; fi
-echo "not run, for want of MuJoCo: episodes, faults and threads of cheetah and walker (models/env/mujoco). \`make mujoco\` fetches it."
+echo "not run, for want of MuJoCo: episodes, faults and threads of cheetah and walker (models/env/mujoco):" \
+  "\`make mujoco\` fetches it"

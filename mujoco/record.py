@@ -4,8 +4,9 @@
     .venv-mujoco/bin/pip install -r mujoco/requirements-python.txt
     .venv-mujoco/bin/python mujoco/record.py models/env/mujoco/testdata
 
-writes TASK-VERSION.json. A record has the observation and reward of every 100th step, and a hash of all that came before. The actions
-are `random`, from RandomState(seed + 1000), or `wave`, triangles of amplitude 1.3 that every language computes alike.
+writes TASK-VERSION.json. A record has the observation and reward of every 100th step, and a hash of all that came
+before. The actions are `random`, from RandomState(seed + 1000), or `wave`, triangles of amplitude 1.3 that every
+language computes alike.
 """
 
 import ctypes
@@ -70,7 +71,8 @@ def episode(domain, task, seed, kind):
         h.update(flat(step).astype("<f8").tobytes())
         rewards.append(float(step.reward))
         if len(rewards) % EVERY == 0:
-            samples.append({"step": len(rewards), "obs": flat(step).tolist(), "reward": rewards[-1], "sha256": h.hexdigest()})
+            sample = {"step": len(rewards), "obs": flat(step).tolist(), "reward": rewards[-1], "sha256": h.hexdigest()}
+            samples.append(sample)
     assert step.last() and step.discount == 1.0
     record |= {"samples": samples, "rewards_sha256": hashlib.sha256(np.array(rewards, "<f8").tobytes()).hexdigest()}
     record["return"] = sum(rewards)
@@ -89,7 +91,8 @@ def main(folder):
             ],
         }
         path = pathlib.Path(folder) / f"{domain}-{task}-{mujoco.__version__}.json"
-        path.write_text(json.dumps(record, separators=(",", ":")).replace('{"step"', '\n{"step"').replace('{"seed"', '\n{"seed"') + "\n")
+        text = json.dumps(record, separators=(",", ":"))
+        path.write_text(text.replace('{"step"', '\n{"step"').replace('{"seed"', '\n{"seed"') + "\n")
         print(path, [e["return"] for e in record["episodes"]])
 
 

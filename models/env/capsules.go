@@ -11,8 +11,9 @@ type Capsule struct {
 	Far               bool // drawn lighter: on the far side of a body
 }
 
-// DrawCapsules fills img with a picture of bodies made of capsules, later ones in front, on a floor at z = 0 that is marked
-// at every metre. The picture follows x. Without capsules, or where a number is not one, it has a cross in their place.
+// DrawCapsules fills img with a picture of bodies made of capsules, later ones in front, on a floor at z = 0 that is
+// marked at every metre. The picture follows x. Without capsules, or where a number is not one, it has a cross in
+// their place.
 func DrawCapsules(img draw.Image, parts []Capsule, x float64) {
 	s := newSketch(img, 3.4, 2.3)
 	defer s.show(img)
@@ -25,7 +26,8 @@ func DrawCapsules(img draw.Image, parts []Capsule, x float64) {
 		s.centre.x = x
 	}
 	const wide = 40 // beyond the edges of any picture
-	s.fill(grid, []point{{s.centre.x - wide, 0}, {s.centre.x + wide, 0}, {s.centre.x + wide, -wide}, {s.centre.x - wide, -wide}})
+	s.fill(grid, []point{{s.centre.x - wide, 0}, {s.centre.x + wide, 0}, {s.centre.x + wide, -wide},
+		{s.centre.x - wide, -wide}})
 	s.line(0.02, stone, point{s.centre.x - wide, 0}, point{s.centre.x + wide, 0})
 	for m := math.Ceil(s.centre.x) - 9; m <= s.centre.x+9; m++ {
 		depth := 0.09

@@ -11,8 +11,8 @@ import (
 )
 
 // A Task is an environment as reinforcement learning takes it: episodes of steps, each with an observation and a
-// reward, whatever computes them. [NewEpisodes] makes one of an Env; package mujoco has cheetah and walker; [Repeat] holds
-// an action for several steps; a [Vec] runs many at once.
+// reward, whatever computes them. [NewEpisodes] makes one of an Env; package mujoco has cheetah and walker; [Repeat]
+// holds an action for several steps; a [Vec] runs many at once.
 //
 // A Task has one episode at a time and is not safe for concurrent use; different Tasks are.
 type Task interface {
@@ -33,8 +33,8 @@ type Task interface {
 	Reset(seed uint64, obs []float64) error
 	// Step takes the action (ActDim) and sets obs (ObsDim) to the next observation. The reward is that of the step. An
 	// error says that the call was wrong, and has changed nothing: an action that is not finite (ErrAction), a slice of
-	// another length, a step before Reset or after the end (ErrEnded), a closed Task (ErrClosed). What goes wrong with the
-	// simulation itself is the status Failed.
+	// another length, a step before Reset or after the end (ErrEnded), a closed Task (ErrClosed). What goes wrong with
+	// the simulation itself is the status Failed.
 	Step(action, obs []float64) (reward float64, status Status, err error)
 	// Fault is why the episode has the status Failed, and nil where it has not.
 	Fault() error
@@ -54,8 +54,8 @@ const (
 	TimeLimit
 	// Ended: the last state is an end in itself, of value 0. The tasks of this module never end so.
 	Ended
-	// Failed: the simulation has no next state, for it blew up or its library refused; Fault says why. The observation is
-	// the one before, the reward 0, and all that the episode gave before is good.
+	// Failed: the simulation has no next state, for it blew up or its library refused; Fault says why. The observation
+	// is the one before, the reward 0, and all that the episode gave before is good.
 	Failed
 )
 

@@ -40,8 +40,8 @@ func played(t *testing.T, task Task, seed uint64, n int) (all []float64, last St
 	return all, last
 }
 
-// The pendulum is gymnasium 1.4.0's Pendulum-v1: states and rewards from states that were set there. An angle is kept as
-// cosine and sine here, which rounds otherwise: 1e-13 after a few steps.
+// The pendulum is gymnasium 1.4.0's Pendulum-v1: states and rewards from states that were set there. An angle is kept
+// as cosine and sine here, which rounds otherwise: 1e-13 after a few steps.
 func TestGymPendulum(t *testing.T) {
 	type step struct{ u, cos, sin, spin, reward float64 }
 	for _, c := range []struct {
@@ -304,7 +304,8 @@ func TestDrawCapsules(t *testing.T) {
 	if a, b := picture(10, body), picture(12.5, moved); slices.Equal(a.Pix, b.Pix) || count(a, blue) != count(b, blue) {
 		t.Error("a body that moves should stand still in the picture, and the floor's marks move")
 	}
-	for _, img := range []*image.RGBA{picture(0), picture(math.NaN(), body), picture(10, Capsule{X0: math.Inf(1)}), picture(10, body, Capsule{R: math.NaN()})} {
+	for _, img := range []*image.RGBA{picture(0), picture(math.NaN(), body), picture(10, Capsule{X0: math.Inf(1)}),
+		picture(10, body, Capsule{R: math.NaN()})} {
 		if count(img, blue) != 0 || count(img, vermilion) < 20 {
 			t.Errorf("a body that is nowhere: %d pixels, and %d of the cross", count(img, blue), count(img, vermilion))
 		}

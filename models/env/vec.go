@@ -40,8 +40,9 @@ func NewVec(n, threads int, create func(i int) (Task, error)) (*Vec, error) {
 			return nil, errors.Join(fmt.Errorf("env: task %d of %d: %w", i, n, err), v.Close())
 		}
 		if v.tasks = append(v.tasks, t); t.ObsDim() != v.tasks[0].ObsDim() || t.ActDim() != v.tasks[0].ActDim() {
-			return nil, errors.Join(fmt.Errorf("env: task %d observes %d and takes %d numbers, task 0 %d and %d: want one kind", i,
-				t.ObsDim(), t.ActDim(), v.tasks[0].ObsDim(), v.tasks[0].ActDim()), v.Close())
+			return nil,
+				errors.Join(fmt.Errorf("env: task %d observes %d and takes %d numbers, task 0 %d and %d: want one kind", i,
+					t.ObsDim(), t.ActDim(), v.tasks[0].ObsDim(), v.tasks[0].ActDim()), v.Close())
 		}
 		v.over[i] = true
 	}
@@ -80,17 +81,18 @@ func (v *Vec) ResetOne(i int, seed uint64, obs []float64) error {
 	return err
 }
 
-// Step steps every Task whose episode is not over: actions (n, ActDim), obs (n, ObsDim), rewards (n), status (n). Of the
-// others obs and status stay as they are and the reward is 0. An action of one of them that is not finite is an error,
-// as it is for Task.Step, and then none has moved. A Task that has another error or panics is over; the others have
-// moved.
+// Step steps every Task whose episode is not over: actions (n, ActDim), obs (n, ObsDim), rewards (n), status (n). Of
+// the others obs and status stay as they are and the reward is 0. An action of one of them that is not finite is an
+// error, as it is for Task.Step, and then none has moved. A Task that has another error or panics is over; the others
+// have moved.
 func (v *Vec) Step(actions, obs, rewards []float64, status []Status) error {
 	n := len(v.tasks)
 	if err := v.check(len(rewards), "rewards", len(obs)); err != nil {
 		return err
 	}
 	if len(actions) != n*v.act || len(status) != n {
-		return fmt.Errorf("env: Vec: %d numbers of actions and %d status, want %d and %d", len(actions), len(status), n*v.act, n)
+		return fmt.Errorf("env: Vec: %d numbers of actions and %d status, want %d and %d", len(actions), len(status),
+			n*v.act, n)
 	}
 	for i, t := range v.tasks {
 		if !v.over[i] {

@@ -114,7 +114,8 @@ func TestVecErrors(t *testing.T) {
 			return counted{task, &open}, err
 		}
 	}
-	if _, err := NewVec(4, 0, create(2)); err == nil || !strings.Contains(err.Error(), "task 2 of 4: out of order") || open != 0 {
+	if _, err := NewVec(4, 0, create(2)); err == nil || !strings.Contains(err.Error(), "task 2 of 4: out of order") ||
+		open != 0 {
 		t.Errorf("%v, %d left open", err, open)
 	}
 	for _, c := range []struct {
@@ -186,7 +187,8 @@ func TestVecErrors(t *testing.T) {
 	if err := v.Reset(seeds, obs); err != nil {
 		t.Fatal(err)
 	}
-	if err := v.Step(u, obs, rewards, status); err == nil || !strings.Contains(err.Error(), "task 1: panic: no dynamics in 1") {
+	if err := v.Step(u, obs, rewards, status); err == nil || !strings.Contains(err.Error(),
+		"task 1: panic: no dynamics in 1") {
 		t.Errorf("a panic: %v", err)
 	}
 	if err := v.Step(u, obs, rewards, status); err != nil {

@@ -1,7 +1,7 @@
-// Command mujoco measures cheetah-run and walker-walk beside dm_control, their Python implementation, on the same library: steps
-// with observation and reward, whole episodes with their resets, random actions from a table. The two take turns,
-// after it was checked that they compute the same bits. It prints a table, writes bench/results/mujoco.json and exits with 1 if a
-// claim does not hold:
+// Command mujoco measures cheetah-run and walker-walk beside dm_control, their Python implementation, on the same
+// library: steps with observation and reward, whole episodes with their resets, random actions from a table. The two
+// take turns, after it was checked that they compute the same bits. It prints a table, writes
+// bench/results/mujoco.json and exits with 1 if a claim does not hold:
 //
 //	cheetah-run at least 2, walker-walk at least 1.2 times the steps of dm_control, per second and per second of a core
 //	all cores together at least 0.6 of their number times the steps of one
@@ -75,7 +75,8 @@ func main() {
 	path := flag.String("json", "bench/results/mujoco.json", "file for the results")
 	flag.Parse()
 	if flag.NArg() > 0 || *rounds < 1 || *length <= 0 {
-		fatal(fmt.Errorf("-rounds %d -slice %v %q: want at least one round, a slice above 0 and flags alone", *rounds, *length, flag.Args()))
+		fatal(fmt.Errorf("-rounds %d -slice %v %q: want at least one round, a slice above 0 and flags alone", *rounds,
+			*length, flag.Args()))
 	}
 	ok, err := measure(*rounds, *length, *path)
 	if err != nil {
@@ -112,7 +113,8 @@ func measure(rounds int, length time.Duration, path string) (ok bool, err error)
 		r.Rows, r.Claims = append(r.Rows, rows...), append(r.Claims, claims...)
 	}
 	for _, row := range r.Rows {
-		fmt.Printf("%-12s %-22s %d threads: %9.0f steps/s (%.0f-%.0f), %9.0f per CPU second\n", row.Task, row.How, row.Threads,
+		fmt.Printf("%-12s %-22s %d threads: %9.0f steps/s (%.0f-%.0f), %9.0f per CPU second\n", row.Task, row.How,
+			row.Threads,
 			row.Rate.Median, row.Rate.Low, row.Rate.High, row.CPURate.Median)
 	}
 	ok = record.Print(os.Stdout, r.Claims)
@@ -169,7 +171,8 @@ func compare(p *peer, name string, rounds int, length time.Duration) (rows []row
 	claims = append(claims,
 		record.AtLeast(name+": steps per second beside dm_control", ratio(rate[1], rate[0]), bounds[name]),
 		record.AtLeast(name+": steps per second of a core beside dm_control", ratio(cpuRate[1], cpuRate[0]), bounds[name]),
-		record.AtLeast(fmt.Sprintf("%s: %d threads beside one", name, cores), ratio(rate[3], rate[2]), scaling*float64(cores)))
+		record.AtLeast(fmt.Sprintf("%s: %d threads beside one", name, cores), ratio(rate[3], rate[2]),
+			scaling*float64(cores)))
 	return rows, claims, nil
 }
 
@@ -199,7 +202,8 @@ func newRunner(name string, n, threads int) (*runner, error) {
 	}
 	t := v.Task(0)
 	r := &runner{vec: v, steps: t.Steps(), width: t.ObsDim(), actions: t.ActDim(), seeds: make([]uint64, n),
-		obs: make([]float64, n*t.ObsDim()), u: make([]float64, n*t.ActDim()), rewards: make([]float64, n), status: make([]env.Status, n)}
+		obs: make([]float64, n*t.ObsDim()), u: make([]float64, n*t.ActDim()), rewards: make([]float64, n),
+		status: make([]env.Status, n)}
 	rng := rand.New(rand.NewPCG(0, 1))
 	r.table = make([]float64, (r.steps+n)*r.actions)
 	for i := range r.table {

@@ -1,5 +1,6 @@
-"""dm_control's side of bench/accept/mujoco: for each line "DOMAIN TASK SECONDS" it steps the task for about that time and answers
-with one line of JSON. A line "DOMAIN TASK check N" gives N actions and a hash of the observations that they lead to from seed 0.
+"""dm_control's side of bench/accept/mujoco: for each line "DOMAIN TASK SECONDS" it steps the task for about that time
+and answers with one line of JSON. A line "DOMAIN TASK check N" gives N actions and a hash of the observations that they
+lead to from seed 0.
 """
 
 import hashlib
@@ -59,7 +60,9 @@ def measure(domain, task, seconds):
     return {"steps": steps, "seconds": time.perf_counter() - began, "cpu": time.process_time() - cpu}
 
 
-print(json.dumps({"mujoco": mujoco.__version__, "numpy": np.__version__, "python": sys.version.split()[0]}), flush=True)
+versions = {"mujoco": mujoco.__version__, "numpy": np.__version__, "python": sys.version.split()[0]}
+print(json.dumps(versions), flush=True)
 for line in sys.stdin:
     domain, task, what, *rest = line.split()
-    print(json.dumps(check(domain, task, int(rest[0])) if what == "check" else measure(domain, task, float(what))), flush=True)
+    answer = check(domain, task, int(rest[0])) if what == "check" else measure(domain, task, float(what))
+    print(json.dumps(answer), flush=True)

@@ -45,8 +45,8 @@ func poison(tk env.Task, v float64) {
 	purego.SyscallN(s.lib.setState, s.model.ptr, s.ptr, uintptr(unsafe.Pointer(&qvel[0])), stateQvel)
 }
 
-// A simulation that blows up fails its episode with MuJoCo's words, keeps what was good, writes no file, and leaves no trace
-// in the next episode.
+// A simulation that blows up fails its episode with MuJoCo's words, keeps what was good, writes no file, and leaves
+// no trace in the next episode.
 func TestBlowUp(t *testing.T) {
 	f, err := Find(Options{})
 	needs(t)
@@ -66,7 +66,8 @@ func TestBlowUp(t *testing.T) {
 			if r != 0 || s != env.Failed || err != nil {
 				t.Fatalf("%s with velocity %v: reward %v, %v, %v, want 0, failed, nil", name, v, r, s, err)
 			}
-			if fault := tk.Fault(); !errors.Is(fault, ErrWarning) || !strings.Contains(fault.Error(), "step 31: MuJoCo warned: ") ||
+			if fault := tk.Fault(); !errors.Is(fault, ErrWarning) || !strings.Contains(fault.Error(),
+				"step 31: MuJoCo warned: ") ||
 				!strings.Contains(strings.ToLower(fault.Error()), "unstable") {
 				t.Errorf("%s with velocity %v: %v", name, v, fault)
 			}
@@ -87,8 +88,8 @@ func TestBlowUp(t *testing.T) {
 	}
 }
 
-// refusing is a function of MuJoCo that calls its error handler where its second argument is no set of components of a state:
-// the address of one, for example.
+// refusing is a function of MuJoCo that calls its error handler where its second argument is no set of components of
+// a state: the address of one, for example.
 func refusing(t *testing.T, l *library) uintptr {
 	t.Helper()
 	h, err := purego.Dlopen(l.path, purego.RTLD_NOW|purego.RTLD_LOCAL)
@@ -399,7 +400,8 @@ func TestRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	if err := os.CopyFS(filepath.Join(dir, "dm_control"), os.DirFS(filepath.Join(f.Dir, "dm_control", "suite"))); err != nil {
+	if err := os.CopyFS(filepath.Join(dir, "dm_control"), os.DirFS(filepath.Join(f.Dir, "dm_control",
+		"suite"))); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.MkdirAll(filepath.Join(dir, "dm_control", "suite"), 0o700); err != nil {
@@ -439,7 +441,8 @@ func TestRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		tk, err := New("cheetah-run", Options{Dir: dir})
-		if tk != nil || !errors.Is(err, ErrLibrary) || !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), model) {
+		if tk != nil || !errors.Is(err, ErrLibrary) || !strings.Contains(err.Error(), c.want) ||
+			!strings.Contains(err.Error(), model) {
 			t.Errorf("%s: %v, want an error about %q", c.to, err, c.want)
 		}
 	}
@@ -465,13 +468,15 @@ func TestRefused(t *testing.T) {
 		if err := os.Symlink(other, link); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := New("cheetah-run", Options{Dir: dir}); !errors.Is(err, ErrLibrary) || !strings.Contains(err.Error(), "mj_version") {
+		if _, err := New("cheetah-run", Options{Dir: dir}); !errors.Is(err, ErrLibrary) ||
+			!strings.Contains(err.Error(), "mj_version") {
 			t.Errorf("a library of another kind: %v", err)
 		}
 	}
 	for v, want := range map[int32]error{4000000: nil, 3017000: nil, 4000001: ErrVersion, 3006000: ErrVersion} {
 		l := &library{version: v, path: "libmujoco"}
-		if err := l.accept(false); !errors.Is(err, want) || want != nil && !strings.Contains(err.Error(), "3.17.0 or 4.0.0") {
+		if err := l.accept(false); !errors.Is(err, want) || want != nil &&
+			!strings.Contains(err.Error(), "3.17.0 or 4.0.0") {
 			t.Errorf("version %d: %v, want %v", v, err, want)
 		}
 		if err := l.accept(true); err != nil {

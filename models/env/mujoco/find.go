@@ -12,8 +12,8 @@ import (
 
 // Options say where MuJoCo is. The zero value looks in the usual places.
 type Options struct {
-	// Dir has mujoco/libmujoco.so.VERSION and dm_control/suite/*.xml, as the site-packages of a Python installation or the
-	// target of `pip install --target` have them. "": see Find.
+	// Dir has mujoco/libmujoco.so.VERSION and dm_control/suite/*.xml, as the site-packages of a Python installation or
+	// the target of `pip install --target` have them. "": see Find.
 	Dir string
 	// AnyVersion takes a library of a version that was not tested, where it has all functions and passes the self-test.
 	AnyVersion bool
@@ -43,9 +43,9 @@ type Files struct {
 	Models  string // the folder with cheetah.xml and walker.xml
 }
 
-// Find looks for MuJoCo: in o.Dir if that is given, else in the folder that GODCEM_MUJOCO_DIR names if it is set, else
-// in .mujoco of the working tree of this module that the working directory is in. The first of these that is given
-// decides.
+// Find looks for MuJoCo: in o.Dir if that is given, else in the folder that GODCEM_MUJOCO_DIR names if it is set,
+// else in .mujoco of the working tree of this module that the working directory is in. The first of these that is
+// given decides.
 func Find(o Options) (Files, error) {
 	switch dir := os.Getenv(DirEnv); {
 	case o.Dir != "":
@@ -55,7 +55,8 @@ func Find(o Options) (Files, error) {
 	}
 	root, err := workingTree()
 	if err != nil {
-		return Files{}, fmt.Errorf("mujoco: %w: neither Options.Dir nor %s is set, and %w: %s", ErrNotFound, DirEnv, err, advice)
+		return Files{}, fmt.Errorf("mujoco: %w: neither Options.Dir nor %s is set, and %w: %s", ErrNotFound, DirEnv,
+			err, advice)
 	}
 	return look(filepath.Join(root, fetched), "neither Options.Dir nor "+DirEnv+" is set; the working tree's")
 }
@@ -75,7 +76,8 @@ func look(dir, source string) (Files, error) {
 	case err != nil || len(found) == 0:
 		return Files{}, missing(filepath.Join("mujoco", pattern))
 	case len(found) > 1:
-		return Files{}, fmt.Errorf("mujoco: %s %q has %d libraries, want one: %s", source, dir, len(found), strings.Join(found, ", "))
+		return Files{}, fmt.Errorf("mujoco: %s %q has %d libraries, want one: %s", source, dir, len(found),
+			strings.Join(found, ", "))
 	}
 	if f.Library, err = filepath.Abs(found[0]); err != nil {
 		return Files{}, fmt.Errorf("mujoco: %w", err)

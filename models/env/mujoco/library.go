@@ -121,7 +121,8 @@ func (l *library) accept(anyVersion bool) error {
 			return nil
 		}
 	}
-	return fmt.Errorf("mujoco: %w: %s is %s, want %s (`make mujoco` fetches %s), or Options.AnyVersion to try it", ErrVersion,
+	return fmt.Errorf("mujoco: %w: %s is %s, want %s (`make mujoco` fetches %s), or Options.AnyVersion to try it",
+		ErrVersion,
 		l.path, versions(l.version), versions(tested...), versions(tested[len(tested)-1]))
 }
 
@@ -137,8 +138,9 @@ func versions(v ...int32) (text string) {
 }
 
 // MuJoCo says what goes wrong through a handler, on the thread that called it. A warning is kept for the caller, who
-// stays on that thread until it has asked; the function that warned goes on. After an error it may not, and the program would
-// end: the handler panics, which unwinds C's frames up to the caller, who recovers and gives the state up.
+// stays on that thread until it has asked; the function that warned goes on. After an error it may not, and the
+// program would end: the handler panics, which unwinds C's frames up to the caller, who recovers and gives the state
+// up.
 var (
 	threadSelf atomic.Uintptr // pthread_self
 	warnings   = struct {

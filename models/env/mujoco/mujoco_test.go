@@ -29,7 +29,8 @@ func TestRandomState(t *testing.T) {
 			last = r.uniform(0, 1)
 		}
 		if first != c.first || second != c.second || last != c.thousand {
-			t.Errorf("seed %d: %v, %v, ..., %v, want %v, %v, ..., %v", c.seed, first, second, last, c.first, c.second, c.thousand)
+			t.Errorf("seed %d: %v, %v, ..., %v, want %v, %v, ..., %v", c.seed, first, second, last, c.first, c.second,
+				c.thousand)
 		}
 	}
 }
@@ -96,7 +97,8 @@ func TestFind(t *testing.T) {
 		t.Skip("not run: ", err)
 	}
 	t.Setenv(DirEnv, empty)
-	refused("an empty folder", Options{Dir: empty}, ErrNotFound, "Options.Dir", empty, "make mujoco", "pip install", DirEnv)
+	refused("an empty folder", Options{Dir: empty}, ErrNotFound, "Options.Dir", empty, "make mujoco", "pip install",
+		DirEnv)
 	refused("the environment", Options{}, ErrNotFound, DirEnv+" \""+empty, "make mujoco")
 	refused("no models", Options{Dir: text}, ErrNotFound, "cheetah.xml", "make mujoco")
 	for _, s := range specs {
@@ -110,7 +112,8 @@ func TestFind(t *testing.T) {
 	}
 	t.Setenv(DirEnv, "")
 	f, err := Find(Options{})
-	if fetched := filepath.Join(root, fetched); err == nil && f.Dir != fetched || err != nil && !strings.Contains(err.Error(), fetched) {
+	if fetched := filepath.Join(root, fetched); err == nil && f.Dir != fetched || err != nil &&
+		!strings.Contains(err.Error(), fetched) {
 		t.Errorf("the working tree's: %v, %v", f, err)
 	}
 	t.Chdir(empty)
@@ -120,8 +123,8 @@ func TestFind(t *testing.T) {
 	}
 }
 
-// What is drawn has the place and the half-length of the models' capsules: pos and size of cheetah.xml and walker.xml, in
-// metres, to the four digits that the ends have.
+// What is drawn has the place and the half-length of the models' capsules: pos and size of cheetah.xml and
+// walker.xml, in metres, to the four digits that the ends have.
 func TestCapsules(t *testing.T) {
 	for task, want := range map[string][][3]float64{
 		"cheetah-run": {{.1, -.13, .145}, {-.14, -.07, .15}, {.03, -.097, .094}, {-.07, -.12, .133}, {.065, -.09, .106},

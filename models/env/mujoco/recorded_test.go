@@ -80,7 +80,8 @@ func recorded(t *testing.T, name string) recording {
 		err = json.Unmarshal(raw, &r)
 	}
 	if err != nil || r.Task != name || r.Versions["mujoco"] != version || len(r.Episodes) < 4 {
-		t.Fatalf("%s: the record of %s with MuJoCo %s and %d episodes: %v", name, r.Task, r.Versions["mujoco"], len(r.Episodes), err)
+		t.Fatalf("%s: the record of %s with MuJoCo %s and %d episodes: %v", name, r.Task, r.Versions["mujoco"],
+			len(r.Episodes), err)
 	}
 	return r
 }
@@ -111,8 +112,8 @@ func bits(v []float64) []byte {
 	return b
 }
 
-// Episodes are those of dm_control: all observations and the cheetah's rewards to the bit, the walker's to 1e-15, since
-// exponentials are rounded by another function: of a reward up to 1, four of its last bits at most.
+// Episodes are those of dm_control: all observations and the cheetah's rewards to the bit, the walker's to 1e-15,
+// since exponentials are rounded by another function: of a reward up to 1, four of its last bits at most.
 func TestRecorded(t *testing.T) {
 	for _, name := range Names() {
 		t.Run(name, func(t *testing.T) {

@@ -2,8 +2,8 @@ package mujoco
 
 import "math"
 
-// The rewards are dm_control's, in its order of operations. Conversions to float64 keep products and sums apart, which
-// some processors would fuse.
+// The rewards are dm_control's, in its order of operations. Conversions to float64 keep products and sums apart,
+// which some processors would fuse.
 
 // cheetahReward grows linearly with the speed, in m/s, to 1 at 10 m/s.
 func cheetahReward(speed float64) float64 { return linear(speed, 10, 10, 0) }

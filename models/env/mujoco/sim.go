@@ -37,8 +37,9 @@ func (l *library) acquire(s *spec, dir string) (*model, error) {
 		m = &model{lib: l, spec: s, path: path}
 		if err := m.load(); err != nil {
 			m.free()
-			return nil, fmt.Errorf("mujoco: %w with %s: %w (`make mujoco` fetches the library and the models that were tested)",
-				ErrLibrary, path, err)
+			return nil,
+				fmt.Errorf("mujoco: %w with %s: %w (`make mujoco` fetches the library and the models that were tested)",
+					ErrLibrary, path, err)
 		}
 		l.models[path] = m
 	}
@@ -209,8 +210,8 @@ func (s *sim) step(ctrl []float64) error {
 	}))
 }
 
-// verdict is what is wrong with the simulation after calls that ended with err. A state that a call did not return from is
-// not used again.
+// verdict is what is wrong with the simulation after calls that ended with err. A state that a call did not return
+// from is not used again.
 func (s *sim) verdict(err error) error {
 	switch {
 	case errors.Is(err, ErrFatal):
@@ -242,7 +243,8 @@ func (s *sim) read() {
 }
 
 func (s *sim) get() {
-	purego.SyscallN(s.lib.getState, s.model.ptr, s.ptr, uintptr(unsafe.Pointer(&s.state[0])), stateTime|stateQpos|stateQvel)
+	purego.SyscallN(s.lib.getState, s.model.ptr, s.ptr, uintptr(unsafe.Pointer(&s.state[0])),
+		stateTime|stateQpos|stateQvel)
 }
 
 // sameFrame asks mj_local2Global for a body's own frame, bit by bit.

@@ -83,7 +83,8 @@ var walker = spec{
 	timestep: 0.0025, substeps: 10, steps: 1000,
 	posed: true,
 	// The first has no range in the model: the task turns the walker by any angle.
-	ranges: []jointRange{{2, -180, 180}, {3, -20, 100}, {4, -150, 0}, {5, -45, 45}, {6, -20, 100}, {7, -150, 0}, {8, -45, 45}},
+	ranges: []jointRange{{2, -180, 180}, {3, -20, 100}, {4, -150, 0}, {5, -45, 45}, {6, -20, 100}, {7, -150, 0},
+		{8, -45, 45}},
 	observed: []string{"torso_xx", "torso_xz", "right_thigh_xx", "right_thigh_xz", "right_leg_xx", "right_leg_xz",
 		"right_foot_xx", "right_foot_xz", "left_thigh_xx", "left_thigh_xz", "left_leg_xx", "left_leg_xz", "left_foot_xx",
 		"left_foot_xz", "height", "drootz", "drootx", "drooty", "dright_hip", "dright_knee", "dright_ankle", "dleft_hip",

@@ -111,7 +111,7 @@ func (t *task) Step(action, obs []float64) (float64, env.Status, error) {
 		return 0, t.status, fmt.Errorf("mujoco: %s: %w", t.spec.name, env.ErrEnded)
 	}
 	for i, v := range action {
-		t.clamped[i] = env.Clamp(v, -1, 1) // as MuJoCo does, which refuses what is beyond 1e10
+		t.clamped[i] = env.Clamp(v, -1, 1) // as MuJoCo does
 	}
 	t.t++
 	if err := t.sim.step(t.clamped); err != nil {
