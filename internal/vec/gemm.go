@@ -28,7 +28,7 @@ func Gemm[T Float](transA, transB bool, m, n, k int, alpha T, a []T, lda int, b 
 }
 
 // GemmSerial is Gemm, to the bit, on the calling goroutine alone: for callers that are parallel themselves. Which sums
-// are split, and so their bits, depends on m too for k >= 2048, with transA, and with transB for m <= 4.
+// are split, and so their bits, depends on m too for k >= 800, with transA, and with transB for m <= 4.
 func GemmSerial[T Float](transA, transB bool, m, n, k int, alpha T, a []T, lda int, b []T, ldb int, beta T, c []T, ldc int) {
 	multiply(true, transA, transB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc)
 }

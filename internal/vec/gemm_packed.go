@@ -59,7 +59,7 @@ func (p *Packed[T]) Pack(transB bool, k, n int, b []T, ldb int) {
 
 // GemmPacked is C = alpha*A*op(B) + beta*C for A, (m,k), and packed B, on the calling goroutine alone; the rest is as
 // in Gemm. The bits of a row of C depend on that row of A and on B alone, on neither m nor the other rows. They are
-// Gemm's for k < 2048, but for m <= 4 with transB. Many goroutines may multiply by the same B at once.
+// Gemm's for k < 800, but for m <= 4 with transB. Many goroutines may multiply by the same B at once.
 func GemmPacked[T Float](m int, alpha T, a []T, lda int, b *Packed[T], beta T, c []T, ldc int) {
 	GemmPackedNext(m, 0, [2][]T{}, alpha, a, lda, b, beta, c, ldc)
 }

@@ -4,9 +4,11 @@ package vec
 const (
 	fewDots   = 4       // columns of C, or rows: they are dot products if both operands run along k
 	fewCols   = 8       // of C, with A transposed: C is computed transposed
-	longTerms = 1024    // of k in one sum: a product with more, in the small C of
-	longSize  = 1 << 16 // elements, is a sum of products
-	longParts = 32      // at most
+	longTerms = 400     // of k in one sum: a product with twice as many, in the small C of
+	longSize  = 1 << 16 // elements, is a sum of products: some
+	someParts = 8       // of them, and
+	longParts = 32      // at most, of
+	deepTerms = 1024    // terms if there are so many
 
 	worthwhile  = 1 << 18 // multiplications that are worth another thread
 	elementCost = 8       // of multiplications: to read or write an element
@@ -174,7 +176,7 @@ func (g *dotJob[T]) Run(lo, hi int) {
 
 // runLong splits k into parts, the same for any number of threads, and adds what they give.
 func (g *gemmJob[T]) runLong() {
-	g.parts, g.each = blocks(g.k, max(longTerms, (g.k+longParts-1)/longParts))
+	g.parts, g.each = blocks(g.k, max(longTerms, min(deepTerms, g.k/someParts), (g.k+longParts-1)/longParts))
 	g.parts = (g.k + g.each - 1) / g.each
 	size := g.m * g.n
 	g.partial = aligned(&g.scratch[1], (g.parts+1)*size)

@@ -37,7 +37,7 @@ const (
 	manyBlocks  = 16      // enough for the threads of most machines
 	worthwhile  = 1 << 17 // multiplications that are worth another thread
 	elementCost = 8       // of multiplications: to read or write an element
-	deepTerms   = 2048    // of k, from which on vec.Gemm shares the terms of
+	deepTerms   = 800     // of k, from which on vec.Gemm shares the terms of
 	smallSize   = 1 << 16 // elements of C
 	leastTall   = 256     // rows: for each stretch vec.Gemm packs B again
 )
@@ -136,7 +136,7 @@ func (s *dot[T]) plan(x *executable, o *options) {
 	o.block = max(leastRows, blockBytes/(typeOf[T]().Size()*(s.N+s.K)))
 	o.block = max(leastRows, min(o.block, (s.rows()+manyBlocks-1)/manyBlocks))
 	s.stretch = s.rows()
-	s.whole = s.Batch == 1 && (s.M < 2*leastRows || s.A.Trans && s.K >= deepTerms && s.M*s.N <= smallSize ||
+	s.whole = s.Batch == 1 && (s.M < 2*leastRows || s.A.Trans && s.M*s.N <= smallSize && (s.K >= deepTerms || s.M*s.N <= smallSize/4) ||
 		s.K*s.N*typeOf[T]().Size() > packedBytes)
 	switch {
 	case s.M < o.block: // whole matrices
