@@ -160,6 +160,9 @@ func (b *bench) stepPeers(c stepCase) []string {
 		names = []string{"godcem", "torch", "jax"}
 	} else if c.Size().Model == step.Cartpole {
 		names = names[:5]
+		if b.full && b.isas[0] == "avx2" {
+			names = []string{"godcem", "torch", "jax"}
+		}
 	}
 	return b.racing(names)
 }
