@@ -95,7 +95,8 @@ func testNoiseBits[T Float](t *testing.T) {
 			verify()
 			for i := range got {
 				if !sameBits(got[i:i+1], want[i:i+1]) {
-					t.Fatalf("normal = %v, %d numbers: number %d of words %#x is %v, want %v", normal, n, i, words[i/2*2*per:][:2*per], got[i], want[i])
+					t.Fatalf("normal = %v, %d numbers: number %d of words %#x is %v, want %v",
+						normal, n, i, words[i/2*2*per:][:2*per], got[i], want[i])
 				}
 			}
 		}
@@ -120,7 +121,7 @@ func goNoise[T Float](dst []T, words []uint32, normal bool) {
 	}
 }
 
-// Every word that a radius of float32, an angle, or a uniform number can be made of: an hour with plain Go beside.
+// Every word that a radius of float32, an angle or a uniform number can be made of: a quarter of an hour.
 func TestNoiseExhaustive(t *testing.T) {
 	if os.Getenv("GODCEM_EXHAUSTIVE") == "" {
 		t.Skip("takes minutes: set GODCEM_EXHAUSTIVE=all")
