@@ -41,7 +41,7 @@ type Config struct {
 	Elites      int     `json:"elites" help:"DCEM: elite samples, the sum of the weights"`
 	Temperature float64 `json:"temperature" help:"DCEM: tau of the soft choice of elites; smaller: closer to CEM"`
 	Sigma       float64 `json:"sigma" help:"DCEM: standard deviation with which each search starts, at the middle"`
-	Backprop    int     `json:"backprop" help:"DCEM: last iterations that gradients flow through; 0: all, -1: the preset's"`
+	Backprop    int     `json:"backprop" help:"DCEM: last iterations that gradients flow through; 0: all"`
 	GDBackprop  int     `json:"gd_backprop" help:"gradient descent: last steps that gradients flow through; 0: all"`
 	GDRate      float64 `json:"gd_rate" help:"gradient descent: rate of a step, which is that times the gradient where it is short"`
 	GDStep      float64 `json:"gd_step" help:"gradient descent: longest step; times the iterations at most 1"`
@@ -67,29 +67,26 @@ const (
 var presets = []string{Quick, Full}
 
 // Default returns the configuration that the program has without flags: a training of minutes.
-func Default() Config {
-	return Config{
-		Method: DCEM, Preset: Quick, Horizon: 20, Latent: 2, Hidden: []int{256, 256, 256}, Machine: train.Engine,
-		Iterations: 10, Samples: 100, Elites: 10, Temperature: 0.1, Backprop: -1, Sigma: 0.5, GDBackprop: 1, GDRate: 0.003, GDStep: 0.1,
-		Rate: 5e-4, Clip: 1, Patience: 10, States: 100, Episodes: 10, Episode: 100,
-		ValidateEvery: 25, CheckpointEvery: 100, Figures: true,
-	}
-}
-
-// Filled is c with the preset's values where none are given.
 //
 // Gradients flow through the last iterations of the search alone. Through all ten, in which sigma falls from 0.5 to
 // 0.02, their norm had a median of 54 in 300 updates, and went up to 1e7 (--backprop 0 --temperature 0.3): clipped to
 // 1, many updates are noise. With two of ten (--backprop 2) the median is 7, plans are better, and an update takes half
 // the time. But what is cut off is what knows whether a landscape is easy to search: after some hundred updates the
 // plans become worse again, though cheap ones are still in the square. Five of ten stay good for longer.
-func (c Config) Filled() Config {
-	updates, batch, backprop := 1500, 16, 2
-	if c.Preset == Full {
-		updates, batch, backprop = 10_000, 32, 5
+func Default() Config {
+	return Config{
+		Method: DCEM, Preset: Quick, Horizon: 20, Latent: 2, Hidden: []int{256, 256, 256}, Machine: train.Engine,
+		Iterations: 10, Samples: 100, Elites: 10, Temperature: 0.1, Backprop: 5, Sigma: 0.5, GDBackprop: 1, GDRate: 0.003, GDStep: 0.1,
+		Rate: 5e-4, Clip: 1, Patience: 10, States: 100, Episodes: 10, Episode: 100,
+		ValidateEvery: 25, CheckpointEvery: 100, Figures: true,
 	}
-	if c.Backprop < 0 {
-		c.Backprop = min(backprop, c.Iterations)
+}
+
+// Filled is c with the preset's sizes where none are given.
+func (c Config) Filled() Config {
+	updates, batch := 1500, 16
+	if c.Preset == Full {
+		updates, batch = 10_000, 32
 	}
 	if c.Updates == 0 {
 		c.Updates = updates
@@ -135,8 +132,8 @@ func (c Config) Validate() error {
 		{"iterations", c.Iterations, 1, maxIterations},
 		{"samples", c.Samples, 2, maxCandidates},
 		{"elites", c.Elites, 1, c.Samples},
-		{"backprop", c.Backprop, -1, c.Iterations},
-		{"gd_backprop", c.GDBackprop, 0, c.Iterations},
+		{"backprop", c.Backprop, 0, maxIterations},
+		{"gd_backprop", c.GDBackprop, 0, maxIterations},
 		{"patience", c.Patience, 0, maxUpdates},
 		{"states", c.States, 1, maxBatch},
 		{"episodes", c.Episodes, 1, 1000},
@@ -200,8 +197,12 @@ func (c Config) decoder(g *G.ExprGraph) (*Decoder, error) {
 
 // solve is DCEM over the latent space.
 func (c Config) solve(batch int) dcem.Config {
+	last := c.Backprop
+	if last >= c.Iterations {
+		last = 0 // all
+	}
 	return dcem.Config{
-		Backprop: c.Backprop, Batch: batch, Dim: c.Latent, Samples: c.Samples, Elites: c.Elites, Iterations: c.Iterations,
+		Backprop: last, Batch: batch, Dim: c.Latent, Samples: c.Samples, Elites: c.Elites, Iterations: c.Iterations,
 		Temperature: c.Temperature, Sigma: []float64{c.Sigma}, Lower: []float64{-1}, Upper: []float64{1},
 		Seed: c.Seed, Dtype: c.dtype(),
 	}

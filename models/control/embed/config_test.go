@@ -17,7 +17,7 @@ func TestValidate(t *testing.T) {
 		"updates is -1":         func(c *Config) { c.Updates = -1 },
 		"batch is -1":           func(c *Config) { c.Batch = -1 },
 		`preset is "slow"`:      func(c *Config) { c.Preset = "slow" },
-		"backprop is 11":        func(c *Config) { c.Backprop = 11 },
+		"backprop is 101":       func(c *Config) { c.Backprop = 101 },
 		"gd_step times":         func(c *Config) { c.Method, c.GDStep = GD, 0.2 },
 		"horizon is 0":          func(c *Config) { c.Horizon = 0 },
 		"horizon is 201":        func(c *Config) { c.Horizon = 201 },
