@@ -160,9 +160,9 @@ func (b *bench) stepPeers(c stepCase) []string {
 		names = []string{"godcem", "torch", "jax"}
 	} else if c.Size().Model == step.Cartpole {
 		names = names[:5]
-		if b.full && b.isas[0] == "avx2" {
-			names = []string{"godcem", "torch", "jax"}
-		}
+	}
+	if b.full && b.isas[0] == "avx2" && (c.Size().Model == step.Cartpole || c.Dtype == tensor.Float64) {
+		names = []string{"godcem", "torch", "jax"}
 	}
 	return b.racing(names)
 }
@@ -179,6 +179,10 @@ func (b *bench) step(c stepCase) error {
 		return nil
 	}
 	defer func() { fmt.Fprintf(os.Stderr, "%v\n", c) }()
+	if c.scaling {
+		defer func(n int) { b.rounds = n }(b.rounds)
+		b.rounds = min(b.rounds, 3)
+	}
 	want, err := c.reference()
 	if err != nil {
 		return err
@@ -294,10 +298,8 @@ func (c stepCase) judge(x *contestant) error {
 
 // race times the contestants in turn, in rounds that begin with another one each.
 func (b *bench) race(all []*contestant) error {
-	target := 200.0 // ms that a contestant runs in a round
-	if b.quick || b.check {
-		target = 100
-	}
+	const target = 100.0 // ms that a contestant runs in a round
+
 	patience := time.Now().Add(b.patience)
 	repeat := make([]int, len(all))
 	for i, x := range all { // what is compiled or allocated on first use is so now
