@@ -31,7 +31,12 @@ func TestKnown(t *testing.T) {
 		t.Fatal(err)
 	}
 	const n = 3
-	maker := func() (env.Task, error) { return faultyMaker("observation")() }
+	made := 0
+	maker := func() (env.Task, error) { // the one fails in every third step, the next in every fourth, ...
+		e, err := env.TaskByName("pendulum")
+		made++
+		return &faulty{Task: e, how: "observation", late: (made - 1) % n}, err
+	}
 	v, err := NewWorlds(maker, n)
 	if err != nil {
 		t.Fatal(err)

@@ -19,11 +19,12 @@ type faulty struct {
 	how  string
 	t    int
 	stay bool // t is not set back: every step fails
+	late int  // so many steps later
 }
 
 func (f *faulty) Reset(seed uint64, obs []float64) error {
 	if !f.stay {
-		f.t = 0
+		f.t = -f.late
 	}
 	return f.Task.Reset(seed, obs)
 }
