@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -11,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/godcem/godcem/models/nn"
 )
@@ -24,6 +26,28 @@ type peer struct {
 	in       io.WriteCloser
 	out      *bufio.Reader
 	log      *os.File
+
+	script   []string
+	settings *settings
+}
+
+// setupTime is what a peer's compiler may take for a case.
+const setupTime = 5 * time.Minute
+
+// setupWithin is setup, but a peer that takes longer or fails is started again and its error comes back.
+func (p *peer) setupWithin(limit time.Duration, kind, dtype, file string, numbers ...int) error {
+	timer := time.AfterFunc(limit, func() { p.cmd.Process.Kill() })
+	err := p.setup(kind, dtype, file, numbers...)
+	if timer.Stop() || err == nil {
+		return err
+	}
+	closeAll([]*peer{p})
+	again, fail := startPeer(p.settings, p.dir, p.name, p.script)
+	if fail != nil {
+		return errors.Join(err, fail)
+	}
+	*p = *again
+	return fmt.Errorf("%s: not ready after %v", p.name, limit)
 }
 
 // peerScripts are the Python contestants with their scripts and arguments.
@@ -76,7 +100,7 @@ func startPeers(settings *settings, dir string) (peers []*peer, err error) {
 }
 
 func startPeer(settings *settings, dir, name string, script []string) (p *peer, err error) {
-	p = &peer{name: name, dir: dir}
+	p = &peer{name: name, dir: dir, script: script, settings: settings}
 	if p.log, err = os.Create(filepath.Join(dir, name+".log")); err != nil {
 		return nil, err
 	}
