@@ -101,8 +101,9 @@ func (s RowStatus) String() string {
 // entries that are left. Exactly k left all have weight 1: delta = +Inf. A spoilt row gets NaN thresholds and its
 // status. status (rows) may be nil. Cost: a selection, one exponential and two or three logistic functions per entry.
 //
-// The thresholds of ConstrainedSparsemax have the same bits on every machine. Those of the others also rest on a few
-// values of math.Exp and math.Log, whose last bit is the machine's; SoftTopKForward is the same everywhere given thresh.
+// The thresholds of ConstrainedSparsemax, and those of LML for float32 rows of ordinary shape (lml_rows.go), have the
+// same bits on every machine. The others also rest on a few values of math.Exp and math.Log, whose last bit is the
+// machine's; SoftTopKForward is the same everywhere given thresh.
 func SoftTopKSolve[T Float](thresh []float64, status []RowStatus, x []T, r Relaxation, scale float64, rows, n, k int) {
 	softCheck("SoftTopKSolve", r, scale, rows, n, k)
 	needLen("SoftTopKSolve", "thresh", len(thresh), 2*rows, "2*rows")
