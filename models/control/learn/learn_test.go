@@ -105,14 +105,16 @@ func TestProblem(t *testing.T) {
 // Coordinates say the values again, in Go and in the graph.
 func TestCoordinates(t *testing.T) {
 	for _, kind := range []string{Dynamics, Cost} {
+		config := tiny(kind)
+		config.Noise = Independent
 		want := []float64{1.4, 0.75, 0.02}[:len(Learnt(kind))]
-		c := coordinates(kind, want)
+		c := config.coordinates(kind, want)
 		g := G.NewGraph()
 		var nodes G.Nodes
 		for i, v := range c {
 			nodes = append(nodes, input(g, Learnt(kind)[i], []float64{v}, 1))
 		}
-		found, err := valuesOf(kind, nodes)
+		found, err := config.valuesOf(kind, nodes)
 		noError(t, err)
 		var outputs G.Nodes
 		for _, name := range Learnt(kind) {
@@ -122,7 +124,7 @@ func TestCoordinates(t *testing.T) {
 		noError(t, err)
 		defer vm.Close()
 		noError(t, vm.RunAll())
-		for i, v := range fromCoordinates(kind, c) {
+		for i, v := range config.fromCoordinates(kind, c) {
 			if got := outputs[i].Value().Data().([]float64)[0]; !(math.Abs(v-want[i]) < 1e-15) || !(math.Abs(got-want[i]) < 1e-15) {
 				t.Errorf("%s: %v, in the graph %v, want %v", Learnt(kind)[i], v, got, want[i])
 			}

@@ -39,26 +39,29 @@ func (c Config) states() []float64 {
 	return x
 }
 
-// coordinates are what is learnt as the learner moves it: logarithms, and for the mass that of the inertia m l^2. A
-// torque shows m l^2 and gravity l; in logarithms of mass and length the steps that follow the one upset the other, and
-// the two slide along the valley of equal inertias.
-func coordinates(kind string, values []float64) []float64 {
-	c := make([]float64, len(values))
+// byInertia says that the mass is moved as the inertia m l^2. A torque shows m l^2 and gravity l: in logarithms of mass
+// and length the steps that follow the one upset the other, and with independent noise the two slide along the valley
+// of equal inertias. With common noise the loss vanishes at the truth, which ends that by itself.
+func (c Config) byInertia(kind string) bool { return kind == Dynamics && c.Noise == Independent }
+
+// coordinates are what is learnt as the learner moves it: logarithms.
+func (c Config) coordinates(kind string, values []float64) []float64 {
+	logs := make([]float64, len(values))
 	for i, v := range values {
-		c[i] = math.Log(v)
+		logs[i] = math.Log(v)
 	}
-	if kind == Dynamics {
-		c[0] += 2 * c[1]
+	if c.byInertia(kind) {
+		logs[0] += 2 * logs[1]
 	}
-	return c
+	return logs
 }
 
 // fromCoordinates is the inverse of coordinates.
-func fromCoordinates(kind string, c []float64) []float64 {
-	values := make([]float64, len(c))
-	for i, v := range c {
-		if kind == Dynamics && i == 0 {
-			v -= 2 * c[1]
+func (c Config) fromCoordinates(kind string, logs []float64) []float64 {
+	values := make([]float64, len(logs))
+	for i, v := range logs {
+		if i == 0 && c.byInertia(kind) {
+			v -= 2 * logs[1]
 		}
 		values[i] = math.Exp(v)
 	}
@@ -66,12 +69,12 @@ func fromCoordinates(kind string, c []float64) []float64 {
 }
 
 // valuesOf is fromCoordinates in the graph, by name.
-func valuesOf(kind string, c G.Nodes) (env.ParamNodes, error) {
+func (c Config) valuesOf(kind string, logs G.Nodes) (env.ParamNodes, error) {
 	nodes := env.ParamNodes{}
 	for i, name := range Learnt(kind) {
-		log := c[i]
-		if kind == Dynamics && i == 0 {
-			twice, err := G.Add(c[1], c[1])
+		log := logs[i]
+		if i == 0 && c.byInertia(kind) {
+			twice, err := G.Add(logs[1], logs[1])
 			if err != nil {
 				return nil, err
 			}
@@ -92,11 +95,11 @@ func valuesOf(kind string, c G.Nodes) (env.ParamNodes, error) {
 func newProblem(kind string, c Config, expert []float64) (*problem, error) {
 	g := G.NewGraph()
 	p := &problem{}
-	for i, v := range coordinates(kind, c.Start) {
+	for i, v := range c.coordinates(kind, c.Start) {
 		name := Learnt(kind)[i]
 		p.params = append(p.params, nn.Param{Name: name, Node: input(g, "coordinate_"+name, []float64{v}, 1)})
 	}
-	nodes, err := valuesOf(kind, p.params.Nodes())
+	nodes, err := c.valuesOf(kind, p.params.Nodes())
 	if err != nil {
 		return nil, err
 	}
@@ -222,7 +225,7 @@ func (t *Task) Answer(step int) []float64 {
 			c[i] = t.sums[i] / float64(n)
 		}
 	}
-	return fromCoordinates(t.kind, c)
+	return t.c.fromCoordinates(t.kind, c)
 }
 
 // at are the coordinates as they are.
@@ -275,7 +278,7 @@ func (t *Task) Step(ctx context.Context, step int) (run.StepMetrics, error) {
 		}
 	}
 	answer := t.Answer(step)
-	now := fromCoordinates(t.kind, t.at())
+	now := t.c.fromCoordinates(t.kind, t.at())
 	for i, name := range Learnt(t.kind) {
 		m.Values[name] = now[i]
 	}
