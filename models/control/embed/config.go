@@ -48,7 +48,7 @@ type Config struct {
 
 	Rate     float64 `json:"rate" help:"learning rate of Adam at the start"`
 	Clip     float64 `json:"clip" help:"norm to which the gradient is clipped; 0: not at all"`
-	Patience int     `json:"patience" help:"validations in a row without a new best that halve the rate; 0: never"`
+	Patience int     `json:"patience" help:"validations in a row without a new best that halve the rate; 0: never, -1: the preset's"`
 
 	States          int  `json:"states" help:"fixed initial states of validations; the best is judged on as many others"`
 	Episodes        int  `json:"episodes" help:"closed loops: from hanging at rest, and from random states"`
@@ -77,16 +77,19 @@ func Default() Config {
 	return Config{
 		Method: DCEM, Preset: Quick, Horizon: 20, Latent: 2, Hidden: []int{256, 256, 256}, Machine: train.Engine,
 		Iterations: 10, Samples: 100, Elites: 10, Temperature: 0.1, Backprop: 5, Sigma: 0.5, GDBackprop: 1, GDRate: 0.003, GDStep: 0.1,
-		Rate: 5e-4, Clip: 1, Patience: 10, States: 100, Episodes: 10, Episode: 100,
+		Rate: 5e-4, Clip: 1, Patience: -1, States: 100, Episodes: 10, Episode: 100,
 		ValidateEvery: 25, CheckpointEvery: 100, Figures: true,
 	}
 }
 
-// Filled is c with the preset's sizes where none are given.
+// Filled is c with the preset's values where none are given.
 func (c Config) Filled() Config {
-	updates, batch := 1500, 16
+	updates, batch, patience := 1500, 16, 10
 	if c.Preset == Full {
-		updates, batch = 10_000, 32
+		updates, batch, patience = 10_000, 32, 4
+	}
+	if c.Patience < 0 {
+		c.Patience = patience
 	}
 	if c.Updates == 0 {
 		c.Updates = updates
@@ -134,7 +137,7 @@ func (c Config) Validate() error {
 		{"elites", c.Elites, 1, c.Samples},
 		{"backprop", c.Backprop, 0, maxIterations},
 		{"gd_backprop", c.GDBackprop, 0, maxIterations},
-		{"patience", c.Patience, 0, maxUpdates},
+		{"patience", c.Patience, -1, maxUpdates},
 		{"states", c.States, 1, maxBatch},
 		{"episodes", c.Episodes, 1, 1000},
 		{"episode", c.Episode, 2, 10_000},

@@ -25,7 +25,7 @@ func TestValidate(t *testing.T) {
 		"iterations is 101":     func(c *Config) { c.Iterations = 101 },
 		"samples is 1":          func(c *Config) { c.Samples = 1 },
 		"elites is 101":         func(c *Config) { c.Elites = 101 },
-		"patience is -1":        func(c *Config) { c.Patience = -1 },
+		"patience is -2":        func(c *Config) { c.Patience = -2 },
 		"states is 0":           func(c *Config) { c.States = 0 },
 		"episodes is 0":         func(c *Config) { c.Episodes = 0 },
 		"episode is 1":          func(c *Config) { c.Episode = 1 },
