@@ -28,6 +28,8 @@ const (
 	// A step is taken for the last if it is at most lmlNear; up to lmlFar the sum has to show it.
 	lmlNear = 0.06
 	lmlFar  = 0.3
+	// What the sum may be off, in units of that of the slopes: so far off is the root.
+	lmlTight = 1e-7
 	// The largest gradient, and the least sum of slopes, that are done here.
 	lmlMost  = 1e30
 	lmlLeast = 0x1p-20
@@ -185,7 +187,20 @@ func (p *lmlProblem) weightsOf(s *lmlScratch, y []float32, factor float32) (tota
 // enough reports whether weights of that sum, a step d away from where the slopes' sum was h, are those of the root.
 func (p *lmlProblem) enough(total, d, h float64) bool {
 	left := math.Abs(total - float64(p.k))
-	return left <= 1.5e-7*float64(p.k) && (math.Abs(d) <= lmlNear || left <= 5e-7*h)
+	return left <= 1.5e-7*float64(p.k) && (math.Abs(d) <= lmlNear || left <= lmlTight*h && p.tells(h))
+}
+
+// tells reports whether the weights' sum says where the root is to lmlTight: the roundings of k weights near 1, and of
+// their sums in pairs, make some 3e-8 sqrt k of it.
+func (p *lmlProblem) tells(h float64) bool { return float64(h*h) >= 0.1*float64(p.k) }
+
+// mended returns the step d with what the weights' sum lacks made up for, h being the sum of their slopes, and whether that
+// is worth trying.
+func (p *lmlProblem) mended(total, d, h float64) (step float64, ok bool) {
+	left := float64(p.k) - total
+	step = float64(float32(d + left/h))
+	ok = math.Abs(d) <= lmlNear || math.Abs(d) <= lmlFar && p.tells(h)
+	return step, ok && math.Abs(left) <= 1e-4*h && math.Abs(step) <= lmlFar
 }
 
 // solveRow seeks the root of a row from a centre; if it is found, y has the weights.
@@ -205,12 +220,8 @@ func (p *lmlProblem) solveRow(s *lmlScratch, y, x []float32, centre float32, wid
 			if p.enough(total, d, h) {
 				return centre, d, true
 			}
-			// The sum of the weights as they are rounded, by a last bit of the root.
-			if left := float64(p.k) - total; math.Abs(d) <= lmlNear && math.Abs(left) <= 1e-4*h {
-				root := float64(float32(d + left/h))
-				if p.enough(p.weightsOf(s, y, vec.LMLFactor(root)), d, h) {
-					return centre, root, true
-				}
+			if root, try := p.mended(total, d, h); try && p.enough(p.weightsOf(s, y, vec.LMLFactor(root)), d, h) {
+				return centre, root, true
 			}
 		}
 		next := float32(float64(centre) - d/p.scale)
@@ -285,12 +296,21 @@ func (p *lmlProblem) solveGroup(s *lmlScratch, room, x []float32, rows int, out 
 	vec.LMLWeights(y, n, n, s.odds, s.factor[:rows], s.total[:])
 	again := false
 	for i := range rows {
-		d := s.root[i]
-		s.fine[i] = math.Abs(d) <= lmlFar && p.enough(s.total[i], d, float64(s.sums[i].H))
-		if !s.fine[i] {
-			s.centre[i] = float32(float64(s.centre[i]) - d/p.scale)
-			again = true
+		d, h := s.root[i], float64(s.sums[i].H)
+		s.fine[i] = math.Abs(d) <= lmlFar && p.enough(s.total[i], d, h)
+		if s.fine[i] {
+			continue
 		}
+		if root, try := p.mended(s.total[i], d, h); try {
+			s.factor[i] = vec.LMLFactor(root)
+			vec.LMLWeights(y[i*n:], n, n, s.odds[i*vec.LMLPadded(n):], s.factor[i:i+1], s.total[i:])
+			if p.enough(s.total[i], d, h) {
+				s.root[i], s.fine[i] = root, true
+				continue
+			}
+		}
+		s.centre[i] = float32(float64(s.centre[i]) - d/p.scale)
+		again = true
 	}
 	if again {
 		p.solveEach(s, y, x, rows, lmlRounds-1)
@@ -311,137 +331,4 @@ func (p *lmlProblem) solveEach(s *lmlScratch, y, x []float32, rows, rounds int) 
 // single is a as float32, which it is.
 func single[T Float](a []T) []float32 {
 	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(a))), len(a))
-}
-
-// forwardLML is the forward pass of rows lo to hi.
-func (j *softJob[T]) forwardLML(s *softScratch, p *lmlProblem, lo, hi int) {
-	l, n := &s.lml, p.n
-	l.grow(n)
-	group := 1
-	if n <= vec.LMLRow {
-		group = lmlGroup
-	}
-	for lo < hi {
-		row, rows := lo, 0
-		for ; lo < hi && rows < group; rows++ {
-			c, u, ok := p.lmlFloat32(j.thresh[2*lo:])
-			if !ok {
-				break
-			}
-			l.centre[rows], l.factor[rows] = c, u
-			lo++
-		}
-		if rows == 0 {
-			j.forward(s, lo)
-			lo++
-			continue
-		}
-		x, y := single(j.x)[row*n:lo*n], single(j.out)[row*n:lo*n]
-		if n > vec.LMLRow {
-			if p.oddsOf(l, x, l.centre[0]) {
-				p.weightsOf(l, y, l.factor[0])
-			} else {
-				j.forward(s, row)
-			}
-			continue
-		}
-		limit := vec.LMLOdds(x, n, n, p.slope, l.centre[:rows], l.odds, l.sums[:], l.count[:])
-		if limit <= p.reach {
-			vec.LMLWeights(y, n, n, l.odds, l.factor[:rows], l.total[:])
-			continue
-		}
-		for i := range rows {
-			limit := vec.LMLOdds(x[i*n:], n, n, p.slope, l.centre[i:][:1], l.odds, l.sums[:], l.count[:])
-			if limit <= p.reach {
-				vec.LMLWeights(y[i*n:], n, n, l.odds, l.factor[i:][:1], l.total[:])
-			} else {
-				j.forward(s, row+i)
-			}
-		}
-	}
-}
-
-// backwardLML is the backward pass of rows lo to hi.
-func (j *softJob[T]) backwardLML(s *softScratch, p *lmlProblem, lo, hi int) {
-	l, n := &s.lml, p.n
-	l.grow(n)
-	group := 1
-	if n <= vec.LMLRow {
-		group = lmlGroup
-	}
-	for lo < hi {
-		row, rows := lo, 0
-		for ; lo < hi && rows < group; rows++ {
-			c, u, ok := p.lmlFloat32(j.thresh[2*lo:])
-			if !ok {
-				break
-			}
-			l.centre[rows], l.factor[rows], l.ref[rows] = c, u, single(j.g)[lo*n]
-			lo++
-		}
-		if rows == 0 {
-			j.backward(s, lo)
-			lo++
-			continue
-		}
-		x, g, dx := single(j.x)[row*n:lo*n], single(j.g)[row*n:lo*n], single(j.out)[row*n:lo*n]
-		if n > vec.LMLRow {
-			if !p.backwardLong(l, dx, x, g) {
-				j.backward(s, row)
-			}
-			continue
-		}
-		good := p.slopesOf(l, x, g, rows)
-		if good {
-			vec.LMLGrad(dx, g, n, n, l.odds, l.ref[:], l.mean[:rows], float32(p.scale))
-			continue
-		}
-		one := *l
-		for i := range rows {
-			l.centre[0], l.factor[0], l.ref[0] = one.centre[i], one.factor[i], one.ref[i]
-			if p.slopesOf(l, x[i*n:], g[i*n:], 1) {
-				vec.LMLGrad(dx[i*n:], g[i*n:], n, n, l.odds, l.ref[:], l.mean[:1], float32(p.scale))
-			} else {
-				j.backward(s, row+i)
-			}
-		}
-	}
-}
-
-// slopesOf sets the slopes and means of rows; ok is false where float32 may have lost the mean of one: gradients that are
-// not finite or huge, and slopes whose products with gradients may be subnormal.
-func (p *lmlProblem) slopesOf(l *lmlScratch, x, g []float32, rows int) (ok bool) {
-	limit, most := vec.LMLSlopes(x, g, p.n, p.n, p.slope, l.centre[:rows], l.factor[:rows], l.ref[:], l.odds, l.slopes[:])
-	ok = limit <= p.reach && most <= lmlMost
-	for i := range rows {
-		t := &l.slopes[i]
-		l.mean[i] = t.G / t.H
-		ok = ok && t.H >= lmlLeast
-	}
-	return ok
-}
-
-// backwardLong is the backward pass of one row with l's first centre, factor and reference.
-func (p *lmlProblem) backwardLong(l *lmlScratch, dx, x, g []float32) bool {
-	fill32(l.centre[:], l.centre[0])
-	fill32(l.factor[:], l.factor[0])
-	fill32(l.ref[:], l.ref[0])
-	var sumH, sumG float64
-	ok := true
-	parts(p.n, func(lo, count, m int) {
-		limit, most := vec.LMLSlopes(x[lo:], g[lo:], m, m, p.slope, l.centre[:count], l.factor[:count], l.ref[:], l.odds[lo:], l.slopes[:])
-		for i := range count {
-			t := &l.slopes[i]
-			sumH, sumG = sumH+float64(t.H), sumG+float64(t.G)
-		}
-		ok = ok && limit <= p.reach && most <= lmlMost
-	})
-	if !ok || !(sumH >= lmlLeast) {
-		return false
-	}
-	fill32(l.mean[:], float32(sumG/sumH))
-	parts(p.n, func(lo, count, m int) {
-		vec.LMLGrad(dx[lo:], g[lo:], m, m, l.odds[lo:], l.ref[:], l.mean[:count], float32(p.scale))
-	})
-	return true
 }

@@ -16,8 +16,9 @@ import (
 //
 //	y = phi(z),  z = (scale*x - p) + delta
 //
-// So only the search for the shift differs. p (a score near the threshold, in units of scale*x) keeps the digits that
-// scale*x + nu would lose at a large common offset.
+// The weights are monotone in the scores to the last bit: of two scores in a row the larger has no smaller weight (at
+// scale > 0), and equal ones have equal weights. Only the search for the shift differs. p (a score near the threshold, in
+// units of scale*x) keeps the digits that scale*x + nu would lose at a large common offset.
 type Relaxation uint8
 
 // The relaxations.

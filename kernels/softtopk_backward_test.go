@@ -62,12 +62,18 @@ func TestSoftTopKGradients(t *testing.T) {
 				check.Close(t, "dx, reference", o.dx, dx, 1e-14) // sums in another order
 				check.Close(t, "dx2, reference", o.dx2, dx2, 1e-14)
 
-				// Float32: the same numbers rounded; LML's are computed in float32.
+				// Float32: the same numbers, results rounded (half an ulp: 6e-8 of them). LML's dx is made in float32 of
+				// products scale h (g - g0), up to 3 here: half an ulp of that is 1.2e-7, and there are a few. Its dx2 is made in
+				// float64, of a threshold that is off by half an ulp or two of the odds, 1.2e-7, times up to 2.
+				tol := 1e-7
+				if r == LML {
+					tol = 3e-7
+				}
 				x32, g32, v32 := check.Copy[float32](x), check.Copy[float32](g), check.Copy[float32](v)
 				o32 := runRow(x32, g32, v32, r, scale, k)
 				exact := runRow(check.Copy[float64](x32), check.Copy[float64](g32), check.Copy[float64](v32), r, scale, k)
-				check.Close(t, "dx in float32", check.Copy[float64](o32.dx), exact.dx, 1.5e-7)
-				check.Close(t, "dx2 in float32", check.Copy[float64](o32.dx2), exact.dx2, 1e-7)
+				check.Close(t, "dx in float32", check.Copy[float64](o32.dx), exact.dx, tol)
+				check.Close(t, "dx2 in float32", check.Copy[float64](o32.dx2), exact.dx2, tol)
 			}
 		})
 	}

@@ -36,3 +36,11 @@ func choose(best isa, name string) isa {
 // ISA names the instruction set in use: "avx512", "avx2" or "go". It is the best that the machine has, unless the
 // environment variable GODCEM_ISA names a lesser one at the start of the program. The build tag noasm leaves "go" alone.
 func ISA() string { return isaNames[current] }
+
+// SetISA takes the named set, or the best there is as GODCEM_ISA does, and returns the name of the one before. It is for
+// tests and benchmarks: nothing else may run meanwhile.
+func SetISA(name string) (old string) {
+	old = ISA()
+	current = choose(best, name)
+	return old
+}

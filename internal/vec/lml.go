@@ -20,9 +20,10 @@ const (
 	lmlFloor = 0x1p-40  // products of smaller numbers might be subnormal, and slow
 )
 
-// 2^f = 1 + f (lmlExp2[0] + f (lmlExp2[1] + ...)) on |f| <= 1/2, to 9e-9.
-var lmlExp2 = [...]float32{0.6931471824645996, 0.24022650718688965, 0.055503569543361664, 0.009618083015084267,
-	0.0013390863314270973, 0.00015453163359779865}
+// 2^(f - 1/2) on 0 <= f <= 1, less a common 1.7e-8, to 3e-9, from the constant term on. None is negative, so that Horner's
+// steps, and thus the weights, are monotone whatever is rounded, and twice the value at 0 is that at 1.
+var lmlExp2 = [...]float32{0.7071067690849304, 0.4901289641857147, 0.16986781358718872, 0.03923378139734268,
+	0.00684221088886261, 0.0008808159618638456, 0.00015318435907829553}
 
 // LMLSums are sums over a row's odds v, with s = min(v, 1)/(1 + v), r = s where v >= 1 and -s where v < 1 (so 1/(1+v) =
 // 1 + r there), and h = s(1 - s): of r, h, r (s + 2h) and h^2.
@@ -168,7 +169,7 @@ func lmlMomentsGo(x *float32, stride, rows, n int, ref, sums *float32) {
 // fma32 is x*y + z, rounded once. In float64 the product is exact; where the sum, rounded, lies halfway between two
 // float32, what was lost decides.
 func fma32(x, y, z float32) float32 {
-	p, w := float64(x)*float64(y), float64(z)
+	p, w := float64(float64(x)*float64(y)), float64(z)
 	s := p + w
 	if math.Float64bits(s)&(1<<29-1) == 1<<28 {
 		v := s - p
@@ -179,15 +180,14 @@ func fma32(x, y, z float32) float32 {
 	return float32(s)
 }
 
-// lmlPower is 2^b, b = t slope, for |b| <= 80 or so.
+// lmlPower is 2^b, b = t slope, for |b| <= 80 or so: it never falls where b rises.
 func lmlPower(t, slope float32) float32 {
 	m := fma32(t, slope, lmlMagic)
-	f := fma32(t, slope, -(m - lmlMagic))
-	f2 := f * f
-	c := &lmlExp2
-	p := fma32(c[5], f2, fma32(c[4], f, c[3]))
-	p = fma32(p, f2, fma32(c[2], f, c[1]))
-	p = fma32(p, f2, fma32(c[0], f, 1))
+	f := fma32(t, slope, -((m - lmlMagic) - 0.5)) // exact to its last bit, as m is: in [0, 1]
+	p := lmlExp2[len(lmlExp2)-1]
+	for i := len(lmlExp2) - 2; i >= 0; i-- {
+		p = fma32(p, f, lmlExp2[i])
+	}
 	return math.Float32frombits(math.Float32bits(p) + math.Float32bits(m)<<23)
 }
 
