@@ -152,7 +152,7 @@ var table = [numOps]Info{
 	Pow:      {"pow", Elementwise, 2, 60, func(a, b, _ float64) float64 { return math.Pow(a, b) }},
 	Max:      {"max", Elementwise, 2, 1, func(a, b, _ float64) float64 { return max(a, b) }},
 	Min:      {"min", Elementwise, 2, 1, func(a, b, _ float64) float64 { return min(a, b) }},
-	Atan2:    {"atan2", Elementwise, 2, 40, func(a, b, _ float64) float64 { return math.Atan2(a, b) }},
+	Atan2:    {"atan2", Elementwise, 2, 40, func(a, b, _ float64) float64 { return atan2(a, b) }},
 	Lt:       {"lt", Elementwise, 2, 1, func(a, b, _ float64) float64 { return truth(a < b) }},
 	Le:       {"le", Elementwise, 2, 1, func(a, b, _ float64) float64 { return truth(a <= b) }},
 	Gt:       {"gt", Elementwise, 2, 1, func(a, b, _ float64) float64 { return truth(a > b) }},
@@ -225,6 +225,9 @@ func sign(a float64) float64 {
 	}
 	return a // ±0 and NaN
 }
+
+// atan2 is math.Atan2 with y's sign, which that loses where y < 0, x < 0 and y/x underflows.
+func atan2(y, x float64) float64 { return math.Copysign(math.Atan2(math.Abs(y), x), y) }
 
 func sigmoid(a float64) float64 {
 	e := math.Exp(-math.Abs(a))

@@ -46,6 +46,9 @@ func TestMeaning(t *testing.T) {
 		{Lt, 1, nan, 0, 0}, {Ne, nan, nan, 0, 1}, {Eq, 0, zero, 0, 1}, {Ge, 2, 2, 0, 1}, {Gt, 2, 2, 0, 0}, {Le, 2, 2, 0, 1},
 		{Where, nan, 1, 2, 1}, {Where, zero, 1, 2, 2}, {Where, 3, 1, 2, 1},
 		{InvSqrt, 4, 0, 0, 0.5}, {InvSqrt, zero, 0, 0, -inf},
+		{Atan2, -6e-291, -1.7e148, 0, -math.Pi}, {Atan2, 6e-291, -1.7e148, 0, math.Pi}, {Atan2, zero, -1, 0, -math.Pi},
+		{Atan2, zero, 1, 0, zero}, {Atan2, -5e-324, 5, 0, zero}, {Atan2, -inf, inf, 0, -math.Pi / 4}, {Atan2, -1, nan, 0, nan},
+		{Atan2, nan, 1, 0, nan}, {Atan2, -3, 0, 0, -math.Pi / 2},
 		{Recip, zero, 0, 0, -inf}, {Pow, nan, 0, 0, 1}, {Cube, -2, 0, 0, -8}, {Square, -3, 0, 0, 9},
 	} {
 		got := c.op.Info().F(c.a, c.b, c.c)
