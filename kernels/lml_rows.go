@@ -17,7 +17,8 @@ import (
 // nearly linear in d where the scores are not in clusters. The first c is the root for normally distributed scores of the
 // row's mean and variance (s(z) averaged over z of mean m and variance v is about s(m/sqrt(1 + pi v/8))); it is off by
 // 0.05 for a hundred normal ones. From there the root's series in -G/G' to its third power has an error of some 1e-3 e^4:
-// as a rule one evaluation of S is enough. Then the weights are computed and their sum, in float64, is compared with k.
+// as a rule one evaluation of S is enough. Then the weights are computed and their sum, in float64, is compared with k:
+// what it lacks moves d by Newton's step, and the weights are computed again from the odds that are there.
 //
 // A threshold (p, delta) that was found so has p = scale c, c and delta being float32 numbers. No other threshold of a
 // float32 row has such a delta, so that it tells which arithmetic makes k of the sum: see lmlFloat32.
