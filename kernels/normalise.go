@@ -1,6 +1,10 @@
 package kernels
 
-import "math"
+import (
+	"math"
+
+	"github.com/godcem/godcem/internal/vec"
+)
 
 // Normalised costs. Over the m finite costs of a problem, with D = f - mean f, S = sqrt(sum D^2/(m-1)) and q = S +
 // 1e-6,
@@ -120,6 +124,7 @@ func (j *normaliseJob[T]) Run(lo, hi int) {
 // overflowing.
 type centred struct {
 	count      int     // finite costs
+	plain      bool    // all costs are finite, and scale is 1
 	scale      float64 // a power of two: 1, or what brings the largest entry to 2^300, where squares are safe
 	mean, rest float64 // of the scaled entries: a rounded mean, and the mean of what is left after subtracting it
 	squares    float64 // sum of squares of the scaled, centred entries
@@ -140,6 +145,11 @@ func (c *centred) std() (s, inverse float64) {
 // equal entries have exactly their value as mean, and corrects the mean and the sum of squares for the mean's own
 // rounding (Chan, Golub and LeVeque 1983, "Algorithms for computing the sample variance", eq. 1.7).
 func centre[T Float](x, f []T) (c centred) {
+	if len(f) > 0 && isFinite(vec.MinOf(f)) && isFinite(vec.MaxOf(f)) {
+		if hi := math.Max(float64(vec.MaxOf(x)), -float64(vec.MinOf(x))); hi <= 0x1p300 { // and no NaN
+			return centrePlain(x)
+		}
+	}
 	var pivot, largest float64
 	for i, cost := range f {
 		if !isFinite(cost) {
@@ -183,6 +193,25 @@ func centre[T Float](x, f []T) (c centred) {
 	return c
 }
 
+// centrePlain is centre where every cost is finite and no entry needs a scale: the same operations in the same order.
+func centrePlain[T Float](x []T) (c centred) {
+	c.count, c.scale, c.plain = len(x), 1, true
+	pivot, sum, count := float64(x[0]), 0.0, float64(len(x))
+	for _, v := range x {
+		sum += float64(v) - pivot
+	}
+	c.mean = pivot + sum/count
+	sum, squares := 0.0, 0.0
+	for _, v := range x {
+		t := float64(v) - c.mean
+		sum += t
+		squares += float64(t * t)
+	}
+	c.rest = sum / count
+	c.squares = max(0, squares-float64(sum*c.rest))
+	return c
+}
+
 func normaliseForward[T Float](out, f []T, passThrough bool) (excluded int) {
 	var c centred
 	q := 1.0
@@ -192,6 +221,12 @@ func normaliseForward[T Float](out, f []T, passThrough bool) (excluded int) {
 		c = centre(f, f)
 		s, _ := c.std()
 		q = s + float64(NormaliseEps*c.scale)
+		if c.plain {
+			for i, v := range f {
+				out[i] = T((float64(v) - c.mean - c.rest) / q)
+			}
+			return 0
+		}
 	}
 	for i, v := range f {
 		switch {
@@ -228,6 +263,18 @@ func normaliseBackward[T Float](df, f, g []T, passThrough bool) {
 	s, inverse := cf.std()
 	q := s + float64(NormaliseEps*cf.scale)
 	along := 0.0 // <e, g>
+	if cf.plain && cg.plain {
+		for i, v := range f {
+			along += float64((float64(v) - cf.mean - cf.rest) * inverse * (float64(g[i]) - cg.mean - cg.rest))
+		}
+		along *= s / q / float64(cf.count-1)
+		factor := 1 / q
+		for i, v := range f {
+			e := (float64(v) - cf.mean - cf.rest) * inverse
+			df[i] = T(((float64(g[i]) - cg.mean - cg.rest) - float64(e*along)) * factor)
+		}
+		return
+	}
 	for i, v := range f {
 		if isFinite(v) {
 			along += float64(cf.of(float64(v)) * inverse * cg.of(float64(g[i])))

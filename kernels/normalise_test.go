@@ -3,6 +3,7 @@ package kernels
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
@@ -352,6 +353,42 @@ func TestNormalisePanics(t *testing.T) {
 	panicsWith(t, "NormaliseForward: b = -2, want >= 0", func() { NormaliseForward(s, nil, s, false, -2, -3) })
 	panicsWith(t, "NormaliseBackward: len(g) = 1, want", func() { NormaliseBackward(s, s, s[:1], false, 2, 3) })
 	panicsWith(t, "NormaliseBackward2: len(v) = 1, want", func() { NormaliseBackward2(s, s, s, s[:1], false, 2, 3) })
+}
+
+// Rows whose costs are all finite go by loops without a look at each: the bits are those of the same row with an excluded
+// cost behind it.
+func TestNormalisePlainBits(t *testing.T) {
+	bothTypes(t, testPlainBits[float32], testPlainBits[float64])
+}
+
+func testPlainBits[T Float](t *testing.T) {
+	for _, n := range []int{1, 2, 7, 100} {
+		for _, offset := range []T{0, 1e6} {
+			f, g := normals[T](1, n+1), normals[T](2, n+1)
+			for i := range f {
+				f[i] += offset
+			}
+			f[n] = T(math.Inf(1))
+			for name, run := range map[string]func(out []T, n int){
+				"forward":  func(out []T, n int) { NormaliseForward(out, nil, f[:n], false, 1, n) },
+				"backward": func(out []T, n int) { NormaliseBackward(out, f[:n], g[:n], false, 1, n) },
+				"backward, a gradient that is not finite": func(out []T, n int) {
+					h := slices.Clone(g)
+					h[0] = T(math.NaN())
+					NormaliseBackward(out, f[:n], h[:n], false, 1, n)
+				},
+			} {
+				plain, with := make([]T, n), make([]T, n+1)
+				run(plain, n)
+				run(with, n+1)
+				for i, v := range plain {
+					if v != with[i] && (v == v || with[i] == with[i]) {
+						t.Errorf("%s, n %d, offset %v: [%d] = %v, with an excluded cost %v", name, n, offset, i, v, with[i])
+					}
+				}
+			}
+		}
+	}
 }
 
 func BenchmarkNormalise(b *testing.B) {
