@@ -16,7 +16,9 @@ type ImplicitStatus uint8
 const (
 	// ImplicitOK: the gradient is right, to the accuracy of the solution.
 	ImplicitOK ImplicitStatus = iota
-	// ImplicitAtBound: coordinates are held at bounds; the gradient is that of the others, with those held.
+	// ImplicitAtBound: coordinates are at bounds. Those whose residual points outwards are held; the gradient is that of
+	// the others, with those held. One whose residual vanishes is free, and not counted as Held: the solution has a kink
+	// there, and the gradient is that of one side.
 	ImplicitAtBound
 	// ImplicitUnsolved: the linear system was not solved to Tolerance. Conjugate gradients need a symmetric, positive
 	// definite Jacobian and enough Iterations.
@@ -47,7 +49,7 @@ type ImplicitDiagnosis struct {
 	Step           float64 // largest coordinate of Newton's step over max(1, |y|); with conjugate gradients a lower bound of it
 	RCond          float64 // reciprocal condition of the Jacobian; 1, unknown, with conjugate gradients
 	LinearResidual float64 // largest |J'w - v| over the largest |v|
-	Held           int     // coordinates at bounds
+	Held           int     // coordinates held at bounds
 }
 
 // Diagnose says of each problem, after a run, whether the gradient is what the theorem promises. It is an error if no
@@ -81,9 +83,10 @@ func (s *ImplicitGradient) Diagnose() ([]ImplicitDiagnosis, error) {
 	}
 	for b := range all {
 		q := &all[b]
-		finite := true
+		finite, atBound := true, false
 		for i := b * s.d; i < (b+1)*s.d; i++ {
 			finite = finite && isReal(values[0][i]) && isReal(values[1][i])
+			atBound = atBound || s.atBound(values[0][i], i%s.d)
 			if values[2][i] == 0 {
 				q.Held++
 				continue
@@ -101,9 +104,20 @@ func (s *ImplicitGradient) Diagnose() ([]ImplicitDiagnosis, error) {
 			q.Status = ImplicitNotStationary
 		case !(q.LinearResidual <= s.c.Tolerance):
 			q.Status = ImplicitUnsolved
-		case q.Held > 0:
+		case atBound:
 			q.Status = ImplicitAtBound
 		}
 	}
 	return all, nil
+}
+
+// atBound says whether y, coordinate i, lies on a bound or beyond it, as y's type can hold the bound.
+func (s *ImplicitGradient) atBound(y float64, i int) bool {
+	held := func(bound float64) float64 {
+		if s.y.Dtype().Size() == 4 {
+			return float64(float32(bound))
+		}
+		return bound
+	}
+	return s.c.Lower != nil && y <= held(s.c.Lower[i]) || s.c.Upper != nil && y >= held(s.c.Upper[i])
 }
