@@ -69,9 +69,9 @@ func or(v, otherwise float64) float64 {
 // Params implements Env.
 func (Cartpole) Params() []Param {
 	return []Param{
-		cartMass:      {Name: "masscart", Unit: "kg", Value: cartpoleDefaults[cartMass]},
-		poleMass:      {Name: "masspole", Unit: "kg", Value: cartpoleDefaults[poleMass]},
-		poleLength:    {Name: "length", Unit: "m", Value: cartpoleDefaults[poleLength]},
+		cartMass:      {Name: "masscart", Unit: "kg", Positive: true, Value: cartpoleDefaults[cartMass]},
+		poleMass:      {Name: "masspole", Unit: "kg", Positive: true, Value: cartpoleDefaults[poleMass]},
+		poleLength:    {Name: "length", Unit: "m", Positive: true, Value: cartpoleDefaults[poleLength]},
 		cartGravity:   {Name: "gravity", Unit: "m/s^2", Value: cartpoleDefaults[cartGravity]},
 		cartWeightCos: {Name: "weight_cos", Cost: true, Value: cartpoleDefaults[cartWeightCos]},
 		cartWeightX:   {Name: "weight_x", Cost: true, Value: cartpoleDefaults[cartWeightX]},

@@ -74,7 +74,7 @@ func (e DoubleIntegrator) obstacles() []Circle {
 // Params implements Env.
 func (DoubleIntegrator) Params() []Param {
 	return []Param{
-		bodyMass:           {Name: "mass", Unit: "kg", Value: bodyDefaults[bodyMass]},
+		bodyMass:           {Name: "mass", Unit: "kg", Positive: true, Value: bodyDefaults[bodyMass]},
 		bodyGoalX:          {Name: "goal_x", Unit: "m", Cost: true, Value: bodyDefaults[bodyGoalX]},
 		bodyGoalY:          {Name: "goal_y", Unit: "m", Cost: true, Value: bodyDefaults[bodyGoalY]},
 		bodyWeightGoal:     {Name: "weight_goal", Cost: true, Value: bodyDefaults[bodyWeightGoal]},

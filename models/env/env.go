@@ -3,6 +3,7 @@ package env
 import (
 	"fmt"
 	"image/draw"
+	"math"
 	"slices"
 	"strings"
 
@@ -49,6 +50,9 @@ type Param struct {
 	Value float64 // the default
 	Unit  string  // "" where it has none
 	Cost  bool    // it is a weight of the cost, and the dynamics do not know it
+	// Positive says that it must be above 0, as masses and lengths must. With checks it; values of nodes are the
+	// caller's to keep there.
+	Positive bool
 }
 
 // ParamNodes are nodes in the place of parameters' defaults, by name: learnable, or of any other origin. A node is a
@@ -88,12 +92,16 @@ func Defaults(e Env) []float64 {
 	return values
 }
 
-// With is e with other defaults of the named parameters: another plant, or another task.
+// With is e with other defaults of the named parameters: another plant, or another task. Values must be finite, and
+// above 0 where the parameter is Positive.
 func With(e Env, values map[string]float64) (Env, error) {
 	params := slices.Clone(e.Params())
 	known := 0
-	for i := range params {
-		if v, ok := values[params[i].Name]; ok {
+	for i, p := range params {
+		if v, ok := values[p.Name]; ok {
+			if math.IsNaN(v) || math.IsInf(v, 0) || p.Positive && v <= 0 {
+				return nil, fmt.Errorf("env: %s's %s is %v, want a finite number%s", e.Name(), p.Name, v, above(p))
+			}
 			params[i].Value = v
 			known++
 		}
@@ -108,6 +116,13 @@ func With(e Env, values map[string]float64) (Env, error) {
 	w := changed{Env: e, params: params}
 	w.values = Defaults(w)
 	return w, nil
+}
+
+func above(p Param) string {
+	if p.Positive {
+		return " above 0"
+	}
+	return ""
 }
 
 // changed is an Env with other defaults.

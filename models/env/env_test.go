@@ -338,6 +338,20 @@ func TestWith(t *testing.T) {
 	}
 	_, err := With(Pendulum{}, map[string]float64{"mas": 1})
 	wantError(t, err, `pendulum has no parameter "mas", only gravity, mass,`)
+	for name, v := range map[string]float64{"mass": 0, "length": -1, "gravity": math.Inf(1), "weight_u": math.NaN()} {
+		_, err := With(Pendulum{}, map[string]float64{name: v})
+		wantError(t, err, fmt.Sprintf("pendulum's %s is %v, want a finite number", name, v))
+	}
+	for name, v := range map[string]float64{"gravity": -9.8, "weight_u": 0} { // upside down, and free
+		_ = must[Env](t)(With(Pendulum{}, map[string]float64{name: v}))
+	}
+	for _, e := range all {
+		for _, p := range e.Params() {
+			if (p.Unit == "kg" || p.Name == "length") != p.Positive {
+				t.Errorf("%s's %s: Positive is %v", e.Name(), p.Name, p.Positive)
+			}
+		}
+	}
 }
 
 func wantError(t *testing.T, err error, words string) {

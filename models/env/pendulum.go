@@ -63,8 +63,8 @@ func (e Pendulum) Dt() float64 { return or(e.Delta, 0.05) }
 func (Pendulum) Params() []Param {
 	return []Param{
 		pendulumGravity:    {Name: "gravity", Unit: "m/s^2", Value: pendulumDefaults[pendulumGravity]},
-		pendulumMass:       {Name: "mass", Unit: "kg", Value: pendulumDefaults[pendulumMass]},
-		pendulumLength:     {Name: "length", Unit: "m", Value: pendulumDefaults[pendulumLength]},
+		pendulumMass:       {Name: "mass", Unit: "kg", Positive: true, Value: pendulumDefaults[pendulumMass]},
+		pendulumLength:     {Name: "length", Unit: "m", Positive: true, Value: pendulumDefaults[pendulumLength]},
 		pendulumWeightCos:  {Name: "weight_cos", Cost: true, Value: pendulumDefaults[pendulumWeightCos]},
 		pendulumWeightSin:  {Name: "weight_sin", Cost: true, Value: pendulumDefaults[pendulumWeightSin]},
 		pendulumWeightSpin: {Name: "weight_dth", Cost: true, Value: pendulumDefaults[pendulumWeightSpin]},
