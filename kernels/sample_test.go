@@ -309,9 +309,7 @@ func TestSampleAllocates(t *testing.T) {
 			"forward":  func() { SampleForward(x, in.mu, in.sigma, in.eps, in.lower, in.upper, c.b, c.n, c.d) },
 			"backward": func() { SampleBackward(m, m, x, in.g, in.mu, in.sigma, in.eps, in.lower, in.upper, c.b, c.n, c.d) },
 		} {
-			if a := testing.AllocsPerRun(100, f); a != 0 {
-				t.Errorf("%s %v: %v allocations, want none", name, c, a)
-			}
+			check.NoAllocs(t, fmt.Sprint(name, " ", c), f)
 		}
 	}
 }
