@@ -315,3 +315,48 @@ func after[T Float](x T, steps int) T {
 	}
 	return x
 }
+
+// What comes out of a row depends on the row alone: rows of every family, alone and in batches of any size with any number
+// of threads, have the same bits.
+func TestLMLRowAlone(t *testing.T) {
+	defer vec.SetThreads(vec.SetThreads(1))
+	rng := rand.New(rand.NewPCG(97, 98))
+	for trial := range 25 {
+		const most = 70
+		n := []int{5, 16, 64, 100, 300}[trial%5]
+		k := 1 + rng.IntN(min(n, 4*trial+4)/4)
+		x, g := make([]float32, most*n), make([]float32, most*n)
+		for row := range most {
+			s := make([]float64, n)
+			rowFamilies[[]int{0, rng.IntN(len(rowFamilies))}[rng.IntN(4)/3]].fill(rng, s)
+			if rng.IntN(20) == 0 { // out of reach, so that its whole group is solved row by row
+				s[rng.IntN(n)] = 200
+			}
+			for i, v := range s {
+				x[row*n+i], g[row*n+i] = float32(v), float32(rng.NormFloat64())
+			}
+		}
+		run := func(lo, hi int) lmlResult {
+			c := lmlRowCase{n: n, k: k, scale: 1.3, x: x[lo*n : hi*n], g: g[lo*n : hi*n]}
+			return c.run()
+		}
+		vec.SetThreads(1)
+		alone := make([]lmlResult, most)
+		for row := range alone {
+			alone[row] = run(row, row+1)
+		}
+		for rows := 1; rows <= most; rows++ {
+			vec.SetThreads([]int{1, 2, 8}[rows%3])
+			lo := rng.IntN(most - rows + 1)
+			got := run(lo, lo+rows)
+			for row := range rows {
+				want, at := alone[lo+row], row*n
+				if !slices.Equal(got.y[at:at+n], want.y) || !slices.Equal(got.both[at:at+n], want.both) ||
+					!slices.Equal(got.dx[at:at+n], want.dx) || !slices.Equal(got.thresh[2*row:2*row+2], want.thresh) {
+					t.Fatalf("n %d, k %d: row %d, the %d of %d rows, has other bits than alone: threshold %v, %v",
+						n, k, lo+row, row, rows, got.thresh[2*row:2*row+2], want.thresh)
+				}
+			}
+		}
+	}
+}
