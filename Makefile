@@ -9,7 +9,7 @@ PLANT ?= 1
 # how old results may be that bench-full does not measure again
 RESUME ?= 6h
 
-.PHONY: help run gpu cuda test test-go test-gpu test-gpu-asan ptxas gpu-kit check check-gpu cross race fuzz soak accept-first-light accept-control accept-cartpole accept-engine bench bench-full bench-report bench-check bench-kernels clean \
+.PHONY: help run gpu cuda test test-go test-gpu test-gpu-asan ptxas gpu-kit check check-gpu cross race fuzz soak accept-first-light accept-control accept-cartpole accept-cartpole-full accept-rl accept-engine bench bench-full bench-report bench-check bench-kernels clean \
 	bench-peers bench-gomlx mujoco mujoco-python accept-mujoco accept-functions
 
 help: ## this list
@@ -74,8 +74,14 @@ accept-first-light: ## the claims of the regression and of bumps over seeds (abo
 accept-control: ## the claims about control and structured prediction over seeds (about 20 minutes): bench/results/control.json
 	$(GO) run ./bench/accept/control
 
-accept-cartpole: ## the claim of the cartpole over three seeds (about 15 minutes): bench/results/cartpole.json
+accept-cartpole: ## the claim of the cartpole over three seeds (about 20 minutes): bench/results/cartpole.json
 	$(GO) run ./bench/accept/cartpole
+
+accept-cartpole-full: ## the cartpole's full preset within 5 % of the strong expert (hours; goes on where it was): bench/results/cartpole-full.json
+	$(GO) run ./bench/accept/cartpole -full -resume
+
+accept-rl: ## the claims about reinforcement learning, three seeds each (hours; "go run ./bench/accept/rl -only ppo": 2 minutes): bench/results/rl.json
+	$(GO) run ./bench/accept/rl
 
 # $(call passes,TEST,PACKAGE) runs one test, and fails also where it is skipped or there is none of that name.
 passes = $(GO) test $(2) -run '^$(1)$$' -v -count 1 -timeout 2h 2>&1 | awk '{ print; fflush() } \
