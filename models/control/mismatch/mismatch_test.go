@@ -56,6 +56,27 @@ func TestGain(t *testing.T) {
 	}
 }
 
+// The report says what came of it, not what was hoped for.
+func TestConclusion(t *testing.T) {
+	s := &study{c: tiny(), fitted: Judgement{NLL: 1, Costs: []float64{9, 10, 11, 10}}}
+	for _, c := range []struct {
+		costs []float64
+		nll   float64
+		want  []string
+	}{
+		{[]float64{5, 6.1, 7, 6}, 2, []string{"cost 3.98 less", "is the worse of"}},
+		{[]float64{9, 10.5, 10.5, 10}, 0.5, []string{"no difference to speak of", "is the better of"}},
+		{[]float64{12, 13.1, 14, 13}, 2, []string{"cost 3.02 more", "harm"}},
+	} {
+		s.tuned = Judgement{NLL: c.nll, Costs: c.costs}
+		for _, want := range c.want {
+			if got := s.conclusion(); !strings.Contains(got, want) {
+				t.Errorf("%v: %q lacks %q", c.costs, got, want)
+			}
+		}
+	}
+}
+
 // Both stages lower what they are about.
 func TestStages(t *testing.T) {
 	c := tiny()

@@ -139,7 +139,6 @@ func (s *study) report() error {
 	figure := func(name, caption string) viz.Figure {
 		return viz.Figure{Path: filepath.Join(s.dir, name), Caption: caption}
 	}
-	gain, se := Gain(s.fitted, s.tuned)
 	t := &viz.Table{Header: []string{"", "fitted by likelihood", "tuned through the controller"}}
 	for _, r := range []struct {
 		name string
@@ -157,15 +156,34 @@ func (s *study) report() error {
 		Intro: fmt.Sprintf("A net of %d hidden units learns the dynamics of a pendulum from %d random transitions. Beside the "+
 			"pendulum's three, the state has %d numbers that move far and matter to nobody; the likelihood does not know that, and "+
 			"the small net spends itself on them. Then the same net, from the same states, is tuned through the controller: it plans by "+
-			"DCEM, the pendulum carries the plan out, and the gradient of what that costs goes back through the plan into the net.",
+			"DCEM, the pendulum carries the plan out, and the gradient of what that costs goes back through the plan into the net. No more "+
+			"transitions are drawn for that, but it asks for more than they hold: the task's cost, and the true pendulum under the plans.",
 			s.c.Hidden, s.c.Transitions, s.c.Irrelevant),
 		Sections: []viz.Section{
-			{Heading: "Cost of plans", Text: fmt.Sprintf("From %d states not seen before the plans of the tuned net cost %.2f less, with a "+
-				"standard error of %.2f over the states. By likelihood it is the worse of the two.", s.c.States, gain, se),
+			{Heading: "Cost of plans", Text: s.conclusion(),
 				Figures: []viz.Figure{figure(costsFigure, "The further to the left the better.")}, Table: t},
 			{Heading: "Training", Figures: []viz.Figure{figure(trainingFigure, "Both stages.")}},
 			{Heading: "Configuration", Code: string(config), Text: "The same configuration and seed give the same run, bit for bit:\n\n" +
 				"godcem mismatch --config config.yaml --out out/again"},
 		},
 	})
+}
+
+// conclusion says what came of it, whichever it was.
+func (s *study) conclusion() string {
+	gain, se := Gain(s.fitted, s.tuned)
+	text := fmt.Sprintf("From %d states not seen before the plans of the tuned net cost %.2f less than those of the fitted one, with a "+
+		"standard error of %.2f over the states", s.c.States, gain, se)
+	switch {
+	case gain < -2*se:
+		text = fmt.Sprintf("From %d states not seen before the plans of the tuned net cost %.2f more than those of the fitted one, with a "+
+			"standard error of %.2f over the states: tuning has done harm", s.c.States, -gain, se)
+	case gain <= 2*se:
+		text += ": no difference to speak of"
+	}
+	worse := "worse"
+	if s.tuned.NLL <= s.fitted.NLL {
+		worse = "better"
+	}
+	return text + fmt.Sprintf(". By likelihood of the transitions, unit variance and no constant, the tuned net is the %s of the two.", worse)
 }
