@@ -154,9 +154,13 @@ func (s *study) aboutSensitivity() string {
 		tau = 1
 		hard = " The episode's own plans choose their elites by a hard cut, which has no gradient."
 	}
+	short := ""
+	if s.c.Horizon > sensitivitySteps {
+		short = fmt.Sprintf(" It is of a plan of %d steps, not %d, whose derivatives would take too long.", sensitivitySteps, s.c.Horizon)
+	}
 	return fmt.Sprintf("By how much each control of the plan from the initial state changes: with the parameters, per share of them "+
 		"(1 is 100 %%, so that a hundredth of it is what 1 %% changes), and with the elements of the state, per unit. It is the gradient "+
-		"through the whole search by DCEM with tau = %g, the mean over %d noises.%s", tau, sensitivityPlans, hard)
+		"through the whole search by DCEM with tau = %g, the mean over %d noises.%s%s", tau, sensitivityPlans, hard, short)
 }
 
 // report writes the page that explains the pictures.

@@ -219,6 +219,28 @@ func TestSwingUpRun(t *testing.T) {
 	}
 }
 
+// The report blames the cost only where a thorough search stays down too.
+func TestAboutDown(t *testing.T) {
+	c := DefaultSwingUp()
+	down := []*Episode{{X: [][]float64{{-1, 0, 0}}}}
+	const blame = "the cost's doing"
+	if text := c.aboutDown(SwingUp{Down: down, Reach: -0.6, DearReach: -1}); !strings.Contains(text, blame) ||
+		!strings.Contains(text, "0 of 1") {
+		t.Errorf("staying down: %s", text)
+	}
+	if text := c.aboutDown(SwingUp{Down: down, Reach: -0.6, DearReach: -0.5}); strings.Contains(text, blame) {
+		t.Errorf("a search that rises: %s", text)
+	}
+	up := &Episode{}
+	for range lastSteps + 1 {
+		up.X = append(up.X, []float64{1, 0, 0})
+	}
+	if text := c.aboutDown(SwingUp{Down: []*Episode{up}, Reach: -0.6, DearReach: -1}); strings.Contains(text, blame) ||
+		!strings.Contains(text, "1 of 1") {
+		t.Errorf("standing: %s", text)
+	}
+}
+
 func TestValidate(t *testing.T) {
 	noError(t, Default().Validate())
 	for want, change := range map[string]func(*Config){
@@ -227,6 +249,7 @@ func TestValidate(t *testing.T) {
 		`model names "mas"`:                   func(c *Config) { c.Model = "mas=2" },
 		`plant has "mass=x"`:                  func(c *Config) { c.Plant = "mass=x" },
 		"plant has mass twice":                func(c *Config) { c.Plant = "mass=1,mass=2" },
+		"pendulum's mass is -1":               func(c *Config) { c.Plant = "mass=-1" },
 		"start has 2 numbers":                 func(c *Config) { c.Start = []float64{1, 2} },
 		"start[1] is NaN":                     func(c *Config) { c.Start = []float64{1, math.NaN(), 0} },
 		"steps is 0":                          func(c *Config) { c.Steps = 0 },
@@ -349,6 +372,29 @@ func TestSensitivities(t *testing.T) {
 	up, down := slices.Clone(x0), slices.Clone(x0)
 	up[1], down[1] = up[1]+h, down[1]-h
 	compare("py", mean(c, up), mean(c, down))
+}
+
+// The derivatives of a long plan are those of a shorter one, which is as valid.
+func TestSensitivityOfALongPlan(t *testing.T) {
+	for name, change := range map[string]func(*Config){
+		"plain":      func(*Config) {},
+		"one repeat": func(c *Config) { c.Repeat = 400 },
+		"few knots":  func(c *Config) { c.Knots = 2 },
+		"all knots":  func(c *Config) { c.Knots = 400 },
+	} {
+		c := tiny("pendulum")
+		c.Horizon = 400
+		change(&c)
+		noError(t, c.Validate())
+		p := c.sensitivityPlan(env.Pendulum{})
+		if p.Horizon != sensitivitySteps || p.Repeat > p.Horizon || p.Knots > p.Horizon || (p.Knots < 2) != (c.Knots == 0) {
+			t.Errorf("%s: horizon %d, repeat %d, knots %d", name, p.Horizon, p.Repeat, p.Knots)
+		}
+		s := &study{c: c}
+		if text := s.aboutSensitivity(); !strings.Contains(text, "a plan of 60 steps, not 400") {
+			t.Errorf("%s: %s", name, text)
+		}
+	}
 }
 
 // Plans for an ensemble whose worst member counts are dearer, by the model's own cost, than plans for the model.

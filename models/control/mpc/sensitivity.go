@@ -36,8 +36,26 @@ const (
 const (
 	sensitivityPlans   = 8
 	sensitivitySamples = 500
-	sensitivitySteps   = 60 // of the plan, the first
+	sensitivitySteps   = 60 // looked ahead at most: the graph, and the passes through it, grow with them
 )
+
+// sensitivityPlan is the plan, as far as it has derivatives and they do not take too long.
+func (c Config) sensitivityPlan(e env.Env) dcem.PlanConfig {
+	p := c.plan(e, sensitivityPlans)
+	p.Hard, p.Dtype = false, tensor.Float64
+	p.Particles, p.Risk, p.Populations, p.Answer = 0, dcem.RiskMean, nil, dcem.AnswerMean
+	if p.Temperature == 0 {
+		p.Temperature = 1
+	}
+	p.Samples = min(p.Samples, max(sensitivitySamples, p.Elites+p.KeepElites+2))
+	if h := p.Horizon; h > sensitivitySteps {
+		p.Horizon, p.Repeat = sensitivitySteps, min(p.Repeat, sensitivitySteps)
+		if p.Knots > 0 { // as far apart
+			p.Knots = max(2, p.Knots*sensitivitySteps/h)
+		}
+	}
+	return p
+}
 
 // sensitivities are those of the plan from x0, to every parameter of the model and every element of the state. A hard
 // choice of elites has no gradient to speak of: the plan is one by DCEM, with tau = 1 if there is none.
@@ -46,13 +64,7 @@ func (c Config) sensitivities(ctx context.Context, x0 []float64) (all []sensitiv
 	if err != nil {
 		return nil, err
 	}
-	p := c.plan(e, sensitivityPlans)
-	p.Hard, p.Dtype = false, tensor.Float64
-	p.Particles, p.Risk, p.Populations, p.Answer = 0, dcem.RiskMean, nil, dcem.AnswerMean
-	if p.Temperature == 0 {
-		p.Temperature = 1
-	}
-	p.Samples = min(p.Samples, max(sensitivitySamples, p.Elites+p.KeepElites+2))
+	p := c.sensitivityPlan(e)
 	g := G.NewGraph()
 	x := column(g, tensor.Float64, "x0", x0)
 	params, wrt := env.ParamNodes{}, G.Nodes{x}
@@ -76,8 +88,8 @@ func (c Config) sensitivities(ctx context.Context, x0 []float64) (all []sensitiv
 	if err != nil {
 		return nil, err
 	}
-	steps, u := min(c.Horizon, sensitivitySteps), e.ControlDim()
-	weight := make([]float64, c.Horizon*u)
+	steps, u := p.Horizon, e.ControlDim()
+	weight := make([]float64, steps*u)
 	chosen, err := weighed(g, plan.Controls, weight)
 	if err != nil {
 		return nil, err
