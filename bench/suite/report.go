@@ -295,8 +295,13 @@ func (a axis) title(size int) string {
 // scaling compares the time for each unit of a size with that at the size from which it should be the same.
 func (p *page) scaling() string {
 	var b strings.Builder
+	measured := false
 	b.WriteString("| step, float32, " + p.isas[0] + " | size | godcem, ms | torch | jax | godcem's time for a unit, over that of the row above |\n|---|--:|--:|--:|--:|--:|\n")
 	for _, a := range axes() {
+		if slices.IndexFunc(a.sizes, func(n int) bool { return p.find(a.title(n), "float32", p.isas[0], "godcem") == nil }) >= 0 {
+			continue // not all of them are measured
+		}
+		measured = true
 		first := 0.0
 		for _, size := range a.sizes {
 			own := p.find(a.title(size), "float32", p.isas[0], "godcem")
@@ -320,42 +325,52 @@ func (p *page) scaling() string {
 			first = unit
 		}
 	}
+	if !measured {
+		return "Not measured.\n"
+	}
 	return b.String()
 }
 
-// where tells what bench/where said of some steps, with the share of the products' rate.
+// where tells what bench/where said of some steps.
 func (p *page) where() string {
 	var b strings.Builder
 	files, _ := filepath.Glob(filepath.Join(p.folder, "where-*.txt"))
 	if len(files) == 0 {
 		return "Not measured.\n"
 	}
-	peak := p.peak(p.isas[0])
 	for _, f := range files {
 		raw, err := os.ReadFile(f)
 		if err != nil {
+			fmt.Fprintf(&b, "%v\n\n", err)
 			continue
 		}
-		lines := strings.Split(strings.TrimSpace(string(raw)), "\n")
-		fmt.Fprintf(&b, "%s:\n\n| steps | times | ms | share | Gflop/s | of products' rate | GB/s |\n|---|--:|--:|--:|--:|--:|--:|\n", strings.TrimSpace(lines[0]))
-		for _, line := range lines[min(2, len(lines)):] {
-			w := strings.Fields(line)
-			if len(w) < 6 || strings.HasPrefix(w[0], "sum") {
-				continue
-			}
-			n := len(w)
-			var share, rate float64
-			if _, err := fmt.Sscanf(w[n-3], "%f%%", &share); err != nil || share < 1 {
-				continue
-			}
-			fmt.Sscan(w[n-2], &rate)
-			of := ""
-			if peak > 0 {
-				of = fmt.Sprintf("%.0f%%", 100*rate/peak)
-			}
-			fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", strings.ReplaceAll(strings.Join(w[:n-5], " "), "|", "/"), w[n-5], w[n-4], w[n-3], w[n-2], of, w[n-1])
-		}
-		b.WriteString("\n")
+		b.WriteString(whereTable(string(raw)))
 	}
 	return b.String()
+}
+
+// whereColumns are those of bench/where's table behind the step's name: how often, mean and least ms, share, rate,
+// share of the peak, and memory's rate.
+const whereColumns = 7
+
+// whereTable is bench/where's table as one of Markdown, of the steps with 1 % of the time or more.
+func whereTable(text string) string {
+	var b strings.Builder
+	lines := strings.Split(strings.TrimSpace(text), "\n")
+	fmt.Fprintf(&b, "%s:\n\n| steps | times | ms, least | share | Gflop/s | of peak | GB/s |\n|---|--:|--:|--:|--:|--:|--:|\n",
+		strings.TrimSpace(lines[0]))
+	for _, line := range lines[1:] {
+		w := strings.Fields(line)
+		n := len(w) - whereColumns
+		var share float64
+		if n < 1 {
+			continue
+		}
+		if _, err := fmt.Sscanf(w[n+3], "%f%%", &share); err != nil || share < 1 {
+			continue
+		}
+		name := strings.ReplaceAll(strings.Join(w[:n], " "), "|", "/")
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n", name, w[n], w[n+2], w[n+3], w[n+4], w[n+5], w[n+6])
+	}
+	return b.String() + "\n"
 }

@@ -135,3 +135,25 @@ func TestMomentError(t *testing.T) {
 		}
 	}
 }
+
+// The table is read as bench/where writes it; what has less than 1 % of the time is left out.
+func TestWhereTable(t *testing.T) {
+	const text = `regression B=1 float32, avx2, 2 threads: 1.5 ms a step
+products in the near caches: 335 Gflop/s, which is the peak here
+                  steps  times   mean ms  least ms  share   Gflop/s  of peak      GB/s
+     dot+add (10,12)x(12,8)     20     42.12     26.52  28.4%     286.7    85.6%     7.772
+  adam 8 params, 33 elements      1    0.1144    0.1063   1.1%     3.786     1.2%     8.836
+          dcem.GateGrad [5 5]     10    0.0001    0.0001   0.9%         5     1.6%        10
+`
+	const want = `regression B=1 float32, avx2, 2 threads: 1.5 ms a step:
+
+| steps | times | ms, least | share | Gflop/s | of peak | GB/s |
+|---|--:|--:|--:|--:|--:|--:|
+| dot+add (10,12)x(12,8) | 20 | 26.52 | 28.4% | 286.7 | 85.6% | 7.772 |
+| adam 8 params, 33 elements | 1 | 0.1063 | 1.1% | 3.786 | 1.2% | 8.836 |
+
+`
+	if got := whereTable(text); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+}
