@@ -163,10 +163,10 @@ func (t *Agent) compileModel() error {
 	g, c := t.model.prior.Layers[0].W.Graph(), t.c
 	rows, o, a := c.Length*c.Batch, t.model.c.Obs, t.model.c.Act
 	b := newSampleBatch(c.Length, c.Batch, o, a)
-	q := Sequences{Length: c.Length, Obs: input(g, "batch/obs", b.Obs, rows, o),
-		Act:    input(g, "batch/act", b.Act, rows, a),
-		Reward: input(g, "batch/reward", b.Reward, rows), Weight: input(g, "batch/weight", b.Weight, rows),
-		After: input(g, "batch/after", b.After, rows)}
+	q := Sequences{Length: c.Length, Obs: train.Input(g, "batch/obs", b.Obs, rows, o),
+		Act:    train.Input(g, "batch/act", b.Act, rows, a),
+		Reward: train.Input(g, "batch/reward", b.Reward, rows), Weight: train.Input(g, "batch/weight", b.Weight, rows),
+		After: train.Input(g, "batch/after", b.After, rows)}
 	t.batch, t.noise = b, dcem.RunNode(g, "batch/run")
 	for i := range c.Length {
 		n, err := dcem.Normal(t.noise, tensor.Float32, c.Seed, modelDraw+uint64(i), c.Batch, t.model.c.Stoch)
@@ -205,7 +205,7 @@ func (t *Agent) compileDecoder() (err error) {
 		return err
 	}
 	t.from = make([]float32, c.DecoderBatch*m.StateDim())
-	plan, err := c.Planner.solve(m, t.decoder, input(g, "from", t.from, c.DecoderBatch, m.StateDim()), c.Seed,
+	plan, err := c.Planner.solve(m, t.decoder, train.Input(g, "from", t.from, c.DecoderBatch, m.StateDim()), c.Seed,
 		decoderDraw, nil)
 	if err != nil {
 		return err
@@ -429,7 +429,7 @@ func (t *Agent) fill(rng *rand.Rand) error {
 	if err := t.replay.sample(b, t.state.Episodes, t.c.Length, t.c.Batch, rng); err != nil {
 		return err
 	}
-	t.scale(b.Obs, convert[float64](b.Obs))
+	t.scale(b.Obs, train.Convert[float64](b.Obs))
 	for i, w := range b.Weight {
 		b.Reward[i] = float32(env.Clamp(float64(b.Reward[i])/t.state.Reward, -10, 10))
 		if w == 0 {

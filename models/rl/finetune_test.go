@@ -11,6 +11,7 @@ import (
 	"github.com/godcem/godcem/internal/run"
 	"github.com/godcem/godcem/models/env"
 	"github.com/godcem/godcem/models/nn"
+	"github.com/godcem/godcem/models/train"
 )
 
 // trained is an agent after a phase, whose checkpoints are nowhere.
@@ -83,7 +84,7 @@ func TestKnown(t *testing.T) {
 	action := []float32{0.3, -3, 0.9}
 	for step := range 8 {
 		for i := range n {
-			check.Close(t, "state", convert[float32](v.Obs[i*size:(i+1)*size]), states[i], 1e-6) // sums over other tiles
+			check.Close(t, "state", train.Convert[float32](v.Obs[i*size:(i+1)*size]), states[i], 1e-6) // sums over other tiles
 		}
 		before := slices.Clone(states)
 		if err := v.Step(action); err != nil {
@@ -97,7 +98,7 @@ func TestKnown(t *testing.T) {
 			if plain.Status[i] != env.Failed {
 				next = follow(i, max(-1, action[i]), plain.Next[i*3:i*3+3], false)
 			}
-			check.Close(t, "next", convert[float32](v.Next[i*size:(i+1)*size]), next, 1e-6)
+			check.Close(t, "next", train.Convert[float32](v.Next[i*size:(i+1)*size]), next, 1e-6)
 			if states[i] = next; plain.Status[i].Over() {
 				states[i] = follow(i, 0, plain.Obs[i*3:i*3+3], true)
 			}
@@ -196,7 +197,7 @@ func TestPredict(t *testing.T) {
 		t.Fatal(err)
 	}
 	z := make([]float32, len(e.Obs))
-	a.scale(z, convert[float64](e.Obs))
+	a.scale(z, train.Convert[float64](e.Obs))
 	for k := range 4 {
 		sum := 0.0
 		for _, at := range []int{5, 10} { // of 15 steps

@@ -3,7 +3,6 @@ package rl
 import (
 	"fmt"
 
-	"github.com/godcem/godcem/kernels"
 	"github.com/godcem/godcem/models/nn"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -150,19 +149,4 @@ func (b *builder) reshape(x *G.Node, shape ...int) *G.Node {
 		return nil
 	}
 	return b.keep(G.Reshape(x, tensor.Shape(shape)))
-}
-
-// input adds an input node; its memory is values.
-func input[T kernels.Float](g *G.ExprGraph, name string, values []T, shape ...int) *G.Node {
-	t := tensor.New(tensor.WithShape(shape...), tensor.WithBacking(values))
-	return G.NewTensor(g, t.Dtype(), len(shape), G.WithShape(shape...), G.WithName(name), G.WithValue(t))
-}
-
-// convert copies a slice to another element type.
-func convert[D, S kernels.Float](s []S) []D {
-	d := make([]D, len(s))
-	for i, v := range s {
-		d[i] = D(v)
-	}
-	return d
 }

@@ -48,7 +48,7 @@ func (t *Agent) Predict(episodes []*Episode, horizon int) (p *Prediction, err er
 		return nil, err
 	}
 	u := make([]float32, n*horizon*a)
-	states, _, err := m.Imagined(input(g, "x", f.x, n, size), input(g, "u", u, n, horizon*a))
+	states, _, err := m.Imagined(train.Input(g, "x", f.x, n, size), train.Input(g, "u", u, n, horizon*a))
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +66,7 @@ func (t *Agent) Predict(episodes []*Episode, horizon int) (p *Prediction, err er
 	seen := make([][]float32, n) // standardised
 	for i, e := range episodes {
 		seen[i] = make([]float32, len(e.Obs))
-		t.scale(seen[i], convert[float64](e.Obs))
+		t.scale(seen[i], train.Convert[float64](e.Obs))
 	}
 	p = &Prediction{Model: make([]float64, horizon), Still: make([]float64, horizon)}
 	count := 0

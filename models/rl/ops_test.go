@@ -33,7 +33,7 @@ type formula struct {
 func (f formula) nodesOf(values [][]float64) (out, loss *G.Node, in G.Nodes, err error) {
 	g := G.NewGraph()
 	for i, s := range f.shapes {
-		in = append(in, input(g, fmt.Sprint("x", i), values[i], s...))
+		in = append(in, train.Input(g, fmt.Sprint("x", i), values[i], s...))
 	}
 	b := build(in[0])
 	out = f.nodes(b, in)
@@ -44,7 +44,7 @@ func (f formula) nodesOf(values [][]float64) (out, loss *G.Node, in G.Nodes, err
 	if out.IsScalar() {
 		loss = b.times(out, 0.5)
 	} else {
-		loss = b.sum(b.mul(out, input(g, "weights", draw(9, 0, size), out.Shape()...)))
+		loss = b.sum(b.mul(out, train.Input(g, "weights", draw(9, 0, size), out.Shape()...)))
 	}
 	return out, loss, in, b.err
 }
@@ -199,7 +199,7 @@ func noHost(t *testing.T, vm *engine.VM) {
 // TestTies: of equal values the first is chosen, and on a bound the gradient is 1.
 func TestTies(t *testing.T) {
 	g := G.NewGraph()
-	x, y := input(g, "x", []float64{1, -0.5}, 2), input(g, "y", []float64{1, 2}, 2)
+	x, y := train.Input(g, "x", []float64{1, -0.5}, 2), train.Input(g, "y", []float64{1, 2}, 2)
 	b := build(x)
 	loss := b.add(b.sum(b.lesser(x, y)), b.sum(b.limit(x, -0.5, 1)))
 	if b.err != nil {

@@ -27,8 +27,8 @@ func newFilter(machine string, m *RSSM, n int) (*filter, error) {
 		return nil, err
 	}
 	f := &filter{x: make([]float32, n*m.StateDim()), a: make([]float32, n*m.c.Act), o: make([]float32, n*m.c.Obs)}
-	if f.next, err = m.Filter(input(g, "x", f.x, n, m.StateDim()), input(g, "a", f.a, n, m.c.Act),
-		input(g, "o", f.o, n, m.c.Obs)); err != nil {
+	if f.next, err = m.Filter(train.Input(g, "x", f.x, n, m.StateDim()), train.Input(g, "a", f.a, n, m.c.Act),
+		train.Input(g, "o", f.o, n, m.c.Obs)); err != nil {
 		return nil, err
 	}
 	if f.next, err = dcem.Keep(f.next); err != nil {
@@ -151,7 +151,7 @@ func (r *Rollout) episodes(obs, act int, seed uint64) (all []*Episode) {
 		for t := range r.Length {
 			row := i*r.Length + t
 			if r.Status[row] != env.Failed {
-				e.Obs = append(e.Obs, convert[float32](r.Obs[row*obs:(row+1)*obs])...)
+				e.Obs = append(e.Obs, train.Convert[float32](r.Obs[row*obs:(row+1)*obs])...)
 				for _, a := range r.Action[row*act : (row+1)*act] {
 					e.Action = append(e.Action, float32(math.Max(-1, math.Min(1, float64(a)))))
 				}
@@ -159,7 +159,7 @@ func (r *Rollout) episodes(obs, act int, seed uint64) (all []*Episode) {
 			}
 			if last := t == r.Length-1; last || r.Status[row].Over() {
 				if e.Status = r.Status[row]; e.Steps() > 0 {
-					e.Obs = append(e.Obs, convert[float32](r.Next[row*obs:(row+1)*obs])...)
+					e.Obs = append(e.Obs, train.Convert[float32](r.Next[row*obs:(row+1)*obs])...)
 					all = append(all, e)
 				}
 				e = &Episode{Seed: seed}

@@ -226,7 +226,7 @@ func newPlanner(machine string, c PlannerConfig, m *RSSM, d *ActionDecoder, n in
 		return nil, err
 	}
 	p := &planner{x: make([]float32, n*m.StateDim()), width: m.c.Act}
-	x := input(g, "x", p.x, n, m.StateDim())
+	x := train.Input(g, "x", p.x, n, m.StateDim())
 	var plan *latentPlan
 	if c.Kind == FullCEM {
 		plan, err = c.search(m, x, seed, draw)
@@ -360,9 +360,9 @@ func (a *Controller) noise(g *G.ExprGraph, t, rows int) (*G.Node, error) {
 	size, name := a.c.Samples*a.c.Latent, fmt.Sprintf("controller/noise/%d", t)
 	var v *G.Node
 	if a.model.c.Dtype == tensor.Float32 {
-		v = input(g, name, normals[float32](size, a.seed, controllerDraw+uint64(t)), size)
+		v = train.Input(g, name, normals[float32](size, a.seed, controllerDraw+uint64(t)), size)
 	} else {
-		v = input(g, name, normals[float64](size, a.seed, controllerDraw+uint64(t)), size)
+		v = train.Input(g, name, normals[float64](size, a.seed, controllerDraw+uint64(t)), size)
 	}
 	b := build(v)
 	n := b.reshape(b.repeat(v, rows), rows, a.c.Samples, a.c.Latent)

@@ -10,6 +10,7 @@ import (
 	"github.com/godcem/godcem/internal/check"
 	"github.com/godcem/godcem/kernels"
 	"github.com/godcem/godcem/models/nn"
+	"github.com/godcem/godcem/models/train"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -44,8 +45,8 @@ func smallController(t *testing.T, frozen Frozen) (*G.ExprGraph, *Policy, *RSSM,
 // transition, through the search, against finite differences; and nothing of it runs on the host.
 func TestControllerGradient(t *testing.T) {
 	g, p, m, d := smallController(t, Frozen{})
-	x := input(g, "x", draw(3, 0, 2*7), 2, 7)
-	logProb, _, err := p.LogProb(x, input(g, "a", draw(3, 1, 4), 2, 2))
+	x := train.Input(g, "x", draw(3, 0, 2*7), 2, 7)
+	logProb, _, err := p.LogProb(x, train.Input(g, "a", draw(3, 1, 4), 2, 2))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -161,7 +162,7 @@ func TestControllerRows(t *testing.T) {
 	g, p, _, _ := smallController(t, Frozen{})
 	rows := draw(3, 0, 3*7)
 	copy(rows[14:], rows[:7])
-	u, err := p.Actor.Act(input(g, "x", rows, 3, 7))
+	u, err := p.Actor.Act(train.Input(g, "x", rows, 3, 7))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,14 +196,14 @@ func TestPlanners(t *testing.T) {
 		}
 	}
 	const n, horizon = 2, 4
-	start := convert[float32](draw(1, 0, n*11))
+	start := train.Convert[float32](draw(1, 0, n*11))
 	constant := func(u float32) []float64 {
 		g := G.NewGraph()
 		m, err := m.Share(g)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, sum, err := m.Imagined(input(g, "x", start, n, 11), input(g, "u", slices.Repeat([]float32{u}, n*horizon), n,
+		_, sum, err := m.Imagined(train.Input(g, "x", start, n, 11), train.Input(g, "u", slices.Repeat([]float32{u}, n*horizon), n,
 			horizon))
 		if err != nil {
 			t.Fatal(err)
@@ -215,7 +216,7 @@ func TestPlanners(t *testing.T) {
 		if err := vm.RunAll(); err != nil {
 			t.Fatal(err)
 		}
-		return convert[float64](sum.Value().Data().([]float32))
+		return train.Convert[float64](sum.Value().Data().([]float32))
 	}
 	for _, kind := range planners {
 		c, err := PlannerConfig{Kind: kind, Horizon: horizon, Samples: 200, Elites: 20, Hidden: []int{16}}.withDefaults()

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/godcem/godcem/models/nn"
+	"github.com/godcem/godcem/models/train"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -49,9 +50,9 @@ func NewPolicy(g *G.ExprGraph, a Actor, n int, std float64, fixed bool) (*Policy
 	}
 	var node *G.Node
 	if dt == tensor.Float32 {
-		node = input(g, name, convert[float32](values), n)
+		node = train.Input(g, name, train.Convert[float32](values), n)
 	} else {
-		node = input(g, name, values, n)
+		node = train.Input(g, name, values, n)
 	}
 	return &Policy{Actor: a, logStd: nn.Params{{Name: name, Node: node}}, fixed: fixed}, nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/godcem/godcem/internal/run"
 	"github.com/godcem/godcem/kernels"
 	"github.com/godcem/godcem/models/nn"
+	"github.com/godcem/godcem/models/train"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -37,9 +38,9 @@ func linearPair(t *testing.T, c PPOConfig, w, v, std float64, x ppoValues) *ppoL
 		t.Fatal(err)
 	}
 	l, err := c.WithDefaults().loss(p, net("value", v), ppoBatch{
-		obs: input(g, "obs", x.obs, 4, 1), action: input(g, "action", x.action, 4, 1), old: input(g, "old", x.old, 4),
-		advantage: input(g, "advantage", x.advantage, 4), target: input(g, "target", x.target, 4),
-		before: input(g, "before", x.before, 4)})
+		obs: train.Input(g, "obs", x.obs, 4, 1), action: train.Input(g, "action", x.action, 4, 1), old: train.Input(g, "old", x.old, 4),
+		advantage: train.Input(g, "advantage", x.advantage, 4), target: train.Input(g, "target", x.target, 4),
+		before: train.Input(g, "before", x.before, 4)})
 	if err != nil {
 		t.Fatal(err)
 	}

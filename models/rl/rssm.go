@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/godcem/godcem/models/nn"
+	"github.com/godcem/godcem/models/train"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -294,7 +295,7 @@ func (m *RSSM) Loss(q Sequences) (*RSSMLoss, error) {
 func zeroInput(g *G.ExprGraph, name string, dt tensor.Dtype, shape ...int) *G.Node {
 	n := tensor.Shape(shape).TotalSize()
 	if dt == tensor.Float32 {
-		return input(g, name, make([]float32, n), shape...)
+		return train.Input(g, name, make([]float32, n), shape...)
 	}
-	return input(g, name, make([]float64, n), shape...)
+	return train.Input(g, name, make([]float64, n), shape...)
 }

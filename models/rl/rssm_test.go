@@ -42,12 +42,12 @@ func newSmallModel(t *testing.T, free float64) *smallModel {
 	s.obs, s.act, s.reward = draw(1, 0, rows*s.o), draw(1, 1, rows*s.a), draw(1, 2, rows)
 	s.weight, s.after = slices.Repeat([]float64{1}, rows), slices.Repeat([]float64{1}, rows)
 	s.weight[rows-1], s.after[0] = 0, 0
-	s.q = Sequences{Length: length, Obs: input(s.g, "obs", s.obs, rows, s.o), Act: input(s.g, "act", s.act, rows, s.a),
-		Reward: input(s.g, "reward", s.reward, rows), Weight: input(s.g, "weight", s.weight, rows),
-		After: input(s.g, "after", s.after, rows)}
+	s.q = Sequences{Length: length, Obs: train.Input(s.g, "obs", s.obs, rows, s.o), Act: train.Input(s.g, "act", s.act, rows, s.a),
+		Reward: train.Input(s.g, "reward", s.reward, rows), Weight: train.Input(s.g, "weight", s.weight, rows),
+		After: train.Input(s.g, "after", s.after, rows)}
 	for t := range length {
 		s.noise = append(s.noise, draw(2, uint64(t), s.n*s.stoch))
-		s.q.Noise = append(s.q.Noise, input(s.g, fmt.Sprint("noise", t), s.noise[t], s.n, s.stoch))
+		s.q.Noise = append(s.q.Noise, train.Input(s.g, fmt.Sprint("noise", t), s.noise[t], s.n, s.stoch))
 	}
 	return s
 }
@@ -209,10 +209,10 @@ func TestRSSMGradient(t *testing.T) {
 func TestImagine(t *testing.T) {
 	s := newSmallModel(t, -1)
 	state := s.deter + s.stoch
-	x := input(s.g, "x", draw(4, 0, s.n*state), s.n, state)
-	a := input(s.g, "a", draw(4, 1, s.n*s.a), s.n, s.a)
-	noise := input(s.g, "eps", make([]float64, s.n*s.stoch), s.n, s.stoch)
-	o := input(s.g, "o", draw(4, 2, s.n*s.o), s.n, s.o)
+	x := train.Input(s.g, "x", draw(4, 0, s.n*state), s.n, state)
+	a := train.Input(s.g, "a", draw(4, 1, s.n*s.a), s.n, s.a)
+	noise := train.Input(s.g, "eps", make([]float64, s.n*s.stoch), s.n, s.stoch)
+	o := train.Input(s.g, "o", draw(4, 2, s.n*s.o), s.n, s.o)
 	must := func(n *G.Node, err error) *G.Node {
 		t.Helper()
 		if err != nil {

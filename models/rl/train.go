@@ -154,7 +154,7 @@ func (t *PPO) compile(m, o, a int) error {
 	in := &t.batch
 	node := func(name string, memory *[]float32, shape ...int) *G.Node {
 		*memory = make([]float32, tensor.Shape(shape).TotalSize())
-		return input(g, "ppo/"+name, *memory, shape...)
+		return train.Input(g, "ppo/"+name, *memory, shape...)
 	}
 	l, err := t.c.loss(t.policy, t.value, ppoBatch{
 		obs: node("obs", &in.obs, m, o), action: node("action", &in.action, m, a), old: node("old", &in.old, m),
@@ -453,7 +453,7 @@ func newActor(machine string, a Actor, n, o int) (*actor, error) {
 		return nil, err
 	}
 	t := &actor{obs: make([]float32, n*o)}
-	if t.mean, err = shared.Act(input(g, "obs", t.obs, n, o)); err != nil {
+	if t.mean, err = shared.Act(train.Input(g, "obs", t.obs, n, o)); err != nil {
 		return nil, err
 	}
 	if t.mean, err = dcem.Keep(t.mean); err != nil {
@@ -491,13 +491,13 @@ func newScorer(machine string, p *Policy, v *Net, rows, o, a int) (*scorer, erro
 		return nil, err
 	}
 	s := &scorer{obs: make([]float32, rows*o), next: make([]float32, rows*o), action: make([]float32, rows*a)}
-	obs := input(g, "obs", s.obs, rows, o)
-	logProb, _, err := policy.LogProb(obs, input(g, "action", s.action, rows, a))
+	obs := train.Input(g, "obs", s.obs, rows, o)
+	logProb, _, err := policy.LogProb(obs, train.Input(g, "action", s.action, rows, a))
 	if err != nil {
 		return nil, err
 	}
 	b := build(obs)
-	s.outputs = G.Nodes{logProb, value.value(b, obs), value.value(b, input(g, "next", s.next, rows, o))}
+	s.outputs = G.Nodes{logProb, value.value(b, obs), value.value(b, train.Input(g, "next", s.next, rows, o))}
 	if b.err != nil {
 		return nil, b.err
 	}
@@ -521,7 +521,7 @@ func (s *scorer) score() (logProb, value, next []float64, err error) {
 		if err != nil {
 			return nil, nil, nil, err
 		}
-		out[i] = convert[float64](v)
+		out[i] = train.Convert[float64](v)
 	}
 	return out[0], out[1], out[2], nil
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 
 	"github.com/godcem/godcem/models/env"
+	"github.com/godcem/godcem/models/train"
 )
 
 // Worlds are n environments side by side, on goroutines. What one does depends on its number, its seeds and its
@@ -138,7 +139,7 @@ func (k *known) begin(v *Worlds, all bool) error {
 			copy(f.x[i*size:(i+1)*size], k.before[i*size:])
 		}
 	}
-	copy(v.Obs, convert[float64](f.x))
+	copy(v.Obs, train.Convert[float64](f.x))
 	return nil
 }
 
@@ -160,7 +161,7 @@ func (k *known) follow(v *Worlds) error {
 			copy(k.next[i*o:(i+1)*o], k.obs[i*o:])
 		}
 	}
-	copy(v.Next, convert[float64](f.x))
+	copy(v.Next, train.Convert[float64](f.x))
 	return nil
 }
 

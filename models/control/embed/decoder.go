@@ -7,6 +7,7 @@ import (
 	"github.com/godcem/godcem/dcem"
 	"github.com/godcem/godcem/models/env"
 	"github.com/godcem/godcem/models/nn"
+	"github.com/godcem/godcem/models/train"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 )
@@ -161,7 +162,7 @@ func constant(dt tensor.Dtype, v float64) *G.Node {
 // dense is a tensor of that element type.
 func dense(dt tensor.Dtype, v []float64, shape ...int) *tensor.Dense {
 	if dt == tensor.Float32 {
-		return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(convert[float32](v)))
+		return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(train.Convert[float32](v)))
 	}
-	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(convert[float64](v)))
+	return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(train.Convert[float64](v)))
 }

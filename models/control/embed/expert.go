@@ -53,8 +53,8 @@ func (x Expert) planner(c Config, batch int) (planning, func() error, error) {
 func expertPlanner[T kernels.Float](x Expert, c Config, b int) (planning, func() error, error) {
 	e, g := c.system(), G.NewGraph()
 	width, from := c.Horizon*e.ControlDim(), make([]T, b*e.StateDim())
-	states := input(g, "x0", from, b, e.StateDim())
-	u := input(g, "u", make([]T, b*x.Samples*width), b, x.Samples, width)
+	states := train.Input(g, "x0", from, b, e.StateDim())
+	u := train.Input(g, "u", make([]T, b*x.Samples*width), b, x.Samples, width)
 	plans, err := G.Reshape(u, tensor.Shape{b * x.Samples, c.Horizon, e.ControlDim()})
 	if err != nil {
 		return nil, nil, err
@@ -87,7 +87,7 @@ func expertPlanner[T kernels.Float](x Expert, c Config, b int) (planning, func()
 		return nil, nil, errors.Join(err, vm.Close())
 	}
 	return func(ctx context.Context, x0 []float64, run uint64) ([]float64, error) {
-		copy(from, convert[T](x0))
+		copy(from, train.Convert[T](x0))
 		s.SetRun(run)
 		if err := s.Reset(nil, nil); err != nil {
 			return nil, err
@@ -96,6 +96,6 @@ func expertPlanner[T kernels.Float](x Expert, c Config, b int) (planning, func()
 		if err != nil {
 			return nil, err
 		}
-		return convert[float64](found.Mean), nil
+		return train.Convert[float64](found.Mean), nil
 	}, vm.Close, nil
 }

@@ -154,7 +154,7 @@ func floats(v G.Value) []float64 {
 	case []float64:
 		return v
 	case []float32:
-		return convert[float64](v)
+		return train.Convert[float64](v)
 	case float64:
 		return []float64{v}
 	case float32:

@@ -65,7 +65,7 @@ func (p *planner[T]) plan(x0 []float64, run uint64) (*Plan, error) {
 	if len(x0) != len(p.s.x0) {
 		return nil, fmt.Errorf("embed: initial states of %d numbers, want %d", len(x0), len(p.s.x0))
 	}
-	copy(p.s.x0, convert[T](x0))
+	copy(p.s.x0, train.Convert[T](x0))
 	if p.s.run != nil {
 		if err := G.Let(p.s.run, int64(run)); err != nil {
 			return nil, err
@@ -81,7 +81,7 @@ func (p *planner[T]) plan(x0 []float64, run uint64) (*Plan, error) {
 		at++
 		v, e := nn.Slice[T](p.outputs[at].Value())
 		err = errors.Join(err, e)
-		return convert[float64](v)
+		return train.Convert[float64](v)
 	}
 	r := &Plan{Z: next(), U: next(), Cost: next()}
 	for range p.s.states {
@@ -112,9 +112,9 @@ func newSurveyor[T kernels.Float](c Config, d *Decoder, z []float64) (s *surveyo
 		return nil, err
 	}
 	size := c.system().StateDim()
-	s = &surveyor[T]{x0: make([]T, size), z: convert[T](z)}
-	x := input(g, "x0", s.x0, 1, size)
-	if s.costs, err = d.Costs(x, input(g, "z", s.z, 1, len(z)/c.Latent, c.Latent)); err != nil {
+	s = &surveyor[T]{x0: make([]T, size), z: train.Convert[T](z)}
+	x := train.Input(g, "x0", s.x0, 1, size)
+	if s.costs, err = d.Costs(x, train.Input(g, "z", s.z, 1, len(z)/c.Latent, c.Latent)); err != nil {
 		return nil, err
 	}
 	s.vm, err = train.NewVM(c.Machine, g, s.costs)
@@ -122,13 +122,13 @@ func newSurveyor[T kernels.Float](c Config, d *Decoder, z []float64) (s *surveyo
 }
 
 func (s *surveyor[T]) survey(x0 []float64) ([]float64, error) {
-	copy(s.x0, convert[T](x0))
+	copy(s.x0, train.Convert[T](x0))
 	defer s.vm.Reset()
 	if err := s.vm.RunAll(); err != nil {
 		return nil, err
 	}
 	v, err := nn.Slice[T](s.costs.Value())
-	return convert[float64](v), err
+	return train.Convert[float64](v), err
 }
 
 func (s *surveyor[T]) close() error { return s.vm.Close() }

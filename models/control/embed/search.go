@@ -4,8 +4,8 @@ import (
 	"github.com/godcem/godcem/dcem"
 	"github.com/godcem/godcem/kernels"
 	"github.com/godcem/godcem/models/env"
+	"github.com/godcem/godcem/models/train"
 	G "gorgonia.org/gorgonia"
-	"gorgonia.org/tensor"
 )
 
 // search is the graph of a search over the latent space, a problem for each of B initial states, and of the rollout
@@ -29,7 +29,7 @@ type search[T kernels.Float] struct {
 func newSearch[T kernels.Float](c Config, d *Decoder, batch int, noise G.Nodes) (s *search[T], err error) {
 	g, e := d.net.Layers[0].W.Graph(), c.system()
 	s = &search[T]{x0: make([]T, batch*e.StateDim()), counter: func() int64 { return 0 }}
-	s.x = input(g, "x0", s.x0, batch, e.StateDim())
+	s.x = train.Input(g, "x0", s.x0, batch, e.StateDim())
 	objective := func(z *G.Node) (*G.Node, error) { return d.Costs(s.x, z) }
 	if c.Method == GD {
 		d, err := descend(g, objective, c, batch)
@@ -61,18 +61,3 @@ func newSearch[T kernels.Float](c Config, d *Decoder, batch int, noise G.Nodes) 
 
 // loss is the mean cost of the plans.
 func (s *search[T]) loss() (*G.Node, error) { return G.Mean(s.cost) }
-
-// input adds an input node; its memory is values.
-func input[T kernels.Float](g *G.ExprGraph, name string, values []T, shape ...int) *G.Node {
-	t := tensor.New(tensor.WithShape(shape...), tensor.WithBacking(values))
-	return G.NewTensor(g, t.Dtype(), len(shape), G.WithShape(shape...), G.WithName(name), G.WithValue(t))
-}
-
-// convert copies a slice to another element type.
-func convert[D, S kernels.Float](s []S) []D {
-	d := make([]D, len(s))
-	for i, v := range s {
-		d[i] = D(v)
-	}
-	return d
-}

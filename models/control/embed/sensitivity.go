@@ -35,14 +35,14 @@ func (t *task[T]) Sensitivity(x0 []float64, run uint64) (u, du []float64, err er
 	}
 	diagonal := make([]T, controls*controls)
 	for i := range controls {
-		copy(s.x0[i*size:(i+1)*size], convert[T](x0))
+		copy(s.x0[i*size:(i+1)*size], train.Convert[T](x0))
 		diagonal[i*controls+i] = 1
 	}
 	flat, err := G.Reshape(s.u, []int{controls, controls})
 	if err != nil {
 		return nil, nil, err
 	}
-	picked, err := G.HadamardProd(flat, input(g, "diagonal", diagonal, controls, controls))
+	picked, err := G.HadamardProd(flat, train.Input(g, "diagonal", diagonal, controls, controls))
 	if err != nil {
 		return nil, nil, err
 	}
@@ -73,7 +73,7 @@ func (t *task[T]) Sensitivity(x0 []float64, run uint64) (u, du []float64, err er
 	if err != nil {
 		return nil, nil, err
 	}
-	return convert[float64](plans[:controls]), convert[float64](jacobian), nil
+	return train.Convert[float64](plans[:controls]), train.Convert[float64](jacobian), nil
 }
 
 // sameNoise is the noise of a search from a single state, the same for every problem of a batch.
@@ -90,7 +90,7 @@ func sameNoise[T kernels.Float](g *G.ExprGraph, c Config, batch int, run uint64)
 		for range batch {
 			all = append(all, eps...)
 		}
-		nodes[i] = input(g, fmt.Sprint("noise", i), all, batch, c.Samples, c.Latent)
+		nodes[i] = train.Input(g, fmt.Sprint("noise", i), all, batch, c.Samples, c.Latent)
 	}
 	return nodes
 }

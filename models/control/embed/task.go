@@ -101,7 +101,7 @@ func newProblem[T kernels.Float](c Config) (d *Decoder, s *search[T], loss *G.No
 	if s, err = newSearch[T](c, d, c.Batch, nil); err != nil {
 		return nil, nil, nil, err
 	}
-	copy(s.x0, convert[T](c.trainingStates(1)))
+	copy(s.x0, train.Convert[T](c.trainingStates(1)))
 	loss, err = s.loss()
 	return d, s, loss, err
 }
@@ -160,7 +160,7 @@ func (t *task[T]) Step(ctx context.Context, step int) (run.StepMetrics, error) {
 	if err := t.reschedule(step - 1); err != nil {
 		return run.StepMetrics{}, err
 	}
-	copy(t.s.x0, convert[T](t.c.trainingStates(step)))
+	copy(t.s.x0, train.Convert[T](t.c.trainingStates(step)))
 	if t.s.run != nil {
 		if err := G.Let(t.s.run, int64(step)); err != nil {
 			return run.StepMetrics{}, err

@@ -12,7 +12,6 @@ import (
 	"github.com/godcem/godcem/models/energy"
 	"github.com/godcem/godcem/models/train"
 	G "gorgonia.org/gorgonia"
-	"gorgonia.org/tensor"
 )
 
 // A trace is what a prediction tried on its way: by iteration, the candidates of each point, (points, candidates).
@@ -77,15 +76,15 @@ func energyGraph[T kernels.Float](c Config, model energy.Model, n int) (y, energ
 		return nil, nil, err
 	}
 	at, _ := Points(c.Points)
-	x := input(g, "x", convert[T](at), c.Points, 1)
-	y = input(g, "y", make([]T, c.Points*n), c.Points, n, 1)
+	x := train.Input(g, "x", train.Convert[T](at), c.Points, 1)
+	y = train.Input(g, "y", make([]T, c.Points*n), c.Points, n, 1)
 	energies, err = shared.Energy(x, y)
 	return y, energies, err
 }
 
 func (s *searcher[T]) callback(it *dcem.Iteration[T]) (stop bool, err error) {
 	if s.record {
-		s.tried = append(s.tried, convert[float64](it.X))
+		s.tried = append(s.tried, train.Convert[float64](it.X))
 	}
 	return false, nil
 }
@@ -96,7 +95,7 @@ func (s *searcher[T]) predict(run uint64) ([]float64, error) {
 	if err != nil {
 		return nil, err
 	}
-	return convert[float64](sol.Mean), nil
+	return train.Convert[float64](sol.Mean), nil
 }
 
 func (s *searcher[T]) trace(run uint64) (trace, error) {
@@ -121,7 +120,7 @@ func newDescender[T kernels.Float](c Config, model energy.Model) (*descender[T],
 		return nil, err
 	}
 	at, _ := Points(c.Points)
-	x := input(g, "x", convert[T](at), c.Points, 1)
+	x := train.Input(g, "x", train.Convert[T](at), c.Points, 1)
 	u, err := dcem.UnrollGD(g, energy.Objective(shared, x), c.descent(c.Points))
 	if err != nil {
 		return nil, err
@@ -152,7 +151,7 @@ func (d *descender[T]) trace(uint64) (trace, error) {
 	}
 	var t trace
 	for _, y := range d.y {
-		t = append(t, convert[float64](y.Value().Data().([]T)))
+		t = append(t, train.Convert[float64](y.Value().Data().([]T)))
 	}
 	return t, nil
 }
@@ -196,7 +195,7 @@ func (s *surveyor[T]) survey() (viz.Field, error) {
 	if err := s.vm.RunAll(); err != nil {
 		return viz.Field{}, err
 	}
-	return viz.Field{X: s.x, Y: s.y, Z: convert[float64](s.energies.Value().Data().([]T))}, nil
+	return viz.Field{X: s.x, Y: s.y, Z: train.Convert[float64](s.energies.Value().Data().([]T))}, nil
 }
 
 func (s *surveyor[T]) close() error { return s.vm.Close() }
@@ -234,19 +233,4 @@ func meanSquare(got, want []float64) float64 {
 		sum += (v - want[i]) * (v - want[i])
 	}
 	return sum / float64(len(got))
-}
-
-// input adds an input node; its memory is values.
-func input[T kernels.Float](g *G.ExprGraph, name string, values []T, shape ...int) *G.Node {
-	t := tensor.New(tensor.WithShape(shape...), tensor.WithBacking(values))
-	return G.NewTensor(g, t.Dtype(), len(shape), G.WithShape(shape...), G.WithName(name), G.WithValue(t))
-}
-
-// convert copies a slice to another element type.
-func convert[D, S kernels.Float](s []S) []D {
-	d := make([]D, len(s))
-	for i, v := range s {
-		d[i] = D(v)
-	}
-	return d
 }

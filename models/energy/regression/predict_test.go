@@ -43,7 +43,7 @@ func TestPredictionsAreSolves(t *testing.T) {
 		at, _ := Points(c.Points)
 		sc := c.solve(c.Points)
 		sc.Hard = method == CEMForward
-		u, err := dcem.Unroll(g, energy.Objective(model, input(g, "x", convert[float32](at), c.Points, 1)), sc)
+		u, err := dcem.Unroll(g, energy.Objective(model, train.Input(g, "x", train.Convert[float32](at), c.Points, 1)), sc)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -68,7 +68,7 @@ func TestPredictionsAreSolves(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			check.Close(t, method, got, convert[float64](answer.Value().Data().([]float32)), 0)
+			check.Close(t, method, got, train.Convert[float64](answer.Value().Data().([]float32)), 0)
 			tried, err := task.Trace(noise)
 			if err != nil {
 				t.Fatal(err)
@@ -77,7 +77,7 @@ func TestPredictionsAreSolves(t *testing.T) {
 				t.Fatalf("%d iterations traced, want %d", len(tried), c.Iterations)
 			}
 			for i, it := range kept {
-				check.Close(t, "samples", tried[i], convert[float64](it.X.Value().Data().([]float32)), 0)
+				check.Close(t, "samples", tried[i], train.Convert[float64](it.X.Value().Data().([]float32)), 0)
 			}
 			vm.Reset()
 		}

@@ -121,12 +121,12 @@ func newProblem[T kernels.Float](c Config) (p *problem[T], err error) {
 	if p.model, err = newModel(g, c); err != nil {
 		return nil, err
 	}
-	objective := energy.Objective(p.model, input(g, "x", p.x, 1, 1))
+	objective := energy.Objective(p.model, train.Input(g, "x", p.x, 1, 1))
 	answer, err := p.search(g, objective)
 	if err != nil {
 		return nil, err
 	}
-	off, err := G.Sub(answer, input(g, "truth", p.y, 1, 1))
+	off, err := G.Sub(answer, train.Input(g, "truth", p.y, 1, 1))
 	if err != nil {
 		return nil, err
 	}
