@@ -204,6 +204,12 @@ func (k clamp) Rules() []*graphop.Rule {
 	return []*graphop.Rule{graphop.By(clampGrad(k), 0, graphop.Gradient)}
 }
 
+// ClampNode adds x within [lower, upper] to its graph, element by element. The gradient is 0 outside, 1 on the bound
+// itself; NaN stays NaN.
+func ClampNode(x *G.Node, lower, upper float64) (*G.Node, error) {
+	return graphop.Apply(clamp{lower, upper}, x.Dtype(), x.Shape(), x)
+}
+
 func (k clamp) Lower(b *ir.Builder, dt ir.DType, _ []int, in []ir.ID) ir.ID {
 	x := in[0]
 	x = b.Where(b.Binary(ir.Lt, x, b.Scalar(dt, k.lower)), b.Scalar(dt, k.lower), x)

@@ -3,6 +3,7 @@ package rl
 import (
 	"fmt"
 
+	"github.com/godcem/godcem/models/env"
 	"github.com/godcem/godcem/models/nn"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -141,7 +142,7 @@ func (b *builder) limit(x *G.Node, lower, upper float64) *G.Node {
 	if b.err != nil {
 		return nil
 	}
-	return b.keep(apply(limit{lower, upper}, b.dt, x.Shape(), x))
+	return b.keep(env.ClampNode(x, lower, upper))
 }
 
 func (b *builder) reshape(x *G.Node, shape ...int) *G.Node {

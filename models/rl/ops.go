@@ -13,7 +13,7 @@ import (
 
 // The ops that take matrices apart and put them together, and the piecewise ones of the losses. The engine has words
 // for all of them, so that none runs on the host.
-var _ = []graphop.Lowerer{part{}, padded{}, join{}, repeat{}, total{}, lesser{}, chosen{}, limit{}, inside{}}
+var _ = []graphop.Lowerer{part{}, padded{}, join{}, repeat{}, total{}, lesser{}, chosen{}}
 
 // dispatch calls the loop of out's type.
 func dispatch(out any, single func([]float32), double func([]float64)) {
@@ -276,66 +276,4 @@ func (k chosen) Lower(b *ir.Builder, dt ir.DType, _ []int, in []ir.ID) ir.ID {
 		second = zero
 	}
 	return b.Where(b.Binary(ir.Lt, in[1], in[0]), second, first)
-}
-
-// limit is x within [lower, upper]; its gradient is 1 inside and on the bounds, else 0. NaN stays NaN.
-type limit struct{ lower, upper float64 }
-
-func (k limit) String() string { return fmt.Sprintf("rl.Limit{%v, %v}", k.lower, k.upper) }
-
-func (k limit) Run(out any, in []any) {
-	dispatch(out, func(out []float32) { runLimit(k, out, in[0].([]float32)) },
-		func(out []float64) { runLimit(k, out, in[0].([]float64)) })
-}
-
-func runLimit[T kernels.Float](k limit, out, x []T) {
-	lower, upper := T(k.lower), T(k.upper)
-	for i, v := range x {
-		if v < lower {
-			v = lower
-		}
-		if v > upper {
-			v = upper
-		}
-		out[i] = v
-	}
-}
-
-func (k limit) Rules() []*graphop.Rule {
-	return []*graphop.Rule{graphop.By(inside(k), 0, graphop.Gradient)}
-}
-
-func (k limit) Lower(b *ir.Builder, dt ir.DType, _ []int, in []ir.ID) ir.ID {
-	x, lower, upper := in[0], b.Scalar(dt, k.lower), b.Scalar(dt, k.upper)
-	x = b.Where(b.Binary(ir.Lt, x, lower), lower, x)
-	return b.Where(b.Binary(ir.Gt, x, upper), upper, x)
-}
-
-// inside is the second operand where the first is within the bounds of a limit, or NaN; else 0.
-type inside limit
-
-func (k inside) String() string { return fmt.Sprintf("rl.Inside{%v, %v}", k.lower, k.upper) }
-
-func (k inside) Run(out any, in []any) {
-	dispatch(out, func(out []float32) { runInside(k, out, in[0].([]float32), in[1].([]float32)) },
-		func(out []float64) { runInside(k, out, in[0].([]float64), in[1].([]float64)) })
-}
-
-func runInside[T kernels.Float](k inside, out, x, g []T) {
-	lower, upper := T(k.lower), T(k.upper)
-	for i, v := range x {
-		if out[i] = g[i]; v < lower || v > upper {
-			out[i] = 0
-		}
-	}
-}
-
-func (k inside) Rules() []*graphop.Rule {
-	return []*graphop.Rule{nil, graphop.By(k, 0, graphop.Gradient)}
-}
-
-func (k inside) Lower(b *ir.Builder, dt ir.DType, _ []int, in []ir.ID) ir.ID {
-	x, zero := in[0], b.Scalar(dt, 0)
-	g := b.Where(b.Binary(ir.Lt, x, b.Scalar(dt, k.lower)), zero, in[1])
-	return b.Where(b.Binary(ir.Gt, x, b.Scalar(dt, k.upper)), zero, g)
 }

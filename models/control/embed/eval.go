@@ -79,11 +79,9 @@ func Eval(ctx context.Context, e EvalConfig, o run.Options, w io.Writer) (err er
 		err = one(c, e.From, o.Out)
 	} else {
 		for _, method := range sides {
-			side := c
-			side.Method = method
 			out := filepath.Join(o.Out, method)
 			if err = os.MkdirAll(out, 0o777); err == nil {
-				err = one(side, filepath.Join(e.From, method), out)
+				err = one(*c.side(method), filepath.Join(e.From, method), out)
 			}
 			if err != nil {
 				return fmt.Errorf("%s: %w", method, err)

@@ -18,6 +18,15 @@ const ParamsFile = "params.npz"
 // sides are the methods of Both.
 var sides = []string{DCEM, GD}
 
+// parts are the searches of Both.
+var parts = run.Sides{Kind: Kind, Methods: sides, All: Both}
+
+// side is the configuration of one of the searches of Both.
+func (c Config) side(method string) *Config {
+	c.Method = method
+	return &c
+}
+
 // Run is the program: it trains, judges the state with the best validation beside the experts, writes result.json and
 // params.npz and draws the figures. o says where; its steps and intervals come from c. The summary goes to w. Both
 // trains two decoders one after the other, each in a folder of its own below the out folder, which then holds the
@@ -51,17 +60,12 @@ func Run(ctx context.Context, c Config, o run.Options, w io.Writer) (err error) 
 		if err := run.SaveConfig(filepath.Join(o.Out, run.ConfigFile), &c); err != nil {
 			return err
 		}
-		for _, method := range sides {
-			side, so := c, o
-			side.Method, so.Out, so.Progress.Label = method, filepath.Join(o.Out, method), Kind+" "+method
-			s, err := runOne(ctx, side, so, experts)
-			if errors.Is(err, run.ErrInterrupted) {
-				return err
-			}
-			if err != nil {
-				return fmt.Errorf("%s: %w", method, err)
-			}
+		if err := parts.Each(o, func(method string, o run.Options) error {
+			s, err := runOne(ctx, *c.side(method), o, experts)
 			studies = append(studies, s)
+			return err
+		}); err != nil {
+			return err
 		}
 		if err := writeBoth(c, o.Out); err != nil {
 			return err
@@ -132,60 +136,15 @@ func runOne(ctx context.Context, c Config, o run.Options, experts *experts) (*st
 
 // checkResume returns an error if the folder holds a run that c does not continue: before anything there is touched.
 func checkResume(c Config, dir string) error {
-	path := filepath.Join(dir, run.ConfigFile)
-	if _, err := os.Lstat(path); err == nil {
-		was := Default()
-		if err := run.LoadConfig(path, &was); err != nil {
-			return err
-		}
-		if was.Method != c.Method {
-			return fmt.Errorf("%s: method is %q, was %q, and cannot change in a run that is resumed", path,
-				c.Method, was.Method)
-		}
+	was := func(path string) (string, error) {
+		before := Default()
+		err := run.LoadConfig(path, &before)
+		return before.Method, err
 	}
-	if c.Method != Both {
-		return nil // run.Train checks the rest
-	}
-	for _, method := range sides {
-		folder := filepath.Join(dir, method)
-		if err := run.CheckResume(folder, Kind, c.Updates); err != nil {
-			return err
-		}
-		path := filepath.Join(folder, run.CheckpointFile)
-		if _, err := os.Lstat(path); os.IsNotExist(err) {
-			continue
-		}
-		from, err := run.Load(path, Kind)
-		if err != nil {
-			return err
-		}
-		side := c
-		side.Method = method
-		if err := run.SameConfig(from, &side); err != nil {
-			return err
-		}
-	}
-	return nil
+	return parts.CheckResume(dir, c.Method, was, func(method string) any { return c.side(method) }, c.Updates)
 }
 
-// forget removes, before a fresh start, all that an earlier run may have left in the folder, of one method or of
-// Both: its checkpoints first, since a start that is killed or fails here must not be resumed from another run's.
+// forget removes, before a fresh start, all that an earlier run may have left in the folder.
 func forget(c Config, dir string) error {
-	var names []string
-	files := []string{run.CheckpointFile, run.ConfigFile, run.BestFile, run.MetricsFile, run.ResultFile, ParamsFile}
-	for _, name := range append(files, allFigures()...) {
-		names = append(names, name)
-		for _, method := range sides {
-			names = append(names, filepath.Join(method, name))
-		}
-	}
-	if err := run.Forget(dir, names...); err != nil {
-		return err
-	}
-	if c.Method != Both {
-		for _, method := range sides {
-			os.Remove(filepath.Join(dir, method)) // stays if something else is in it
-		}
-	}
-	return nil
+	return parts.Forget(dir, c.Method, append(allFigures(), ParamsFile)...)
 }
