@@ -134,11 +134,11 @@ func (r *report) train(name string, seed uint64, quiet bool, out string, program
 	if quiet {
 		w = io.Discard
 	}
-	began, cpu := time.Now(), cpuSeconds()
+	began, cpu := time.Now(), record.CPUSeconds()
 	if err := program(w, dir, run.ProgressOptions{Silent: quiet, Label: name}); err != nil {
 		return nil, fmt.Errorf("%s, seed %d: %w", name, seed, err)
 	}
-	r.Trainings = append(r.Trainings, training{name, seed, round(time.Since(began).Seconds()), round(cpuSeconds() - cpu)})
+	r.Trainings = append(r.Trainings, training{name, seed, round(time.Since(began).Seconds()), round(record.CPUSeconds() - cpu)})
 	result, err := run.ReadResult(dir)
 	return result.Metrics, err
 }

@@ -219,7 +219,7 @@ func (r *runner) close() error { return r.vec.Close() }
 
 // run plays whole episodes for at least that time.
 func (r *runner) run(length time.Duration) (s slice, err error) {
-	cpu, began := cpuSeconds(), time.Now()
+	cpu, began := record.CPUSeconds(), time.Now()
 	for time.Since(began) < length {
 		n, err := r.episode()
 		if err != nil {
@@ -227,7 +227,7 @@ func (r *runner) run(length time.Duration) (s slice, err error) {
 		}
 		s.Steps += n
 	}
-	s.Seconds, s.CPU = time.Since(began).Seconds(), cpuSeconds()-cpu
+	s.Seconds, s.CPU = time.Since(began).Seconds(), record.CPUSeconds()-cpu
 	return s, nil
 }
 
