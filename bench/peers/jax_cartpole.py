@@ -1,6 +1,6 @@
 """JAX's training step of a decoder whose latent space is searched for plans of a cartpole.
 
-Rollouts are a lax.scan over their steps. Slower were: the scan unrolled by 4 or 20 (1.3 and 1.5 of the time, and minutes to compile),
+Rollouts are a lax.scan over their steps. Slower were, in single runs: the scan unrolled by 4 or 20 (1.3 and 1.5 of the time, and minutes to compile),
 without jax.checkpoint, states stacked in one array, a scan over the iterations, jax.nn.elu.
 """
 
@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jax_common import adam, lml
+from jax_common import Training, lml
 
 
 @jax.custom_jvp
@@ -53,29 +53,13 @@ def rollout(x0, u):
     return cost + stage_cost(x, u[-1])
 
 
-class Cartpole:
+class Cartpole(Training):
+    rate = 5e-4
+
     def __init__(self, dtype, arrays, numbers):
-        self.dtype = jnp.dtype(dtype)
         self.samples, self.elites, self.iterations, self.horizon = numbers
-        self.x0, self.noise = (jnp.asarray(arrays[k]) for k in ("x0", "noise"))
-        self.start = [arrays[f"p{i}"] for i in range(8)]
-        self.with_noise = jax.jit(self.step, donate_argnums=(0, 1))
-
-        def with_key(params, state, key):
-            key, sub = jax.random.split(key)
-            noise = jax.random.normal(sub, self.noise.shape, self.dtype)
-            params, state, loss, _ = self.step(params, state, noise)
-            return params, state, loss, key
-
-        self.with_key = jax.jit(with_key, donate_argnums=(0, 1))
-        self.key = jax.random.key(1)
-        self.reset()
-        self.run(1)
-
-    def reset(self):
-        self.params = [jnp.array(p) for p in self.start]
-        zeros = lambda: [jnp.zeros(p.shape, self.dtype) for p in self.start]
-        self.state = zeros(), zeros(), jnp.zeros((), self.dtype)
+        self.x0 = jnp.asarray(arrays["x0"])
+        super().__init__(dtype, arrays)
 
     def decode(self, params, z):
         for i in range(0, 6, 2):
@@ -103,21 +87,3 @@ class Cartpole:
 
         (mu, _), _ = jax.lax.scan(iterate, (mu, sigma), noise, unroll=True)
         return self.costs(params, jnp.clip(mu, -1, 1)).mean()
-
-    def step(self, params, state, noise):
-        loss, grads = jax.value_and_grad(self.loss)(params, noise)
-        params, state, norm = adam(params, grads, state, 5e-4)
-        return params, state, loss, norm
-
-    def check(self):
-        self.reset()
-        self.params, self.state, loss, norm = self.with_noise(self.params, self.state, self.noise)
-        out = {"loss": loss.reshape(1), "norm": norm.reshape(1)}
-        for i, p in enumerate(self.params):
-            out[f"p{i}"], out[f"m{i}"] = p, self.state[0][i]
-        return {k: np.asarray(v, self.dtype) for k, v in out.items()}
-
-    def run(self, n):
-        for _ in range(n):
-            self.params, self.state, loss, self.key = self.with_key(self.params, self.state, self.key)
-        jax.block_until_ready((self.params, loss))

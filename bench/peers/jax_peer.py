@@ -10,7 +10,7 @@ import numpy as np
 
 import protocol
 from jax_cartpole import Cartpole, rollout
-from jax_common import adam, lml
+from jax_common import Training, lml
 
 
 @jax.custom_jvp
@@ -23,32 +23,13 @@ def _(x, t):  # a tenth faster than what autodiff makes of the above or of jax.n
     return softplus(x[0]), t[0] * jax.nn.sigmoid(x[0])
 
 
-class Regression:
+class Regression(Training):
     """A training step of the regression: doc/equations.md (1) to (5), (10), (12), (13)."""
 
     def __init__(self, dtype, arrays, numbers, ready=True):
-        self.dtype = jnp.dtype(dtype)
         self.samples, self.elites, self.iterations = numbers
-        self.x, self.truth, self.noise = (jnp.asarray(arrays[k]) for k in ("x", "truth", "noise"))
-        self.start = [arrays[f"p{i}"] for i in range(8)]
-        self.with_noise = jax.jit(self.step, donate_argnums=(0, 1))
-
-        def with_key(params, state, key):
-            key, sub = jax.random.split(key)
-            noise = jax.random.normal(sub, self.noise.shape, self.dtype)
-            params, state, loss, _ = self.step(params, state, noise)
-            return params, state, loss, key
-
-        self.with_key = jax.jit(with_key, donate_argnums=(0, 1))
-        self.key = jax.random.key(1)
-        self.reset()
-        if ready:
-            self.run(1)
-
-    def reset(self):
-        self.params = [jnp.array(p) for p in self.start]
-        zeros = lambda: [jnp.zeros(p.shape, self.dtype) for p in self.start]
-        self.state = zeros(), zeros(), jnp.zeros((), self.dtype)
+        self.x, self.truth = (jnp.asarray(arrays[k]) for k in ("x", "truth"))
+        super().__init__(dtype, arrays, ready)
 
     def energy(self, params, y):
         b, n, _ = y.shape
@@ -70,24 +51,6 @@ class Regression:
             if t + 1 < self.iterations:
                 sigma = jnp.sqrt((w * jnp.square(y - mu)).sum(1, keepdims=True) / k)
         return jnp.square(mu.reshape(b, 1) - self.truth).mean()
-
-    def step(self, params, state, noise):
-        loss, grads = jax.value_and_grad(self.loss)(params, noise)
-        params, state, norm = adam(params, grads, state)
-        return params, state, loss, norm
-
-    def check(self):
-        self.reset()
-        self.params, self.state, loss, norm = self.with_noise(self.params, self.state, self.noise)
-        out = {"loss": loss.reshape(1), "norm": norm.reshape(1)}
-        for i, p in enumerate(self.params):
-            out[f"p{i}"], out[f"m{i}"] = p, self.state[0][i]
-        return {k: np.asarray(v, self.dtype) for k, v in out.items()}
-
-    def run(self, n):
-        for _ in range(n):
-            self.params, self.state, loss, self.key = self.with_key(self.params, self.state, self.key)
-        jax.block_until_ready((self.params, loss))
 
 
 class SGEMM:
