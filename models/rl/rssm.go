@@ -15,7 +15,7 @@ import (
 //	h_t = GRU(h_(t-1); s_(t-1), a_(t-1))      deterministic, (B,Deter)
 //	s_t ~ N(m(h_t), v(h_t)^2)                 the prior, (B,Stoch)
 //	s_t ~ N(m(h_t, o_t), v(h_t, o_t)^2)       the posterior, which has seen the observation
-//	o_t ~ N(o(h_t, s_t), 1), r_t ~ N(r(h_t, s_t), 1/RewardWeight)
+//	o_t ~ N(o(h_t, s_t), 1/ObsWeight), r_t ~ N(r(h_t, s_t), 1/RewardWeight)
 //
 // with a_(t-1) the action that led to the observation o_t and the reward r_t. m, v, o and r are nets of two hidden
 // layers with ReLU. As the row of a matrix a state is (h, s), in this order. Observations and rewards are those that
@@ -41,6 +41,9 @@ type RSSMConfig struct {
 	// FreeNats is the divergence of posterior and prior at a step below which nothing is gained; 0: 3, below 0: none.
 	FreeNats     float64 `json:"free_nats" help:"divergence of a step below which nothing is gained; below 0: none"`
 	RewardWeight float64 `json:"reward_weight" help:"weight of the reward's loss"` // 0: 10
+	// ObsWeight is 1 over the variance that observations, standardised, have around what the model says of them: where
+	// it is small beside what control has to see, the divergence is cheaper than to know the state. 0: 1
+	ObsWeight float64 `json:"obs_weight" help:"weight of the observations' loss"`
 
 	Dtype tensor.Dtype `json:"-"` // tensor.Float32 (the zero value means this) or tensor.Float64
 	Seed  uint64       `json:"-"`
@@ -67,6 +70,9 @@ func (c RSSMConfig) withDefaults() (RSSMConfig, error) {
 	if c.RewardWeight == 0 {
 		c.RewardWeight = 10
 	}
+	if c.ObsWeight == 0 {
+		c.ObsWeight = 1
+	}
 	if c.Dtype.Type == nil {
 		c.Dtype = tensor.Float32
 	}
@@ -75,9 +81,9 @@ func (c RSSMConfig) withDefaults() (RSSMConfig, error) {
 			c.Obs, c.Act, c.Deter, c.Stoch, c.Hidden)
 	}
 	if !(c.MinStd > 0 && c.MinStd < 1e3) || !(c.FreeNats >= 0 && c.FreeNats < 1e6) ||
-		!(c.RewardWeight > 0 && c.RewardWeight < 1e6) {
-		return c, fmt.Errorf("rl: RSSM: MinStd = %v, FreeNats = %v, RewardWeight = %v, want finite numbers above 0",
-			c.MinStd, c.FreeNats, c.RewardWeight)
+		!(c.RewardWeight > 0 && c.RewardWeight < 1e6) || !(c.ObsWeight > 0 && c.ObsWeight < 1e6) {
+		return c, fmt.Errorf("rl: RSSM: MinStd = %v, FreeNats = %v, RewardWeight = %v, ObsWeight = %v, "+
+			"want finite numbers above 0", c.MinStd, c.FreeNats, c.RewardWeight, c.ObsWeight)
 	}
 	return c, nil
 }
@@ -244,7 +250,7 @@ type Sequences struct {
 
 // RSSMLoss are the terms of the model's loss, scalars: means over all steps.
 type RSSMLoss struct {
-	Total  *G.Node // Obs + RewardWeight*Reward + Divergence
+	Total  *G.Node // ObsWeight*Obs + RewardWeight*Reward + Divergence
 	Obs    *G.Node // half the squared distance of the observation from its expectation
 	Reward *G.Node // half the squared distance of the reward from its
 	// Divergence is that of the posterior from the prior, of each step at least FreeNats; Raw is without this floor.
@@ -287,7 +293,7 @@ func (m *RSSM) Loss(q Sequences) (*RSSMLoss, error) {
 	l.Obs = b.times(b.mean(b.mul(q.Weight, miss)), 0.5)
 	guess := b.reshape(b.unary(m.reward.Forward, l.States), rows)
 	l.Reward = b.times(b.mean(b.mul(b.mul(q.Weight, q.After), b.square(b.sub(guess, q.Reward)))), 0.5)
-	l.Total = b.add(b.add(l.Obs, b.times(l.Reward, m.c.RewardWeight)), l.Divergence)
+	l.Total = b.add(b.add(b.times(l.Obs, m.c.ObsWeight), b.times(l.Reward, m.c.RewardWeight)), l.Divergence)
 	return l, b.err
 }
 

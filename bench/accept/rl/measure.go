@@ -1,0 +1,192 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+
+	"github.com/godcem/godcem/internal/run"
+	"github.com/godcem/godcem/models/rl"
+)
+
+// start runs a program in a folder and reads what it came to.
+func start(ctx context.Context, p rl.Program, s rl.Settings, dir string, resume bool) (run.Result, error) {
+	o := run.Options{Out: dir, Resume: resume,
+		Progress: run.ProgressOptions{Label: fmt.Sprintf("%s %d", p.Name, s.Seed)}}
+	if err := p.Run(ctx, s, o, os.Stdout); err != nil {
+		return run.Result{}, err
+	}
+	r, err := run.ReadResult(dir)
+	if err != nil {
+		return r, err
+	}
+	for _, name := range metrics(p.Name, s.Env) {
+		if v, ok := r.Metrics[name]; !ok || math.IsNaN(v) || math.IsInf(v, 0) {
+			return r, fmt.Errorf("%s: %s is %v, want a finite number", filepath.Join(dir, run.ResultFile), name, v)
+		}
+	}
+	return r, nil
+}
+
+// metrics are those of result.json that claims are about.
+func metrics(program, env string) []string {
+	names := []string{"return_mean", "best_step"}
+	if env == "cartpole" {
+		names = append(names, "score")
+	}
+	if program == "embed" {
+		names = append(names, "prediction_error", "still_error")
+	}
+	return names
+}
+
+// settings are those without flags, but for the environment, the seed and the episodes of an evaluation.
+func settings(env string, seed uint64, episodes int) rl.Settings {
+	s := rl.DefaultSettings()
+	s.Env, s.Seed, s.Judge = env, seed, episodes
+	return s
+}
+
+func newOutcome(s rl.Settings, r run.Result) *outcome {
+	return &outcome{Env: s.Env, Seed: s.Seed, Seconds: math.Round(r.Seconds), Metrics: r.Metrics,
+		Curves: map[string][][2]float64{}}
+}
+
+// add reads the curve of the run in a folder.
+func (o *outcome) add(name, dir string) error {
+	table, err := run.ReadMetrics(filepath.Join(dir, run.MetricsFile))
+	if err != nil {
+		return err
+	}
+	steps := table.Column("env_steps")
+	for i, v := range table.Column("judged_mean") {
+		if !math.IsNaN(v) {
+			o.Curves[name] = append(o.Curves[name], [2]float64{steps[i], v})
+		}
+	}
+	if len(o.Curves[name]) == 0 {
+		return fmt.Errorf("%s: no evaluation", filepath.Join(dir, run.MetricsFile))
+	}
+	return nil
+}
+
+func measurePPO(ctx context.Context, seed uint64, c config) (*outcome, error) {
+	s := settings("pendulum", seed, 100)
+	r, err := start(ctx, rl.PPOProgram, s, c.out, c.resume)
+	if err != nil {
+		return nil, err
+	}
+	o := newOutcome(s, r)
+	return o, o.add("PPO on a net", c.out)
+}
+
+func measureEmbed(ctx context.Context, seed uint64, c config) (*outcome, error) {
+	s := settings("cartpole", seed, 20)
+	r, err := start(ctx, rl.EmbedProgram, s, c.out, c.resume)
+	if err != nil {
+		return nil, err
+	}
+	o := newOutcome(s, r)
+	return o, o.add("model and latent DCEM", c.out)
+}
+
+// Scores from which fine-tuning begins.
+const least, most = 0.4, 0.6
+
+// measureFineTune trains a controller up to a score between least and most, fine-tunes it, and trains a net by PPO.
+func measureFineTune(ctx context.Context, seed uint64, c config) (*outcome, error) {
+	s := settings("cartpole", seed, 20)
+	from := filepath.Join(c.out, "start")
+	first, err := half(ctx, s, from, c.resume)
+	if err != nil {
+		return nil, err
+	}
+	t := s
+	t.From, t.Every = from, 2
+	tuned, err := start(ctx, rl.FineTuneProgram, t, filepath.Join(c.out, "finetune"), c.resume)
+	if err != nil {
+		return nil, err
+	}
+	n := s
+	n.Every = 2
+	net, err := start(ctx, rl.PPOProgram, n, filepath.Join(c.out, "ppo"), c.resume)
+	if err != nil {
+		return nil, err
+	}
+	o := newOutcome(s, tuned)
+	o.Seconds = math.Round(first.Seconds + tuned.Seconds + net.Seconds)
+	for name, dir := range map[string]string{"start": "start", "PPO through the controller": "finetune",
+		"PPO on a net": "ppo"} {
+		if err := o.add(name, filepath.Join(c.out, dir)); err != nil {
+			return nil, err
+		}
+	}
+	m, before := o.Metrics, first.Metrics
+	m["start_score"], m["net_score"], m["gain"] = before["score"], net.Metrics["score"], m["score"]-before["score"]
+	m["start_steps"] = lastStep(o.Curves["start"])
+	if m["tuned_steps"], err = stepsAt(filepath.Join(c.out, "finetune"), m["best_step"]); err != nil {
+		return nil, err
+	}
+	m["net_steps"] = stepsTo(o.Curves["PPO on a net"], m["return_mean"])
+	return o, nil
+}
+
+// half trains embed in dir, two phases at a time, until its best state's score is between least and most.
+func half(ctx context.Context, s rl.Settings, dir string, resume bool) (run.Result, error) {
+	s.Figures, s.Steps = false, 2
+	if resume {
+		if r, err := run.ReadResult(dir); err == nil && r.Status == run.StatusDone {
+			if score := r.Metrics["score"]; score >= least && score <= most {
+				return r, nil
+			}
+			s.Steps = int(r.Metrics["steps"]) + 2
+		}
+	}
+	for ; s.Steps <= 200; s.Steps += 2 {
+		r, err := start(ctx, rl.EmbedProgram, s, dir, resume)
+		if err != nil {
+			return r, err
+		}
+		switch score := r.Metrics["score"]; {
+		case score >= least && score <= most:
+			return r, nil
+		case score > most:
+			return r, fmt.Errorf("%s: a score of %.3f after %d phases, want one between %g and %g on the way", dir, score,
+				s.Steps, least, most)
+		}
+		resume = true
+	}
+	return run.Result{}, fmt.Errorf("%s: no score of %g in 200 phases", dir, least)
+}
+
+// stepsAt is how many steps of the environment the run in a folder had taken at an update.
+func stepsAt(dir string, step float64) (float64, error) {
+	path := filepath.Join(dir, run.MetricsFile)
+	t, err := run.ReadMetrics(path)
+	if err != nil {
+		return 0, err
+	}
+	steps := t.Column("env_steps")
+	for i, at := range t.Column("step") {
+		if at == step {
+			return steps[i], nil
+		}
+	}
+	return 0, fmt.Errorf("%s: no row of update %v", path, step)
+}
+
+// stepsTo is after how many steps a curve is at a return for the first time; all of its steps where it never is.
+func stepsTo(curve [][2]float64, mean float64) float64 {
+	for _, at := range curve {
+		if at[1] >= mean {
+			return at[0]
+		}
+	}
+	return lastStep(curve)
+}
+
+func lastStep(curve [][2]float64) float64 {
+	return curve[len(curve)-1][0]
+}

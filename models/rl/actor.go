@@ -1,0 +1,95 @@
+package rl
+
+import (
+	"github.com/godcem/godcem/dcem"
+	"github.com/godcem/godcem/models/nn"
+	"github.com/godcem/godcem/models/train"
+	G "gorgonia.org/gorgonia"
+)
+
+// actor computes an Actor's actions for n environments.
+type actor struct {
+	obs  []float32
+	mean *G.Node
+	vm   G.VM
+}
+
+func newActor(machine string, a Actor, n, o int) (*actor, error) {
+	g := G.NewGraph()
+	shared, err := a.Share(g)
+	if err != nil {
+		return nil, err
+	}
+	t := &actor{obs: make([]float32, n*o)}
+	if t.mean, err = shared.Act(train.Input(g, "obs", t.obs, n, o)); err != nil {
+		return nil, err
+	}
+	if t.mean, err = dcem.Keep(t.mean); err != nil {
+		return nil, err
+	}
+	t.vm, err = train.NewVM(machine, g, t.mean)
+	return t, err
+}
+
+func (t *actor) act(action []float32) error {
+	defer t.vm.Reset()
+	if err := t.vm.RunAll(); err != nil {
+		return err
+	}
+	v, err := nn.Slice[float32](t.mean.Value())
+	copy(action, v)
+	return err
+}
+
+// scorer computes log-probabilities and values of all steps of an iteration.
+type scorer struct {
+	obs, next, action []float32
+	outputs           G.Nodes
+	vm                G.VM
+}
+
+func newScorer(machine string, p *Policy, v *Net, rows, o, a int) (*scorer, error) {
+	g := G.NewGraph()
+	policy, err := p.Share(g)
+	if err != nil {
+		return nil, err
+	}
+	value, err := v.share(g)
+	if err != nil {
+		return nil, err
+	}
+	s := &scorer{obs: make([]float32, rows*o), next: make([]float32, rows*o), action: make([]float32, rows*a)}
+	obs := train.Input(g, "obs", s.obs, rows, o)
+	logProb, _, err := policy.LogProb(obs, train.Input(g, "action", s.action, rows, a))
+	if err != nil {
+		return nil, err
+	}
+	b := build(obs)
+	s.outputs = G.Nodes{logProb, value.value(b, obs), value.value(b, train.Input(g, "next", s.next, rows, o))}
+	if b.err != nil {
+		return nil, b.err
+	}
+	for i, n := range s.outputs {
+		if s.outputs[i], err = dcem.Keep(n); err != nil {
+			return nil, err
+		}
+	}
+	s.vm, err = train.NewVM(machine, g, s.outputs...)
+	return s, err
+}
+
+func (s *scorer) score() (logProb, value, next []float64, err error) {
+	defer s.vm.Reset()
+	if err := s.vm.RunAll(); err != nil {
+		return nil, nil, nil, err
+	}
+	var out [3][]float64
+	for i, n := range s.outputs {
+		v, err := nn.Slice[float32](n.Value())
+		if err != nil {
+			return nil, nil, nil, err
+		}
+		out[i] = train.Convert[float64](v)
+	}
+	return out[0], out[1], out[2], nil
+}
