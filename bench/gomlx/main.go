@@ -1,5 +1,5 @@
-// Command gomlx is GoMLX's contestant of bench/suite: its backend in pure Go computes the mean of a net over rows and its
-// gradient with respect to the parameters. It speaks the protocol of bench/peers/protocol.py.
+// Command gomlx is GoMLX's contestant of bench/suite: its backend in pure Go computes the mean of a net over rows and
+// its gradient with respect to the parameters. It speaks the protocol of bench/peers/protocol.py.
 package main
 
 import (
@@ -175,7 +175,8 @@ func write(w *zip.Writer, name string, shape []int, v []float32) error {
 	}
 	head := fmt.Sprintf("{'descr': '<f4', 'fortran_order': False, 'shape': (%d, %d), }", shape[0], shape[1])
 	head += strings.Repeat(" ", 63-(10+len(head))%64) + "\n"
-	if _, err := out.Write(append([]byte("\x93NUMPY\x01\x00"), append([]byte{byte(len(head)), byte(len(head) >> 8)}, head...)...)); err != nil {
+	if _, err := out.Write(append([]byte("\x93NUMPY\x01\x00"), append([]byte{byte(len(head)), byte(len(head) >> 8)},
+		head...)...)); err != nil {
 		return err
 	}
 	return binary.Write(out, binary.LittleEndian, v)

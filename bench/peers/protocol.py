@@ -5,8 +5,9 @@
     run N                                   do it N times                         ok MILLISECONDS CPU_MILLISECONDS (of all N)
     versions                                                                      ok {"name": "version", ...}
 
-KIND may be KIND.NAME: the class finds NAME in arrays["name"]. An answer is "ok ..." or "error MESSAGE" in one line. A peer gives `cases`, from KIND to a class made with (dtype, arrays,
-numbers), with methods check() -> {name: array} and run(n), which returns when all n are done.
+KIND may be KIND.NAME: the class finds NAME in arrays["name"]. An answer is "ok ..." or "error MESSAGE" in one line. A
+peer gives `cases`, from KIND to a class made with (dtype, arrays, numbers), with methods check() -> {name: array} and
+run(n), which returns when all n are done.
 """
 
 import json

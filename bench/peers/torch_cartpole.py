@@ -108,8 +108,48 @@ class Eager:
         wait()
 
 
-class Compiled(Eager):
-    """Each iteration and the end are compiled functions, the loop and Adam are not: compiling time grows with what is
-    unrolled, and this has 20 steps of a rollout, not 220."""
+CHUNK = 5  # steps of a rollout in a compiled function
 
-    iterate, end, lml = staticmethod(compiled(iterate)), staticmethod(compiled(end)), staticmethod(lml_of_solution)
+
+def sample(mu, sigma, noise):
+    return torch.clamp(torch.addcmul(mu, sigma, noise), -1, 1)
+
+
+def refit(f, y, k):
+    """What iterate does with the costs f of candidates y."""
+    std, mean = torch.std_mean(f, -1, keepdim=True)
+    w = lml_of_solution((mean - f) / (std + 1e-6), k).unsqueeze(1)
+    mu = torch.bmm(w, y) / k
+    return mu, (torch.bmm(w, (y - mu).square()) / k).sqrt()
+
+
+def advance(x, cost, u, after):
+    """The states after forces u, and the costs with those of each step, whose forces are `after`."""
+    for a, b in zip(u, after):
+        x = move(x, a)
+        cost = cost + stage_cost(x, b)
+    return x, cost
+
+
+class Compiled(Eager):
+    """The decoder, CHUNK steps of a rollout, and what comes before and after are compiled functions, forward and backward;
+    the loops and Adam are not. Compiling time grows faster than what is unrolled: a whole iteration with its 20 steps as
+    one function was not compiled after half an hour."""
+
+    sample, decode, advance, refit = map(staticmethod, map(compiled, (sample, decode, advance, refit)))
+
+    def costs(self, p, z):
+        b, n, d = z.shape
+        u = self.decode(p, z.reshape(b * n, d)).t().contiguous().unbind(0)
+        x = tuple(v.repeat_interleave(n) for v in self.x0.unbind(1))
+        cost = stage_cost(x, u[0])
+        for t in range(0, len(u) - 1, CHUNK):
+            x, cost = self.advance(x, cost, u[t : min(t + CHUNK, len(u) - 1)], u[t + 1 : t + 1 + CHUNK])
+        return cost.view(b, n)
+
+    def iterate(self, p, x0, mu, sigma, noise, k, lml):
+        y = self.sample(mu, sigma, noise)
+        return self.refit(self.costs(p, y), y, k)
+
+    def end(self, p, x0, mu):
+        return self.costs(p, torch.clamp(mu, -1, 1)).mean()

@@ -32,8 +32,9 @@ type Machine struct {
 
 // Here is this machine, now.
 func Here(command string) Machine {
-	return Machine{CPU: Processor(), Cores: runtime.NumCPU(), Threads: vec.Threads(), ISA: vec.ISA(), Versions: run.Versions(),
-		Commit: Commit(), Time: time.Now().UTC().Format(time.RFC3339), Command: command}
+	return Machine{CPU: Processor(), Cores: runtime.NumCPU(), Threads: vec.Threads(), ISA: vec.ISA(),
+		Versions: run.Versions(),
+		Commit:   Commit(), Time: time.Now().UTC().Format(time.RFC3339), Command: command}
 }
 
 // Processor is the CPU's name where Linux tells it.
@@ -49,8 +50,8 @@ func Processor() string {
 	return runtime.GOARCH
 }
 
-// Commit is that of the working tree, with "+dirty" where files that git knows have changed; or what GODCEM_COMMIT says,
-// where there is no working tree.
+// Commit is that of the working tree, with "+dirty" where files that git knows have changed, other than records and
+// documentation, which measuring writes; or what GODCEM_COMMIT says, where there is no working tree.
 func Commit() string {
 	if c := os.Getenv("GODCEM_COMMIT"); c != "" {
 		return c
@@ -60,10 +61,31 @@ func Commit() string {
 		return "unknown"
 	}
 	id := strings.TrimSpace(string(head))
-	if exec.Command("git", "diff", "--quiet", "HEAD").Run() != nil {
-		id += "+dirty"
+	if !unchanged("HEAD", ".", ":(top,exclude)bench/results", ":(top,exclude)doc") {
+		id += dirty
 	}
 	return id
+}
+
+const dirty = "+dirty"
+
+// SameSources reports whether what is compiled into programs, and the peers' scripts, are those of a commit; false
+// for one that was not clean.
+func SameSources(commit string) bool {
+	if strings.HasSuffix(commit, dirty) {
+		return false
+	}
+	if c := os.Getenv("GODCEM_COMMIT"); c != "" {
+		return c == commit
+	}
+	return unchanged(commit, ":(top,glob)**/*.go", ":(top,glob)**/*.s", ":(top,glob)**/*.py", ":(top)go.mod",
+		":(top)bench/peers",
+		":(top)bench/gomlx", ":(top,exclude,glob)**/*_test.go")
+}
+
+// unchanged reports whether the working tree has these paths as a commit has them.
+func unchanged(commit string, paths ...string) bool {
+	return exec.Command("git", append([]string{"diff", "--quiet", commit, "--"}, paths...)...).Run() == nil
 }
 
 // A Claim is a figure with the bound it must keep.

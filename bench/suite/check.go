@@ -34,7 +34,8 @@ func (v verdict) String() string {
 	if v.slower() {
 		judged = "SLOWER"
 	}
-	return fmt.Sprintf("%-34s %8.3g %8.3g %7.2f  %s", v.name, v.now.Median, v.was.Median, v.now.Median/v.was.Median, judged)
+	return fmt.Sprintf("%-34s %8.3g %8.3g %7.2f  %s", v.name, v.now.Median, v.was.Median, v.now.Median/v.was.Median,
+		judged)
 }
 
 // judge compares results with those of the record of the same case, godcem's alone.
@@ -66,7 +67,8 @@ func (b *bench) compare() error {
 	}
 	for _, r := range old {
 		if cpu := record.Processor(); r.Contestant == "godcem" && r.Processor != cpu {
-			return fmt.Errorf("-check: %s is of %q, and this is %q: measure here (make bench-full) or give -json another record", b.json, r.Processor, cpu)
+			return fmt.Errorf("-check: %s is of %q, and this is %q: measure here (make bench-full) or give -json another record",
+				b.json, r.Processor, cpu)
 		}
 	}
 	dir, err := os.MkdirTemp("", "suite")
@@ -77,30 +79,28 @@ func (b *bench) compare() error {
 	b.log = newLog(dir + "/fresh.json")
 	fmt.Printf("%-34s %8s %8s %7s\n", "godcem's time over the yardstick's", "now", "record", "now/rec")
 	compared, slow := 0, 0
-	for _, kind := range b.cases {
-		cases, err := b.plan(kind)
-		if err != nil {
-			return err
-		}
-		for _, c := range cases {
-			var v []verdict
-			for range attempts {
-				b.log.fresh = nil
-				if err := c(); err != nil {
-					return err
-				}
-				if v = judge(b.log.fresh, old); len(v) == 0 || !v[0].slower() {
-					break
-				}
+	jobs, err := b.plan()
+	if err != nil {
+		return err
+	}
+	for _, j := range jobs {
+		var v []verdict
+		for range attempts {
+			b.log.fresh = nil
+			if err := j.run(); err != nil {
+				return err
 			}
-			for _, x := range v {
-				fmt.Println(x)
-				if x.slower() {
-					slow++
-				}
-				if !x.missing {
-					compared++
-				}
+			if v = judge(b.log.fresh, old); len(v) == 0 || !v[0].slower() {
+				break
+			}
+		}
+		for _, x := range v {
+			fmt.Println(x)
+			if x.slower() {
+				slow++
+			}
+			if !x.missing {
+				compared++
 			}
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -39,9 +40,22 @@ func coldStep() error {
 	return err
 }
 
-// cold measures from before a process is started to its end, after one training step: with nothing compiled before, and
-// with what the peers keep on disk from earlier processes (godcem keeps nothing).
-func (b *bench) cold() error {
+// The cases of a cold start.
+const (
+	coldStart = "cold start"
+	coldKept  = "cold start, caches kept"
+)
+
+// cold measures from before a process is started to its end, after one training step: with nothing compiled before, or,
+// kept, with what the peers keep on disk from earlier processes (godcem keeps nothing).
+func (b *bench) cold(about result, kept bool) error {
+	names := []string{"godcem", "torch", "compile", "jax"}
+	if kept {
+		names = slices.Delete(names, 1, 2) // it keeps nothing either
+	}
+	if b.log.recent(about, b.racing(names), b.resume) {
+		return nil
+	}
 	c := coldCase()
 	file, err := c.write(b.dir)
 	if err != nil {
@@ -55,56 +69,37 @@ func (b *bench) cold() error {
 	if err != nil {
 		return err
 	}
-	defer func(n int) { b.rounds = n }(b.rounds)
-	b.rounds = min(b.rounds, 5)
-	for _, kept := range []bool{false, true} {
-		if kept && b.full && b.isas[0] == "avx2" {
+	var all []*contestant
+	for _, name := range names {
+		if !contains(b.only, name) || isScript(name) && !b.has(name) {
 			continue
 		}
-		about := b.about("cold start", 1, "float32")
-		names := []string{"torch", "compile", "jax"}
-		if kept {
-			about.Case, names = "cold start, caches kept", names[1:]
-		}
-		if b.log.recent(about, b.racing(append([]string{"godcem"}, names...)), b.resume) {
-			continue
-		}
-		var all []*contestant
-		for _, name := range append([]string{"godcem"}, names...) {
-			if !contains(b.only, name) {
-				continue
+		command := []string{self, coldFlag}
+		if name != "godcem" {
+			command = []string{b.python, filepath.Join(b.scripts, "cold.py"), name, file}
+			for _, n := range c.numbers() {
+				command = append(command, strconv.Itoa(n))
 			}
-			command := []string{self, coldFlag}
-			if name != "godcem" {
-				command = []string{b.python, filepath.Join(b.scripts, "cold.py"), name, file}
-				for _, n := range c.numbers() {
-					command = append(command, strconv.Itoa(n))
-				}
-			}
-			x := &contestant{name: name, rounds: b.rounds}
-			if name == "compile" && !kept {
-				x.rounds = 1 // it takes the better part of a minute
-			}
-			x.run = b.process(x, command, want.loss, kept)
-			all = append(all, x)
 		}
-		if err := b.coldRace(all, kept); err != nil {
-			return err
-		}
-		if err := b.note(about, all); err != nil {
-			return err
-		}
+		x := &contestant{name: name, rounds: b.roundsOf(about, name)}
+		x.run = b.process(x, command, want.loss, kept)
+		all = append(all, x)
 	}
-	return nil
+	if err := b.coldRace(all, kept); err != nil {
+		return err
+	}
+	return b.note(about, all)
 }
 
 // coldRace is race without repetitions; where caches are kept, the first run fills them.
 func (b *bench) coldRace(all []*contestant, kept bool) error {
 	for _, x := range all {
 		if kept {
+			began := time.Now()
 			if _, err := x.run(1); err != nil {
 				return err
 			}
+			x.ready = time.Since(began)
 		}
 	}
 	for round := range b.rounds {

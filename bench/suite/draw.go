@@ -15,7 +15,8 @@ func (p *page) draw() error {
 	var steps, kernels viz.Grid
 	steps.Columns, kernels.Columns = 1, 1
 	for _, isa := range p.isas {
-		if b := p.bars(isa, []string{"regression B=1", "regression B=16", "regression B=100", "cartpole B=1", "cartpole B=16", "cartpole B=100"},
+		if b := p.bars(isa, []string{"regression B=1", "regression B=16", "regression B=100", "cartpole B=1",
+			"cartpole B=16", "cartpole B=100"},
 			[]string{"godcem", "torch", "compile", "jax"}, "A training step, float32, "+isa); b != nil {
 			steps.Plots = append(steps.Plots, *b)
 		}
@@ -26,14 +27,17 @@ func (p *page) draw() error {
 		for _, part := range []struct {
 			title  string
 			titles []string
-		}{{"Matrix products", p.titles("sgemm")}, {"LML, forward and backward; top-k; refit; a million normals", p.titles("lml", "topk", "refit", "normal 1000000")},
+		}{{"Matrix products", p.titles("sgemm")}, {"LML, forward and backward; top-k; refit; a million normals",
+			p.titles("lml", "topk", "refit", "normal 1000000")},
 			{"Functions of 65,536 numbers", append(names, "atan2")}} {
-			if b := p.bars(isa, part.titles, []string{"godcem", "torch", "compile", "jax", "numpy"}, part.title+", float32, "+isa); b != nil {
+			if b := p.bars(isa, part.titles, []string{"godcem", "torch", "compile", "jax", "numpy"},
+				part.title+", float32, "+isa); b != nil {
 				kernels.Plots = append(kernels.Plots, *b)
 			}
 		}
 	}
-	for name, g := range map[string]viz.Grid{"bench-steps.png": steps, "bench-kernels.png": kernels, "bench-scaling.png": p.curves()} {
+	for name, g := range map[string]viz.Grid{"bench-steps.png": steps, "bench-kernels.png": kernels,
+		"bench-scaling.png": p.curves()} {
 		if len(g.Plots) == 0 {
 			continue
 		}
@@ -49,7 +53,8 @@ func (p *page) draw() error {
 
 // bars are times over the fastest Python peer's; nil where there are none.
 func (p *page) bars(isa string, titles, who []string, title string) *viz.Bars {
-	b := &viz.Bars{Axes: viz.Axes{Title: title, Y: "time / best of three", YRange: [2]float64{0, 2.5}}, Levels: []viz.Mark{{At: 1}}}
+	b := &viz.Bars{Axes: viz.Axes{Title: title, Y: "time / best of three", YRange: [2]float64{0, 2.5}},
+		Levels: []viz.Mark{{At: 1}}}
 	values := make([][]float64, len(who))
 	for _, t := range titles {
 		best := math.Inf(1)

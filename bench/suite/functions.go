@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"math"
 
 	"github.com/godcem/godcem/bench/step"
@@ -27,7 +26,9 @@ var functions = []function{
 	{"expm1", vec.Expm1[float32], math.Expm1, false},
 	{"tanh", vec.Tanh[float32], math.Tanh, false},
 	{"sigmoid", vec.Sigmoid[float32], func(x float64) float64 { return 1 / (1 + math.Exp(-x)) }, false},
-	{"softplus", vec.Softplus[float32], func(x float64) float64 { return math.Max(x, 0) + math.Log1p(math.Exp(-math.Abs(x))) }, false},
+	{"softplus", vec.Softplus[float32], func(x float64) float64 {
+		return math.Max(x, 0) + math.Log1p(math.Exp(-math.Abs(x)))
+	}, false},
 	{"elu", vec.ELU[float32], func(x float64) float64 {
 		if x > 0 {
 			return x
@@ -57,7 +58,7 @@ func (f function) kernel() *kernelCase {
 		want[i] = f.want(float64(x.data[i]))
 	}
 	job := &functionJob{f.own, y.data, x.data}
-	return &kernelCase{kind: "map." + f.name, name: f.name, in: []matrix{x}, out: []matrix{y}, want: [][]float64{want},
+	return &kernelCase{kind: "map." + f.name, in: []matrix{x}, out: []matrix{y}, want: [][]float64{want},
 		tolerance: 2e-7, // some units of the last place
 		peers:     []string{"torch", "jax", "numpy"}, bytes: 8 * functionSize,
 		own: func(times int) error {
@@ -97,7 +98,7 @@ func (j *pairJob) Run(from, to int) { vec.Atan2(j.dst[from:to], j.y[from:to], j.
 func normals(n int) *kernelCase {
 	y := newMatrix("y", 1, n)
 	job := &noiseJob{dst: y.data}
-	return &kernelCase{kind: "normal", name: fmt.Sprintf("normal %d", n), numbers: []int{n}, in: []matrix{newMatrix("none", 1, 1)}, out: []matrix{y},
+	return &kernelCase{kind: "normal", numbers: []int{n}, in: []matrix{newMatrix("none", 1, 1)}, out: []matrix{y},
 		moments: true, tolerance: 5 / math.Sqrt(float64(n)), // five standard errors
 		peers: []string{"torch", "jax", "numpy"}, bytes: 4 * float64(n),
 		own: func(times int) error {
@@ -135,7 +136,7 @@ func topk(rows, n, k int) *kernelCase {
 	f, mask := random("x", rows, n, 0), newMatrix("y", rows, n)
 	want := make([]float64, rows*n)
 	kernels.TopK(want, nil, nil, step.Widen(f.data), rows, n, k)
-	return &kernelCase{kind: "topk", name: fmt.Sprintf("topk %dx%d k=%d", rows, n, k), numbers: []int{k}, in: []matrix{f}, out: []matrix{mask},
+	return &kernelCase{kind: "topk", numbers: []int{k}, in: []matrix{f}, out: []matrix{mask},
 		want: [][]float64{want}, tolerance: 1e-6, // any other element is far more
 		peers: []string{"torch", "jax", "numpy"}, bytes: 8 * float64(rows*n),
 		own: func(times int) error {
@@ -148,15 +149,18 @@ func topk(rows, n, k int) *kernelCase {
 
 // refit is eq. (4) for candidates (rows, n, d) with weights (rows, n) that sum to k.
 func refit(rows, n, d, k int) *kernelCase {
-	x, w, mu, sigma := random("x", rows*n, d, 0), random("w", rows, n, 1), newMatrix("mu", rows, d), newMatrix("sigma", rows, d)
+	x, w, mu, sigma := random("x", rows*n, d, 0), random("w", rows, n, 1), newMatrix("mu", rows, d),
+		newMatrix("sigma", rows, d)
 	thresh := make([]float64, 2*rows)
 	kernels.SoftTopKSolve(thresh, nil, w.data, kernels.LML, 1, rows, n, k)
 	kernels.SoftTopKForward(w.data, append([]float32(nil), w.data...), thresh, kernels.LML, 1, rows, n, k)
-	c := &kernelCase{kind: "refit", name: fmt.Sprintf("refit %dx%dx%d k=%d", rows, n, d, k), numbers: []int{rows, n, d, k}, in: []matrix{x, w},
-		out: []matrix{mu, sigma}, want: [][]float64{make([]float64, rows*d), make([]float64, rows*d)}, tolerance: 1e-6, // sums of n terms
-		peers: []string{"torch", "compile", "jax"}, bytes: 4 * float64(rows*n*(d+1)+2*rows*d)}
+	c := &kernelCase{kind: "refit", numbers: []int{rows, n, d, k}, in: []matrix{x, w},
+		out: []matrix{mu, sigma}, want: [][]float64{make([]float64, rows*d), make([]float64, rows*d)},
+		tolerance: 1e-6, // sums of n terms
+		peers:     []string{"torch", "compile", "jax"}, bytes: 4 * float64(rows*n*(d+1)+2*rows*d)}
 	previous := make([]float32, rows*d)
-	kernels.RefitForward(c.want[0], c.want[1], step.Widen(x.data), step.Widen(w.data), step.Widen(previous), step.Widen(previous), 0, k, rows, n, d)
+	kernels.RefitForward(c.want[0], c.want[1], step.Widen(x.data), step.Widen(w.data), step.Widen(previous),
+		step.Widen(previous), 0, k, rows, n, d)
 	c.own = func(times int) error {
 		for range times {
 			kernels.RefitForward(mu.data, sigma.data, x.data, w.data, previous, previous, 0, k, rows, n, d)

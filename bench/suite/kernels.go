@@ -3,9 +3,9 @@ package main
 import (
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/godcem/godcem/bench/step"
 	"github.com/godcem/godcem/internal/vec"
@@ -18,7 +18,6 @@ import (
 // A kernelCase is one kernel by itself, float32: arrays in, arrays out.
 type kernelCase struct {
 	kind      string // of the peers' case
-	name      string
 	numbers   []int
 	in        []matrix
 	out       []matrix // float32, where own writes
@@ -53,9 +52,10 @@ func sgemm(m, k, n int) *kernelCase {
 	a, b, c := random("a", m, k, 0), random("b", k, n, 1), newMatrix("c", m, n)
 	want := make([]float64, m*n)
 	vec.Gemm(false, false, m, n, k, 1, step.Widen(a.data), k, step.Widen(b.data), n, 0, want, n)
-	return &kernelCase{kind: "sgemm", name: fmt.Sprintf("sgemm %dx%dx%d", m, k, n), in: []matrix{a, b}, out: []matrix{c},
+	return &kernelCase{kind: "sgemm", in: []matrix{a, b}, out: []matrix{c},
 		want: [][]float64{want}, tolerance: 1e-6, // sums of up to 256 products, in any order
-		peers: []string{"torch", "jax", "numpy"}, flops: 2 * float64(m) * float64(k) * float64(n), bytes: 4 * float64(m*k+k*n+m*n),
+		peers: []string{"torch", "jax", "numpy"}, flops: 2 * float64(m) * float64(k) * float64(n),
+		bytes: 4 * float64(m*k+k*n+m*n),
 		own: func(times int) error {
 			for range times {
 				vec.Gemm(false, false, m, n, k, 1, a.data, k, b.data, n, 0, c.data, n)
@@ -67,9 +67,9 @@ func sgemm(m, k, n int) *kernelCase {
 // lml is the projection of rows of standardised scores and its derivative.
 func lml(rows, n, k int) *kernelCase {
 	x, g, y, dx := random("x", rows, n, 0), random("g", rows, n, 1), newMatrix("y", rows, n), newMatrix("dx", rows, n)
-	c := &kernelCase{kind: "lml", name: fmt.Sprintf("lml %dx%d k=%d", rows, n, k), numbers: []int{k}, in: []matrix{x, g}, out: []matrix{y, dx},
+	c := &kernelCase{kind: "lml", numbers: []int{k}, in: []matrix{x, g}, out: []matrix{y, dx},
 		peers: []string{"torch", "compile", "jax"}, bytes: 16 * float64(rows*n),
-		// The peers' root is that of a float32 sum, k to some units of the last place, of which there are more in long rows.
+		// The peers' root is that of a float32 sum, k to some units of the last place: more of them in long rows.
 		tolerance: 3e-6 * math.Max(1, math.Sqrt(float64(n)/100))}
 	thresh := make([]float64, 2*rows)
 	c.own = func(times int) error {
@@ -102,15 +102,16 @@ func params(list []matrix) (p nn.Params) {
 }
 
 // kernel measures a kernel.
-func (b *bench) kernel(c *kernelCase) error {
-	file := filepath.Join(b.dir, strings.ReplaceAll(c.name, " ", "-")+".npz")
+func (b *bench) kernel(about result, c *kernelCase) error {
+	about.Flops, about.Bytes, about.Absent = c.flops, c.bytes, map[string]string{}
+	names := b.racing(append([]string{"godcem"}, c.peers...))
+	if b.log.recent(about, names, b.resume) {
+		return nil
+	}
+	began := time.Now()
+	file := filepath.Join(b.dir, strings.ReplaceAll(about.Case, " ", "-")+".npz")
 	if err := nn.SaveNPZ(file, params(c.in)); err != nil {
 		return err
-	}
-	about := b.about(c.name, 0, "float32")
-	about.Flops, about.Bytes = c.flops, c.bytes
-	if b.log.recent(about, b.racing(append([]string{"godcem"}, c.peers...)), b.resume) {
-		return nil
 	}
 	var all []*contestant
 	add := func(x *contestant, out nn.Params) error {
@@ -124,6 +125,7 @@ func (b *bench) kernel(c *kernelCase) error {
 				x.errors.Grad = max(x.errors.Grad, apart(got[i:i+1], c.want[i:i+1]))
 			}
 		}
+		x.ready, began = time.Since(began), time.Now()
 		all = append(all, x)
 		if !(x.errors.Grad <= c.tolerance) {
 			return fmt.Errorf("%s: relative error %.2g, want at most %g", x.name, x.errors.Grad, c.tolerance)
@@ -145,8 +147,9 @@ func (b *bench) kernel(c *kernelCase) error {
 		if !contains(c.peers, p.name) {
 			continue
 		}
-		if err := p.setupWithin(setupTime, c.kind, "float32", file, c.numbers...); err != nil && p.name == "compile" {
-			fmt.Fprintf(os.Stderr, "%s: left out: %v\n", about.Case, err)
+		began = time.Now()
+		if err := b.ready(p, about, c.kind, "float32", file, c.numbers...); err != nil && p.name == "compile" {
+			about.Absent[p.name] = err.Error()
 			continue
 		} else if err != nil {
 			return err
@@ -158,7 +161,7 @@ func (b *bench) kernel(c *kernelCase) error {
 		if err := p.check(into); err != nil {
 			return err
 		}
-		if err := add(&contestant{name: p.name, run: p.run, rounds: b.roundsOf(p.name)}, into); err != nil {
+		if err := add(&contestant{name: p.name, run: p.run, rounds: b.roundsOf(about, p.name)}, into); err != nil {
 			return err
 		}
 	}

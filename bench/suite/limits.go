@@ -6,8 +6,8 @@ import (
 	"github.com/godcem/godcem/internal/vec"
 )
 
-// Cases that measure the machine, for the percentages of other cases: the rate of a product of square matrices, the best
-// that anyone has here, and that of copying arrays that no cache holds.
+// Cases that measure the machine, for the percentages of other cases: the rate of a product of square matrices, the
+// best that anyone has here, and that of copying arrays that no cache holds.
 const (
 	limitMatmul = "limit matmul"
 	limitMemory = "limit memory"
@@ -17,7 +17,7 @@ const (
 
 func matmulLimit() *kernelCase {
 	c := sgemm(limitSide, limitSide, limitSide)
-	c.name, c.tolerance = limitMatmul, 1e-5 // long sums
+	c.tolerance = 1e-5 // long sums
 	return c
 }
 
@@ -26,10 +26,9 @@ type copyJob struct{ dst, src []byte }
 
 func (j *copyJob) Run(from, to int) { copy(j.dst[from<<20:to<<20], j.src[from<<20:to<<20]) }
 
-func (b *bench) memoryLimit() error {
-	about := b.about(limitMemory, 0, "float32")
+func (b *bench) memoryLimit(about result) error {
 	about.Bytes = limitBytes
-	if b.log.recent(about, []string{"godcem"}, b.resume) || !contains(b.only, "godcem") {
+	if b.log.recent(about, b.racing([]string{"godcem"}), b.resume) || !contains(b.only, "godcem") {
 		return nil
 	}
 	j := &copyJob{make([]byte, limitBytes/2), make([]byte, limitBytes/2)}

@@ -78,7 +78,7 @@ func netCase(rows int) (*kernelCase, func() error, error) {
 	if err := own.compile(); err != nil {
 		return nil, nil, err
 	}
-	c := &kernelCase{kind: "net", name: fmt.Sprintf("net %d rows", rows), in: []matrix{x}, tolerance: 1e-4, // sums of rows terms
+	c := &kernelCase{kind: "net", in: []matrix{x}, tolerance: 1e-4, // sums of rows terms
 		want: [][]float64{wideOf(wide.loss.Value().Data())}, peers: []string{"torch", "compile", "jax", "gomlx"}}
 	c.out = []matrix{newMatrix("loss", 1, 1)}
 	for i, p := range own.params {

@@ -31,23 +31,52 @@ type peer struct {
 	settings *settings
 }
 
-// setupTime is what a peer's compiler may take for a case.
-const setupTime = 5 * time.Minute
+// answerTime is what a peer may take for anything but getting ready.
+const answerTime = 5 * time.Minute
 
-// setupWithin is setup, but a peer that takes longer or fails is started again and its error comes back.
-func (p *peer) setupWithin(limit time.Duration, kind, dtype, file string, numbers ...int) error {
+// ready makes a peer a contestant in a case; numbers are the case's own. Its compiler has as long as -compile says, and
+// once it has not kept that, it is not asked for other sizes of the same model.
+func (b *bench) ready(p *peer, about result, kind, dtype, file string, numbers ...int) error {
+	what := p.name + " " + kind + " " + dtype
+	if why := b.late[what]; why != "" {
+		return errors.New(why)
+	}
+	words := []any{"setup", kind, dtype, file}
+	for _, n := range numbers {
+		words = append(words, n)
+	}
+	_, err := p.within(b.settings.compile, words...)
+	if errors.Is(err, errLate) {
+		b.late[what] = fmt.Sprintf("not ready after %v, asked for %s", b.settings.compile, about.title())
+		return errors.Join(errors.New(b.late[what]), p.again())
+	}
+	if err != nil && p.name == "compile" { // nobody knows what its compiler has left behind
+		return errors.Join(err, p.again())
+	}
+	return err
+}
+
+// errLate is what a peer's command ends with that took too long; the peer is dead then.
+var errLate = errors.New("not done in time")
+
+// within is ask, with a limit.
+func (p *peer) within(limit time.Duration, words ...any) (answer string, err error) {
 	timer := time.AfterFunc(limit, func() { p.cmd.Process.Kill() })
-	err := p.setup(kind, dtype, file, numbers...)
-	if timer.Stop() || err == nil {
-		return err
+	answer, err = p.ask(words...)
+	if !timer.Stop() && err != nil {
+		return "", fmt.Errorf("%s: %w: %v", p.name, errLate, limit)
 	}
+	return answer, err
+}
+
+// again starts the peer anew, in place.
+func (p *peer) again() error {
 	closeAll([]*peer{p})
-	again, fail := startPeer(p.settings, p.dir, p.name, p.script)
-	if fail != nil {
-		return errors.Join(err, fail)
+	fresh, err := startPeer(p.settings, p.dir, p.name, p.script)
+	if err == nil {
+		*p = *fresh
 	}
-	*p = *again
-	return fmt.Errorf("%s: not ready after %v", p.name, limit)
+	return err
 }
 
 // peerScripts are the Python contestants with their scripts and arguments.
@@ -122,7 +151,7 @@ func startPeer(settings *settings, dir, name string, script []string) (p *peer, 
 	if err := p.cmd.Start(); err != nil {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
-	answer, err := p.ask("versions")
+	answer, err := p.within(answerTime, "versions")
 	if err == nil {
 		if err = json.Unmarshal([]byte(answer), &p.versions); err != nil {
 			err = fmt.Errorf("%s: versions: %w", p.name, err)
@@ -147,42 +176,42 @@ func (p *peer) version() string {
 func closeAll(peers []*peer) {
 	for _, p := range peers {
 		p.in.Close()
+		late := time.AfterFunc(10*time.Second, func() { p.cmd.Process.Kill() })
 		p.cmd.Wait() // it ends with its input
+		late.Stop()
 		p.log.Close()
 	}
 }
 
 // ask sends a command and waits for what it answers.
 func (p *peer) ask(words ...any) (string, error) {
-	line := strings.TrimSuffix(fmt.Sprintln(words...), "\n")
-	if _, err := fmt.Fprintln(p.in, line); err != nil {
-		return "", fmt.Errorf("%s: %q: %w (see %s)", p.name, line, err, p.log.Name())
+	// Errors may come into the record: no word of files' places.
+	what := fmt.Sprintf("%s: %s", p.name, strings.TrimSpace(fmt.Sprintln(words[:min(3, len(words))]...)))
+	if words[0] == "check" {
+		what = p.name + ": check"
+	}
+	see := p.log.Name()
+	if here, err := filepath.Abs("."); err == nil {
+		see = strings.TrimPrefix(see, here+string(filepath.Separator))
+	}
+	if _, err := fmt.Fprint(p.in, fmt.Sprintln(words...)); err != nil {
+		return "", fmt.Errorf("%s: %w (see %s)", what, err, see)
 	}
 	answer, err := p.out.ReadString('\n')
 	if err != nil {
-		return "", fmt.Errorf("%s: %q: it ended: %w (see %s)", p.name, line, err, p.log.Name())
+		return "", fmt.Errorf("%s: it ended: %w (see %s)", what, err, see)
 	}
 	status, rest, _ := strings.Cut(strings.TrimSpace(answer), " ")
 	if status != "ok" {
-		return "", fmt.Errorf("%s: %q: %s (see %s)", p.name, line, rest, p.log.Name())
+		return "", fmt.Errorf("%s: %s (see %s)", what, rest, see)
 	}
 	return rest, nil
-}
-
-// setup makes the peer a contestant in a case; numbers are the case's own.
-func (p *peer) setup(kind, dtype, file string, numbers ...int) error {
-	words := []any{"setup", kind, dtype, file}
-	for _, n := range numbers {
-		words = append(words, n)
-	}
-	_, err := p.ask(words...)
-	return err
 }
 
 // check runs the case once; into says which arrays are wanted and takes them.
 func (p *peer) check(into nn.Params) error {
 	file := filepath.Join(p.dir, p.name+".npz")
-	if _, err := p.ask("check", file); err != nil {
+	if _, err := p.within(answerTime, "check", file); err != nil {
 		return err
 	}
 	return nn.LoadNPZ(file, into)
@@ -190,7 +219,7 @@ func (p *peer) check(into nn.Params) error {
 
 // run runs the case n times and says how long all of them took.
 func (p *peer) run(n int) (d duration, err error) {
-	answer, err := p.ask("run", n)
+	answer, err := p.within(answerTime, "run", n)
 	if err == nil {
 		_, err = fmt.Sscan(answer, &d.wall, &d.cpu)
 	}

@@ -3,8 +3,8 @@ package main
 import (
 	"fmt"
 	"math"
-	"os"
 	"path/filepath"
+	"time"
 
 	"github.com/godcem/godcem/bench/step"
 	"github.com/godcem/godcem/engine"
@@ -14,12 +14,12 @@ import (
 )
 
 // planner measures a plan for the cartpole by the cross-entropy method: N=1000, k=100, H=20, T=10, float32.
-func (b *bench) planner() error {
-	const name = "plan N=1000 H=20"
-	about := b.about(name, 1, "float32")
+func (b *bench) planner(about result) error {
+	about.Absent = map[string]string{}
 	if b.log.recent(about, b.racing([]string{"godcem", "torch", "compile", "jax"}), b.resume) {
 		return nil
 	}
+	began := time.Now()
 	c := step.Planner{Dtype: tensor.Float32}
 	noise := c.Noise()
 	own, err := c.Build(nil)
@@ -40,6 +40,7 @@ func (b *bench) planner() error {
 	add := func(x *contestant, cost float64) error {
 		// Where two candidates are nearly as good the k-th may be another one; the cost of the plan hardly shows it.
 		x.errors.Loss = math.Abs(cost-reference) / math.Abs(reference)
+		x.ready, began = time.Since(began), time.Now()
 		all = append(all, x)
 		if !(x.errors.Loss <= 1e-3) {
 			return fmt.Errorf("%s: the plan costs %v, want %v", x.name, cost, reference)
@@ -72,15 +73,17 @@ func (b *bench) planner() error {
 		flat = append(flat, v...)
 	}
 	file := filepath.Join(b.dir, "planner.npz")
-	if err := nn.SaveNPZ(file, append(nn.Params{step.Array(g, "noise", tensor.Float32, flat, step.Iterations, step.PlannerSamples, step.Horizon)}, own.Data...)); err != nil {
+	if err := nn.SaveNPZ(file, append(nn.Params{step.Array(g, "noise", tensor.Float32, flat, step.Iterations,
+		step.PlannerSamples, step.Horizon)}, own.Data...)); err != nil {
 		return err
 	}
 	for _, p := range b.peers {
 		if !contains([]string{"torch", "compile", "jax"}, p.name) {
 			continue
 		}
-		if err := p.setupWithin(setupTime, "planner", "float32", file, step.PlannerElites); err != nil && p.name == "compile" {
-			fmt.Fprintf(os.Stderr, "%s: left out: %v\n", about.Case, err)
+		began = time.Now()
+		if err := b.ready(p, about, "planner", "float32", file, step.PlannerElites); err != nil && p.name == "compile" {
+			about.Absent[p.name] = err.Error()
 			continue
 		} else if err != nil {
 			return err
@@ -89,7 +92,8 @@ func (b *bench) planner() error {
 		if err := p.check(into); err != nil {
 			return err
 		}
-		if err := add(&contestant{name: p.name, run: p.run, rounds: b.rounds}, wideOf(into[0].Node.Value().Data())[0]); err != nil {
+		if err := add(&contestant{name: p.name, run: p.run, rounds: b.rounds},
+			wideOf(into[0].Node.Value().Data())[0]); err != nil {
 			return err
 		}
 	}

@@ -35,12 +35,16 @@ type result struct {
 	// Over are godcem's times over those of each of the others in the round.
 	Over map[string]*ratio `json:"over,omitempty"`
 	// Yard is this contestant's time over the yardstick's of the round.
-	Yard      *ratio  `json:"over_yardstick,omitempty"`
-	CPU       float64 `json:"cpu_ms"` // median of the CPU time, that of spinning threads too
-	CPURatio  *ratio  `json:"cpu_ratio,omitempty"`
-	Others    float64 `json:"others"` // share of the cores' time that other processes took while it ran
-	LossError float64 `json:"loss_error,omitempty"`
-	Error     float64 `json:"error"`           // of the gradient or the kernel's result, relative in the 2-norm, to float64
+	Yard     *ratio  `json:"over_yardstick,omitempty"`
+	CPU      float64 `json:"cpu_ms"` // median of the CPU time, that of spinning threads too
+	CPURatio *ratio  `json:"cpu_ratio,omitempty"`
+	Others   float64 `json:"others"` // share of the cores' time that other processes took while it ran
+	// Absent says of contestants why they are not in the case; godcem's result has it.
+	Absent    map[string]string `json:"absent,omitempty"`
+	Setup     float64           `json:"setup_s,omitempty"` // that the contestant took to be ready, compiled and checked
+	LossError float64           `json:"loss_error,omitempty"`
+	// Error is of the gradient or the kernel's result, relative in the 2-norm, to float64.
+	Error     float64 `json:"error"`
 	Flops     float64 `json:"flops,omitempty"` // of one run
 	Bytes     float64 `json:"bytes,omitempty"` // that it must at least read and write
 	Device    string  `json:"device,omitempty"`
@@ -51,8 +55,8 @@ type result struct {
 	Time      string  `json:"time"`
 }
 
-// A ratio is the median of ratios taken within rounds, and an interval that the true median is in with 95% (all that was
-// seen, where there are too few rounds for that).
+// A ratio is the median of ratios taken within rounds, and an interval that the true median is in with 95% (all that
+// was seen, where there are too few rounds for that).
 type ratio struct {
 	Median float64 `json:"median"`
 	Low    float64 `json:"low"`
@@ -91,15 +95,27 @@ type log struct {
 	versions map[string]string // of contestants
 	fresh    []result          // of this process
 	commit   string
+	same     func(commit string) bool // whether what is timed is as it was then
 }
 
 func newLog(path string) *log {
 	v := run.Versions()
-	l := &log{path: path, versions: map[string]string{}, commit: record.Commit()}
+	l := &log{path: path, versions: map[string]string{}, commit: record.Commit(), same: memo(record.SameSources)}
 	l.versions["godcem"] = "godcem " + v["godcem"] + " " + v["go"]
 	l.versions["tape"] = "gorgonia " + v["gorgonia.org/gorgonia"] + " " + v["go"]
 	l.versions[yardstick] = v["go"]
 	return l
+}
+
+// memo asks once for each commit.
+func memo(f func(string) bool) func(string) bool {
+	known := map[string]bool{}
+	return func(c string) bool {
+		if _, ok := known[c]; !ok {
+			known[c] = f(c)
+		}
+		return known[c]
+	}
 }
 
 func (l *log) version(contestant string) string { return l.versions[contestant] }
@@ -119,8 +135,15 @@ func (l *log) add(fresh []result) error {
 	return save(l.path, merged(all, fresh))
 }
 
-// merged has the fresh results in the place of those of their cases.
+// merged has the fresh results in the place of those of their cases. Where godcem has run beside its peers, whoever
+// was in the case before and is not now is gone: times of two runs are not compared.
 func merged(old, fresh []result) []result {
+	if i := slices.IndexFunc(fresh, func(r result) bool { return r.Contestant == "godcem" && r.Ratio != nil }); i >= 0 {
+		old = slices.DeleteFunc(slices.Clone(old), func(r result) bool {
+			return r.caseKey() == fresh[i].caseKey() &&
+				!slices.ContainsFunc(fresh, func(f result) bool { return f.key() == r.key() })
+		})
+	}
 	at := map[string]int{}
 	for i, r := range old {
 		at[r.key()] = i
@@ -169,7 +192,8 @@ func save(path string, all []result) error {
 	return atomicfile.WriteBytes(path, b.Bytes())
 }
 
-// recent says whether the record has the case, with all of these contestants, measured at most age ago.
+// recent says whether the record has the case, with all of these contestants (or why one is absent), measured at most
+// age ago from the same sources.
 func (l *log) recent(r result, contestants []string, age time.Duration) bool {
 	if age <= 0 {
 		return false
@@ -181,8 +205,8 @@ func (l *log) recent(r result, contestants []string, age time.Duration) bool {
 	missing := slices.Clone(contestants)
 	for _, x := range all {
 		at, err := time.Parse(time.RFC3339, x.Time)
-		if x.caseKey() == r.caseKey() && err == nil && time.Since(at) < age {
-			missing = slices.DeleteFunc(missing, func(c string) bool { return c == x.Contestant })
+		if x.caseKey() == r.caseKey() && err == nil && time.Since(at) < age && l.same(x.Commit) {
+			missing = slices.DeleteFunc(missing, func(c string) bool { return c == x.Contestant || x.Absent[c] != "" })
 		}
 	}
 	return len(missing) == 0
@@ -205,8 +229,10 @@ func printTable(w io.Writer, all []result) {
 		if r.Device != "" {
 			on = r.Device
 		}
-		fmt.Fprintf(w, "%-24s %-8s %-6s %-2d %-9s %9.4g %-18s %9.4g %7s %-14s %7s %6.0f%% %8.1e\n", r.title(), r.Dtype, on, r.Threads,
-			r.Contestant, r.Median, fmt.Sprintf("%.4g..%.4g", r.Low, r.High), r.CPU, ratio, interval, cpu, 100*r.Others, r.Error)
+		fmt.Fprintf(w, "%-24s %-8s %-6s %-2d %-9s %9.4g %-18s %9.4g %7s %-14s %7s %6.0f%% %8.1e\n", r.title(), r.Dtype,
+			on, r.Threads,
+			r.Contestant, r.Median, fmt.Sprintf("%.4g..%.4g", r.Low, r.High), r.CPU, ratio, interval, cpu, 100*r.Others,
+			r.Error)
 	}
 }
 

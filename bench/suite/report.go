@@ -7,6 +7,9 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/godcem/godcem/bench/step"
+	"gorgonia.org/tensor"
 )
 
 // A page is doc/benchmarks.md, whose tables between markers are written from the record.
@@ -42,8 +45,9 @@ func report(path string) error {
 	if err != nil {
 		return err
 	}
-	for name, section := range map[string]func() string{"machine": p.machine, "claims": p.claims, "steps": p.steps, "kernels": p.kernels,
-		"cold": p.cold, "scaling": p.scaling, "where": p.where} {
+	for name, section := range map[string]func() string{"machine": p.machine, "claims": p.claims, "steps": p.steps,
+		"kernels": p.kernels,
+		"cold":    p.cold, "scaling": p.scaling, "where": p.where} {
 		if text, err = replace(text, name, section()); err != nil {
 			return err
 		}
@@ -105,12 +109,15 @@ func (p *page) machine() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s, %d threads. ", about(func(r result) string { return r.Processor }), p.all[0].Threads)
 	for _, isa := range p.isas {
-		if m, c := p.find(limitMatmul, "float32", isa, "godcem"), p.find(limitMemory, "float32", isa, "godcem"); m != nil && c != nil {
-			fmt.Fprintf(&b, "With %s the best product of %d x %d matrices here reaches %.0f Gflop/s", isa, limitSide, limitSide, p.peak(isa))
+		if m, c := p.find(limitMatmul, "float32", isa, "godcem"), p.find(limitMemory, "float32", isa,
+			"godcem"); m != nil && c != nil {
+			fmt.Fprintf(&b, "With %s the best product of %d x %d matrices here reaches %.0f Gflop/s", isa, limitSide,
+				limitSide, p.peak(isa))
 			fmt.Fprintf(&b, ", copying %.1f GB/s. ", c.Bytes/c.Median/1e6)
 		}
 	}
-	fmt.Fprintf(&b, "Commit %s. Versions: %s. Measured from %s.\n", about(func(r result) string { return r.Commit }), about(func(r result) string { return r.Version }),
+	fmt.Fprintf(&b, "Commit %s. Versions: %s. Measured from %s.\n", about(func(r result) string { return r.Commit }),
+		about(func(r result) string { return r.Version }),
 		slices.MinFunc(p.all, func(a, b result) int { return strings.Compare(a.Time, b.Time) }).Time)
 	return b.String()
 }
@@ -214,7 +221,9 @@ func (p *page) claims() string {
 // table has a row for each case and element type, with the medians of contestants in ms.
 func (p *page) table(titles, who []string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "| case | type | set | %s | ratio | interval | of products' rate |\n|---|---|---|%s--:|---|--:|\n", strings.Join(who, " | "), strings.Repeat("--:|", len(who)))
+	fmt.Fprintf(&b,
+		"| case | type | set | %s | ratio | interval | of products' rate |\n|---|---|---|%s--:|---|--:|\n",
+		strings.Join(who, " | "), strings.Repeat("--:|", len(who)))
 	for _, isa := range p.isas {
 		for _, title := range titles {
 			for _, dtype := range []string{"float32", "float64"} {
@@ -253,7 +262,8 @@ func (p *page) steps() string {
 			titles = append(titles, t)
 		}
 	}
-	return p.table(append(titles, p.titles("net", "plan")...), []string{"godcem", "torch", "compile", "jax", "gomlx", "tape"})
+	return p.table(append(titles, p.titles("net", "plan")...), []string{"godcem", "torch", "compile", "jax", "gomlx",
+		"tape"})
 }
 
 func (p *page) kernels() string {
@@ -275,21 +285,35 @@ type axis struct {
 }
 
 func axes() []axis {
-	return []axis{{"regression", "B", []int{16, 32, 64, 100, 128}}, {"regression", "N", []int{50, 100, 200, 400}}, {"regression", "T", []int{5, 10, 20}},
-		{"cartpole", "B", []int{16, 32, 64, 100, 128}}, {"cartpole", "N", []int{50, 100, 200, 400}}, {"cartpole", "T", []int{5, 10, 20}},
+	return []axis{{"regression", "B", []int{16, 32, 64, 100, 128}}, {"regression", "N", []int{50, 100, 200, 400}},
+		{"regression", "T", []int{5, 10, 20}},
+		{"cartpole", "B", []int{16, 32, 64, 100, 128}}, {"cartpole", "N", []int{50, 100, 200, 400}},
+		{"cartpole", "T", []int{5, 10, 20}},
 		{"cartpole", "H", []int{10, 20, 40}}, {"cartpole", "D", []int{2, 8, 32}}}
+}
+
+// of is the case with that size.
+func (a axis) of(size int) step.Case {
+	c := step.Case{Model: a.model, Batch: 16, Dtype: tensor.Float32}
+	switch a.letter {
+	case "B":
+		c.Batch = size
+	case "N":
+		c.Samples = size
+	case "T":
+		c.Iterations = size
+	case "H":
+		c.Horizon = size
+	case "D":
+		c.Dim = size
+	}
+	return c
 }
 
 // title is the case's with that size.
 func (a axis) title(size int) string {
-	usual := map[string]int{"N": 100, "T": 10, "H": 20, "D": 2}[a.letter]
-	switch {
-	case a.letter == "B":
-		return fmt.Sprintf("%s B=%d", a.model, size)
-	case size == usual:
-		return a.model + " B=16"
-	}
-	return fmt.Sprintf("%s %s=%d B=16", a.model, a.letter, size)
+	c := a.of(size)
+	return result{Case: c.Name(), Batch: c.Batch}.title()
 }
 
 // scaling compares the time for each unit of a size with that at the size from which it should be the same.
@@ -298,7 +322,10 @@ func (p *page) scaling() string {
 	measured := false
 	b.WriteString("| step, float32, " + p.isas[0] + " | size | godcem, ms | torch | jax | godcem's time for a unit, over that of the row above |\n|---|--:|--:|--:|--:|--:|\n")
 	for _, a := range axes() {
-		if slices.IndexFunc(a.sizes, func(n int) bool { return p.find(a.title(n), "float32", p.isas[0], "godcem") == nil }) >= 0 {
+		if slices.IndexFunc(a.sizes, func(n int) bool {
+			return p.find(a.title(n), "float32", p.isas[0],
+				"godcem") == nil
+		}) >= 0 {
 			continue // not all of them are measured
 		}
 		measured = true
@@ -357,7 +384,8 @@ const whereColumns = 7
 func whereTable(text string) string {
 	var b strings.Builder
 	lines := strings.Split(strings.TrimSpace(text), "\n")
-	fmt.Fprintf(&b, "%s:\n\n| steps | times | ms, least | share | Gflop/s | of peak | GB/s |\n|---|--:|--:|--:|--:|--:|--:|\n",
+	fmt.Fprintf(&b,
+		"%s:\n\n| steps | times | ms, least | share | Gflop/s | of peak | GB/s |\n|---|--:|--:|--:|--:|--:|--:|\n",
 		strings.TrimSpace(lines[0]))
 	for _, line := range lines[1:] {
 		w := strings.Fields(line)

@@ -1,13 +1,10 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"math"
-	"os"
 	"runtime"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/godcem/godcem/bench/record"
@@ -24,6 +21,7 @@ type bench struct {
 	peers []*peer
 	on    engine.Device // nil: the CPU
 	log   *log
+	late  map[string]string // why a peer is not asked for a model again
 }
 
 // about is the beginning of a case's results.
@@ -35,99 +33,6 @@ func (b *bench) about(name string, batch int, dtype string) result {
 	return r
 }
 
-// measure measures a kind of cases.
-func (b *bench) measure(kind string) error {
-	all, err := b.plan(kind)
-	for i := 0; err == nil && i < len(all); i++ {
-		err = all[i]()
-	}
-	if err != nil {
-		return fmt.Errorf("%s: %w", kind, err)
-	}
-	return nil
-}
-
-var dtypes = map[string]tensor.Dtype{"float32": tensor.Float32, "float64": tensor.Float64}
-
-// plan lists a kind's cases.
-func (b *bench) plan(kind string) (all []func() error, err error) {
-	steps := func(list ...step.Case) {
-		for _, c := range list {
-			all = append(all, func() error { return b.step(stepCase{Case: c}) })
-		}
-	}
-	kernels := func(list ...func() *kernelCase) {
-		for _, c := range list {
-			all = append(all, func() error { return b.kernel(c()) })
-		}
-	}
-	switch kind {
-	case step.Regression, step.Cartpole:
-		for _, dtype := range b.dtypes {
-			for _, batch := range b.batch {
-				// In float64 it is the regression with the greatest batch alone, unless nothing else is asked for.
-				if dtype == "float64" && len(b.dtypes) > 1 && (kind == step.Cartpole || batch != slices.Max(b.batch)) {
-					continue
-				}
-				steps(step.Case{Model: kind, Batch: batch, Dtype: dtypes[dtype]})
-			}
-		}
-	case "scaling":
-		for _, batch := range []int{16, 32, 64, 128} {
-			steps(step.Case{Batch: batch}, step.Case{Model: step.Cartpole, Batch: batch})
-		}
-		for _, n := range []int{50, 200, 400} {
-			steps(step.Case{Batch: 16, Samples: n}, step.Case{Model: step.Cartpole, Batch: 16, Samples: n})
-		}
-		for _, t := range []int{5, 20} {
-			steps(step.Case{Batch: 16, Iterations: t}, step.Case{Model: step.Cartpole, Batch: 16, Iterations: t})
-		}
-		for _, h := range []int{10, 40} {
-			steps(step.Case{Model: step.Cartpole, Batch: 16, Horizon: h})
-		}
-		for _, d := range []int{8, 32} {
-			steps(step.Case{Model: step.Cartpole, Batch: 16, Dim: d})
-		}
-	case "sgemm":
-		for _, size := range [][3]int{{10000, 128, 128}, {1000, 256, 256}, {10000, 2, 128}, {100, 128, 128}, {1000, 256, 20}} {
-			kernels(func() *kernelCase { return sgemm(size[0], size[1], size[2]) })
-		}
-	case "functions":
-		for _, f := range functions {
-			kernels(f.kernel)
-		}
-		kernels(atan2)
-	case "sampling":
-		kernels(func() *kernelCase { return normals(10_048) }, func() *kernelCase { return normals(1_000_000) })
-	case "lml":
-		for _, size := range [][3]int{{100, 100, 10}, {1000, 10, 1}, {100, 1000, 100}, {10, 10_000, 1000}, {1, 100_000, 10_000}} {
-			kernels(func() *kernelCase { return lml(size[0], size[1], max(size[2], 2)) })
-		}
-	case "topk":
-		kernels(func() *kernelCase { return topk(100, 100, 10) }, func() *kernelCase { return topk(100, 1000, 100) })
-	case "refit":
-		kernels(func() *kernelCase { return refit(100, 100, 1, 10) }, func() *kernelCase { return refit(100, 1000, 20, 100) })
-	case "limits":
-		kernels(matmulLimit)
-		all = append(all, b.memoryLimit)
-	case "nets":
-		all = append(all, func() error {
-			c, close, err := netCase(10_000)
-			if err != nil {
-				return err
-			}
-			return errors.Join(b.kernel(c), close())
-		})
-	case "planner":
-		all = append(all, b.planner)
-	case "cold":
-		all = append(all, b.cold)
-	default:
-		return nil, fmt.Errorf("want one of %s", strings.Join(kinds, ","))
-	}
-	return all, nil
-}
-
 // A duration is in milliseconds.
 type duration struct{ wall, cpu float64 }
 
@@ -135,6 +40,7 @@ type duration struct{ wall, cpu float64 }
 type contestant struct {
 	name   string
 	errors deviation
+	ready  time.Duration // that it took to be ready, its answer checked
 	run    func(n int) (duration, error)
 	close  func() error
 	rounds int
@@ -152,37 +58,39 @@ func timed(f func(n int) error) func(int) (duration, error) {
 	}
 }
 
-// stepPeers are those that are in the case of a training step: compiling one of PyTorch's takes a minute, and where sizes
-// scale there are too many.
-func (b *bench) stepPeers(c stepCase) []string {
-	names := []string{"godcem", "torch", "compile", "graphs", "jax", "tape"}
+// stepPeers are those that are in the case of a training step, and why others are not.
+func (b *bench) stepPeers(c stepCase) (names []string, absent map[string]string) {
+	names, absent = []string{"godcem", "torch", "compile", "graphs", "jax", "tape"}, map[string]string{}
+	leave := func(name, why string) {
+		names = slices.DeleteFunc(names, func(n string) bool { return n == name })
+		absent[name] = why
+	}
+	if c.Size().Model == step.Cartpole {
+		leave("tape", "its graph of the cartpole takes minutes to compile")
+	}
 	if c.scaling {
-		names = []string{"godcem", "torch", "jax"}
-	} else if c.Size().Model == step.Cartpole {
-		names = names[:5]
+		leave("compile", "where sizes scale each of them would have to be compiled")
+		leave("tape", "where sizes scale it is in the cases of the paper's sizes alone")
 	}
-	if b.full && b.isas[0] == "avx2" && (c.Size().Model == step.Cartpole || c.Dtype == tensor.Float64) {
-		names = []string{"godcem", "torch", "jax"}
+	if b.full && b.isas[0] == "avx2" {
+		leave("tape", "what is claimed with AVX2 is about the Python peers")
 	}
-	return b.racing(names)
+	for name := range absent {
+		if !contains(b.only, name) {
+			delete(absent, name) // nobody asked
+		}
+	}
+	return b.racing(names), absent
 }
 
 // step measures a training step.
-func (b *bench) step(c stepCase) error {
-	if c.Dtype.Type == nil {
-		c.Dtype, c.scaling = tensor.Float32, true
-	}
-	about := b.about(c.Name(), c.Batch, c.Dtype.String())
-	about.Flops = c.Flops()
-	names := b.stepPeers(c)
+func (b *bench) step(about result, c stepCase) error {
+	names, absent := b.stepPeers(c)
+	about.Flops, about.Absent = c.Flops(), absent
 	if b.log.recent(about, names, b.resume) {
 		return nil
 	}
-	defer func() { fmt.Fprintf(os.Stderr, "%v\n", c) }()
-	if c.scaling {
-		defer func(n int) { b.rounds = n }(b.rounds)
-		b.rounds = min(b.rounds, 3)
-	}
+	began := time.Now()
 	want, err := c.reference()
 	if err != nil {
 		return err
@@ -205,6 +113,7 @@ func (b *bench) step(c stepCase) error {
 		if err != nil {
 			return fmt.Errorf("%s: %w", x.name, err)
 		}
+		x.ready, began = time.Since(began), time.Now()
 		x.errors = got.against(want)
 		return c.judge(x)
 	}
@@ -221,7 +130,9 @@ func (b *bench) step(c stepCase) error {
 		if err != nil {
 			return err
 		}
-		if err := add(&contestant{name: "godcem", run: timed(e.run), close: e.close, rounds: b.rounds}, e.first); err != nil {
+		about.Bytes = float64(e.vm.Explain().Bytes)
+		if err := add(&contestant{name: "godcem", run: timed(e.run), close: e.close, rounds: b.rounds},
+			e.first); err != nil {
 			return err
 		}
 	}
@@ -229,32 +140,32 @@ func (b *bench) step(c stepCase) error {
 		if !contains(names, p.name) {
 			continue
 		}
-		began := time.Now()
-		err := p.setupWithin(setupTime, c.Size().Model, c.Dtype.String(), file, c.numbers()...)
+		began = time.Now()
+		err := b.ready(p, about, c.Size().Model, c.Dtype.String(), file, c.numbers()...)
 		x := &contestant{name: p.name, run: p.run, rounds: b.rounds}
 		if err != nil && p.name == "compile" { // what its compiler cannot do is no wrong answer
-			fmt.Fprintf(os.Stderr, "%v: left out: %v\n", c, err)
+			absent[p.name] = err.Error()
 			continue
 		}
 		if err == nil {
 			err = add(x, func() (*outcome, error) { return c.peerFirst(p) })
 		}
 		if err != nil && b.gpu() { // with the versions that the machine has, it may not even compile
-			fmt.Fprintf(os.Stderr, "%v: left out: %v\n", c, err)
+			absent[p.name] = err.Error()
 			all = slices.DeleteFunc(all, func(y *contestant) bool { return x == y })
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(os.Stderr, "%v: %s is ready after %.1f s, errors %.1e\n", c, p.name, time.Since(began).Seconds(), x.errors)
 	}
 	if contains(names, "tape") {
 		s, err := c.Build(nil)
 		if err != nil {
 			return err
 		}
-		x := &contestant{name: "tape", rounds: min(b.rounds, 2)}
+		began = time.Now()
+		x := &contestant{name: "tape", rounds: b.roundsOf(about, "tape")}
 		var first func() (*outcome, error)
 		if c.Dtype == tensor.Float32 {
 			first, err = tapeOf[float32](c, s, x)
@@ -300,10 +211,11 @@ func (c stepCase) judge(x *contestant) error {
 	return nil
 }
 
+// target is how long a contestant runs in a round at least, in ms.
+const target = 100.0
+
 // race times the contestants in turn, in rounds that begin with another one each.
 func (b *bench) race(all []*contestant) error {
-	const target = 100.0 // ms that a contestant runs in a round
-
 	patience := time.Now().Add(b.patience)
 	repeat := make([]int, len(all))
 	for i, x := range all { // what is compiled or allocated on first use is so now
@@ -384,12 +296,8 @@ func loadOf(moment time.Duration) float64 {
 
 // note adds the contestants' results to the record.
 func (b *bench) note(r result, all []*contestant) error {
-	r.ISA, r.Threads = b.isas[0], b.thread
-	if b.gpu() {
-		r.Device, r.ISA = b.device, ""
-	}
 	var fresh []result
-	flops, moved := r.Flops, r.Bytes
+	flops, moved, absent := r.Flops, r.Bytes, r.Absent
 	yard := slices.IndexFunc(all, func(x *contestant) bool { return x.name == yardstick })
 	wall, cpu := fastest(all, (*contestant).walls), fastest(all, (*contestant).cpus)
 	for _, x := range all {
@@ -398,7 +306,7 @@ func (b *bench) note(r result, all []*contestant) error {
 		r.Median, r.Low, r.High, r.Least = s.Median, s.Low, s.High, slices.Min(x.walls())
 		r.CPU = record.SpreadOf(x.cpus()).Median
 		r.Others = max(0, (x.busy-x.total.cpu)/x.total.wall/float64(b.thread))
-		r.LossError, r.Error = x.errors.Loss, x.errors.Grad
+		r.LossError, r.Error, r.Setup = x.errors.Loss, x.errors.Grad, math.Round(x.ready.Seconds()*100)/100
 		r.Ratio, r.CPURatio, r.Yard = nil, nil, nil
 		if wall != nil {
 			r.Ratio, r.CPURatio = ratios(x.walls(), wall.walls()), ratios(x.cpus(), cpu.cpus())
@@ -406,8 +314,9 @@ func (b *bench) note(r result, all []*contestant) error {
 		if yard >= 0 {
 			r.Yard = ratios(x.walls(), all[yard].walls())
 		}
-		r.Over = nil
+		r.Over, r.Absent = nil, nil
 		if x.name == "godcem" {
+			r.Absent = absent
 			r.Over = map[string]*ratio{}
 			for _, y := range all {
 				if y != x && y.name != yardstick {

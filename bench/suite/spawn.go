@@ -38,7 +38,8 @@ func spawn(s *settings, isa string, more ...string) error {
 	if err != nil {
 		return err
 	}
-	cmd.Env = append(cmd.Env, "TORCHINDUCTOR_CACHE_DIR="+filepath.Join(cache, "inductor"), "JAX_COMPILATION_CACHE_DIR="+filepath.Join(cache, "jax"))
+	cmd.Env = append(cmd.Env, "TORCHINDUCTOR_CACHE_DIR="+filepath.Join(cache, "inductor"),
+		"JAX_COMPILATION_CACHE_DIR="+filepath.Join(cache, "jax"))
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("%s: %w", strings.Join(args, " "), err)

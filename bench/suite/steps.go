@@ -55,7 +55,8 @@ func (c stepCase) write(dir string) (string, error) {
 		noise = append(noise, v...)
 	}
 	size := c.Size()
-	all := append(slices.Clone(s.Data), step.Array(G.NewGraph(), "noise", c.Dtype, noise, size.Iterations, c.Batch, size.Samples, size.Dim))
+	all := append(slices.Clone(s.Data), step.Array(G.NewGraph(), "noise", c.Dtype, noise, size.Iterations, c.Batch,
+		size.Samples, size.Dim))
 	for i, q := range s.Params {
 		all = append(all, nn.Param{Name: fmt.Sprintf("p%d", i), Node: q.Node})
 	}
@@ -260,7 +261,8 @@ type deviation struct {
 }
 
 func (o *outcome) against(want *outcome) deviation {
-	return deviation{math.Abs(o.loss-want.loss) / math.Abs(want.loss), apart(o.grads, want.grads), apart(o.moved, want.moved)}
+	return deviation{math.Abs(o.loss-want.loss) / math.Abs(want.loss), apart(o.grads, want.grads),
+		apart(o.moved, want.moved)}
 }
 
 // apart is |a - b| / |b|; NaN if lengths differ.

@@ -28,7 +28,8 @@ func TestRatioInterval(t *testing.T) {
 }
 
 func TestJudge(t *testing.T) {
-	base := result{Case: "exp", Dtype: "float32", ISA: "avx2", Threads: 2, Contestant: "godcem", Yard: &ratio{1, 0.95, 1.05}}
+	base := result{Case: "exp", Dtype: "float32", ISA: "avx2", Threads: 2, Contestant: "godcem",
+		Yard: &ratio{1, 0.95, 1.05}}
 	for _, c := range []struct {
 		name          string
 		now           ratio
@@ -59,8 +60,10 @@ func TestJudge(t *testing.T) {
 }
 
 func TestRecord(t *testing.T) {
-	l := &log{path: filepath.Join(t.TempDir(), "sub", "r.json"), versions: map[string]string{}, commit: "c"}
-	a, b := result{Case: "a", Contestant: "godcem", Median: 1}, result{Case: "a", Contestant: "jax", Median: 2, Ratio: &ratio{1, 1, 1}}
+	l := &log{path: filepath.Join(t.TempDir(), "sub", "r.json"), versions: map[string]string{}, commit: "c",
+		same: func(c string) bool { return c == "c" }}
+	a, b := result{Case: "a", Contestant: "godcem", Median: 1}, result{Case: "a", Contestant: "jax", Median: 2,
+		Ratio: &ratio{1, 1, 1}}
 	if err := l.add([]result{a, b}); err != nil {
 		t.Fatal(err)
 	}
@@ -72,14 +75,16 @@ func TestRecord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(all) != 3 || all[0].Median != 1 || all[1].Median != 3 || all[1].Ratio != nil || all[2].Case != "b" || all[1].Commit != "c" {
+	if len(all) != 3 || all[0].Median != 1 || all[1].Median != 3 || all[1].Ratio != nil || all[2].Case != "b" ||
+		all[1].Commit != "c" {
 		t.Errorf("%+v", all)
 	}
 	for _, c := range []struct {
 		who  []string
 		age  time.Duration
 		want bool
-	}{{[]string{"godcem", "jax"}, time.Hour, true}, {[]string{"godcem", "torch"}, time.Hour, false}, {[]string{"godcem"}, 0, false}} {
+	}{{[]string{"godcem", "jax"}, time.Hour, true}, {[]string{"godcem", "torch"}, time.Hour, false},
+		{[]string{"godcem"}, 0, false}} {
 		if got := l.recent(result{Case: "a"}, c.who, c.age); got != c.want {
 			t.Errorf("%v: recent is %v", c, got)
 		}

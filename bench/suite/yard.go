@@ -74,9 +74,6 @@ func (b *bench) has(name string) bool {
 }
 
 // roundsOf are fewer for those who take seconds.
-func (b *bench) roundsOf(name string) int {
-	if name == "gomlx" || name == "tape" {
-		return min(b.rounds, 2)
-	}
-	return b.rounds
+func (b *bench) roundsOf(about result, name string) int {
+	return min(b.rounds, atMost(about.Case, name))
 }

@@ -1,7 +1,7 @@
-// Command where says where a training step's time goes: its steps by kind and shape, how often each comes, its share of the
-// time, and the rate at which it computes beside that of products in the near caches. Shares and rates are by the fastest of
-// each step's runs: the first touches new memory, and a mean has what else the machine did. With -cpuprofile it also writes a
-// profile of whole runs.
+// Command where says where a training step's time goes: its steps by kind and shape, how often each comes, its share
+// of the time, and the rate at which it computes beside that of products in the near caches. Shares and rates are by
+// the fastest of each step's runs: the first touches new memory, and a mean has what else the machine did. With
+// -cpuprofile it also writes a profile of whole runs.
 //
 //	go run ./bench/where [-case regression|cartpole] [-batch 100] [-dtype float32] [-seconds 3] [-cpuprofile FILE]
 package main
@@ -85,7 +85,8 @@ func (s *settings) run(w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	fmt.Fprintf(w, "%s B=%d %s, %s, %d threads: %.4g ms a step\n", s.name, s.batch, s.dtype, vec.ISA(), vec.Threads(), whole*1e3)
+	fmt.Fprintf(w, "%s B=%d %s, %s, %d threads: %.4g ms a step\n", s.name, s.batch, s.dtype, vec.ISA(),
+		vec.Threads(), whole*1e3)
 	if s.brief {
 		return nil
 	}
@@ -188,7 +189,8 @@ func (s *settings) parts(w io.Writer, whole float64) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "steps\ttimes\tmean ms\tleast ms\tshare\tGflop/s\tof peak\tGB/s\t")
 	for _, p := range all {
-		fmt.Fprintf(t, "%s\t%d\t%.4g\t%.4g\t%.1f%%\t%.4g\t%.1f%%\t%.4g\t\n", p.name, p.count, p.seconds*1e3, p.least*1e3, 100*p.least/sum,
+		fmt.Fprintf(t, "%s\t%d\t%.4g\t%.4g\t%.1f%%\t%.4g\t%.1f%%\t%.4g\t\n", p.name, p.count, p.seconds*1e3,
+			p.least*1e3, 100*p.least/sum,
 			float64(p.flops)/p.least/1e9, 100*float64(p.flops)/p.least/rate, float64(p.bytes)/p.least/1e9)
 	}
 	fmt.Fprintf(t, "sum\t%d\t\t%.4g\t100%%\t\t\t\t\n", len(e.Steps), sum*1e3)
