@@ -9,9 +9,11 @@ import (
 
 // actor computes an Actor's actions for n environments.
 type actor struct {
-	obs  []float32
-	mean *G.Node
-	vm   G.VM
+	obs    []float32
+	mean   *G.Node
+	answer *G.Node   // of a controller's search
+	latent []float32 // of the last actions, (n,D); nil if it is no controller
+	vm     G.VM
 }
 
 func newActor(machine string, a Actor, n, o int) (*actor, error) {
@@ -27,7 +29,14 @@ func newActor(machine string, a Actor, n, o int) (*actor, error) {
 	if t.mean, err = dcem.Keep(t.mean); err != nil {
 		return nil, err
 	}
-	t.vm, err = train.NewVM(machine, g, t.mean)
+	outputs := G.Nodes{t.mean}
+	if c, ok := shared.(*Controller); ok {
+		if t.answer, err = dcem.Keep(c.answer); err != nil {
+			return nil, err
+		}
+		outputs = append(outputs, t.answer)
+	}
+	t.vm, err = train.NewVM(machine, g, outputs...)
 	return t, err
 }
 
@@ -38,6 +47,11 @@ func (t *actor) act(action []float32) error {
 	}
 	v, err := nn.Slice[float32](t.mean.Value())
 	copy(action, v)
+	if err != nil || t.answer == nil {
+		return err
+	}
+	found, err := nn.Slice[float32](t.answer.Value())
+	t.latent = append(t.latent[:0], found...)
 	return err
 }
 

@@ -11,10 +11,10 @@ import (
 // Judge runs n episodes without noise on the actions: those of the seed, by the planner, which may be another than
 // the agent's own (FullCEM needs no decoder).
 func (t *Agent) Judge(ctx context.Context, planner PlannerConfig, n int, seed uint64) (Returns, error) {
-	return t.judge(ctx, planner, n, seed, func(int, *Worlds) {})
+	return t.judge(ctx, planner, n, seed, func(int, *pilot) {})
 }
 
-func (t *Agent) judge(ctx context.Context, planner PlannerConfig, n int, seed uint64, see func(step int, w *Worlds)) (
+func (t *Agent) judge(ctx context.Context, planner PlannerConfig, n int, seed uint64, see func(step int, p *pilot)) (
 	r Returns, err error,
 ) {
 	if planner, err = planner.withDefaults(); err != nil {
@@ -38,7 +38,7 @@ func (t *Agent) judge(ctx context.Context, planner PlannerConfig, n int, seed ui
 	defer func() { err = errors.Join(err, p.close()) }()
 	p.load(t.Params())
 	p.scale = t.scale
-	return evaluate(ctx, v, p, seed, func(step int) { see(step, v) })
+	return evaluate(ctx, v, p, seed, func(step int) { see(step, p) })
 }
 
 // Validate implements run.Validator: the score is minus the mean return, over the same episodes each time.

@@ -32,6 +32,8 @@ type PlannerConfig struct {
 	Sigma       float64 `json:"sigma" help:"standard deviation with which a search starts, at 0"`
 	Latent      int     `json:"latent" help:"dimensions of the latent space"`
 	Hidden      []int   `json:"hidden" help:"sizes of the decoder's hidden layers"`
+	// Backprop is the number of last iterations that gradients flow through; 0: all.
+	Backprop int `json:"backprop" help:"last iterations of latent DCEM that gradients flow through; 0: all"`
 }
 
 // withDefaults is c with the paper's setting in place of zeros: 12 steps ahead, 10 iterations; CEM of 1000 samples
@@ -57,6 +59,9 @@ func (c PlannerConfig) withDefaults() (PlannerConfig, error) {
 				fmt.Errorf("rl: planner: horizon = %d, iterations = %d, samples = %d, elites = %d, latent = %d, want at least 1",
 					c.Horizon, c.Iterations, c.Samples, c.Elites, c.Latent)
 		}
+	}
+	if c.Backprop < 0 || c.Backprop > c.Iterations {
+		return c, fmt.Errorf("rl: planner: backprop = %d, want 0 to iterations = %d", c.Backprop, c.Iterations)
 	}
 	if c.Temperature == 0 {
 		c.Temperature = 1
@@ -163,7 +168,7 @@ func (c PlannerConfig) solve(m *RSSM, d *ActionDecoder, x *G.Node, seed, draw ui
 	}
 	s, err := dcem.Unroll(g, objective, dcem.Config{Batch: rows, Dim: c.Latent, Samples: c.Samples, Elites: c.Elites,
 		Iterations: c.Iterations, Temperature: c.Temperature, Sigma: []float64{c.Sigma}, Lower: []float64{-1},
-		Upper: []float64{1}, Seed: seed, Draw: draw, Dtype: m.c.Dtype, Noise: noise})
+		Upper: []float64{1}, Backprop: c.Backprop, Seed: seed, Draw: draw, Dtype: m.c.Dtype, Noise: noise})
 	if err != nil {
 		return nil, err
 	}
@@ -213,6 +218,8 @@ type planner struct {
 	width     int       // of an action
 	run       *G.Node
 	u, reward *G.Node
+	answer    *G.Node   // nil with FullCEM
+	latent    []float32 // of the last plans, (n,D); nil with FullCEM
 	vm        G.VM
 }
 
@@ -243,7 +250,14 @@ func newPlanner(machine string, c PlannerConfig, m *RSSM, d *ActionDecoder, n in
 	if p.reward, err = dcem.Keep(plan.reward); err != nil {
 		return nil, err
 	}
-	p.vm, err = train.NewVM(machine, g, p.u, p.reward)
+	outputs := G.Nodes{p.u, p.reward}
+	if plan.answer != nil {
+		if p.answer, err = dcem.Keep(plan.answer); err != nil {
+			return nil, err
+		}
+		outputs = append(outputs, p.answer)
+	}
+	p.vm, err = train.NewVM(machine, g, outputs...)
 	return p, err
 }
 
@@ -264,6 +278,13 @@ func (p *planner) plan(run uint64, action []float32) error {
 	for i := range n {
 		copy(action[i*p.width:(i+1)*p.width], u[i*len(u)/n:])
 	}
+	if p.answer != nil {
+		found, err := nn.Slice[float32](p.answer.Value())
+		if err != nil {
+			return err
+		}
+		p.latent = append(p.latent[:0], found...)
+	}
 	return nil
 }
 
@@ -277,6 +298,7 @@ type Controller struct {
 	decoder *ActionDecoder
 	seed    uint64
 	frozen  Frozen
+	answer  *G.Node // of the last Act, (B,D)
 }
 
 // Frozen says which parts of a [Controller] stay as they are.
@@ -352,6 +374,7 @@ func (a *Controller) Act(x *G.Node) (*G.Node, error) {
 	}
 	b := build(x)
 	first := b.columns(plan.u, 0, a.model.c.Act)
+	a.answer = plan.answer
 	return first, b.err
 }
 

@@ -49,26 +49,16 @@ type trainee interface {
 	Params() nn.Params
 	Close() error
 	returns(ctx context.Context, n int, seed uint64) (Returns, error)
-	// watch runs an evaluation and shows its steps.
-	watch(ctx context.Context, seed uint64, see func(step, of int, w *Worlds)) error
+	// watch runs an evaluation and shows what happens in its first environment.
+	watch(ctx context.Context, seed uint64, see func(moment)) error
 }
 
 func (t *Agent) returns(ctx context.Context, n int, seed uint64) (Returns, error) {
 	return t.Judge(ctx, t.c.Planner, n, seed)
 }
 
-func (t *Agent) watch(ctx context.Context, seed uint64, see func(step, of int, w *Worlds)) error {
-	_, err := t.judge(ctx, t.c.Planner, 1, seed, func(step int, w *Worlds) { see(step+1, w.Steps(), w) })
-	return err
-}
-
 func (t *PPO) returns(ctx context.Context, _ int, seed uint64) (Returns, error) {
 	return t.Judge(ctx, seed)
-}
-
-func (t *PPO) watch(ctx context.Context, seed uint64, see func(step, of int, w *Worlds)) error {
-	_, err := t.judgeBy(ctx, seed, func(step int) { see(step+1, t.judged.Steps(), t.judged) })
-	return err
 }
 
 // open builds what the settings, resolved, are of. folder is the run's own.
@@ -154,6 +144,10 @@ func (p Program) Run(ctx context.Context, settings Settings, o run.Options, w io
 	if err != nil {
 		return err
 	}
+	others, err := p.beside(s)
+	if err != nil {
+		return err
+	}
 	if err := run.PrepareOut(o.Out); err != nil {
 		return err
 	}
@@ -173,7 +167,7 @@ func (p Program) Run(ctx context.Context, settings Settings, o run.Options, w io
 	}
 	defer func() { err = errors.Join(err, task.Close()) }()
 	o.Steps, o.CheckpointEvery, o.ValidateEvery, o.Config = s.Steps, 1, s.Every, &settings
-	study := &study{program: p, s: s, settings: settings, dir: o.Out}
+	study := &study{program: p, s: s, settings: settings, dir: o.Out, others: others}
 	if study.outcome, err = run.Train(ctx, task, o); err != nil {
 		return err
 	}

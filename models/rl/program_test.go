@@ -113,6 +113,9 @@ func TestSettings(t *testing.T) {
 		t.Errorf("%v, %+v: want the preset in place of what is 0 alone", err, got.Agent)
 	}
 	// The paper's sizes are those that zeros stand for.
+	if got.Agent.Model.ObsWeight != 100 || got.Agent.Planner.Horizon != 8 {
+		t.Errorf("%+v: want what makes the cartpole quick", got.Agent)
+	}
 	s = DefaultSettings()
 	s.Preset, s.Env = Paper, "cheetah-run"
 	for program, want := range map[string][2]int{"train": {1000, 100}, "embed": {100, 10}} {
@@ -125,9 +128,12 @@ func TestSettings(t *testing.T) {
 			c.Planner.Iterations != 10 || c.Batch != 50 || c.Length != 50 || c.First != 5 || got.Repeat != 4 {
 			t.Errorf("%v, %+v", err, c)
 		}
+		if c.Planner.Backprop != 0 {
+			t.Error("the paper's gradients go through all iterations")
+		}
 		c.Model.Obs, c.Model.Act = 17, 6
 		m, err := c.Model.withDefaults()
-		if err != nil || m.Deter != 200 || m.Stoch != 30 || m.Hidden != 200 || m.FreeNats != 3 {
+		if err != nil || m.Deter != 200 || m.Stoch != 30 || m.Hidden != 200 || m.FreeNats != 3 || m.ObsWeight != 1 {
 			t.Errorf("%v, %+v", err, m)
 		}
 	}

@@ -34,7 +34,7 @@ func newSmallModel(t *testing.T, free float64) *smallModel {
 	var err error
 	if s.m, err = NewRSSM(s.g, RSSMConfig{Obs: s.o, Act: s.a, Deter: s.deter, Stoch: s.stoch, Hidden: s.hid,
 		FreeNats:     free,
-		RewardWeight: 3, Dtype: tensor.Float64, Seed: 7}); err != nil {
+		RewardWeight: 3, ObsWeight: 20, Dtype: tensor.Float64, Seed: 7}); err != nil {
 		t.Fatal(err)
 	}
 	const length = 3
@@ -146,7 +146,7 @@ func TestRSSMLoss(t *testing.T) {
 			var want [6]float64
 			for seq := range s.n {
 				obs, reward, raw, floored, state := s.plain(seq, math.Max(free, 0))
-				for i, v := range []float64{obs + 3*reward + floored, obs, reward, raw, floored} {
+				for i, v := range []float64{20*obs + 3*reward + floored, obs, reward, raw, floored} {
 					want[i] += v / 6 // rows
 
 				}
@@ -258,10 +258,11 @@ func TestImagine(t *testing.T) {
 
 func TestRSSMErrors(t *testing.T) {
 	for text, c := range map[string]RSSMConfig{
-		"Obs = 0":      {Act: 1},
-		"Deter = -1":   {Obs: 1, Act: 1, Deter: -1},
-		"MinStd = NaN": {Obs: 1, Act: 1, MinStd: math.NaN()},
-		"want float":   {Obs: 1, Act: 1, Dtype: tensor.Int},
+		"Obs = 0":        {Act: 1},
+		"Deter = -1":     {Obs: 1, Act: 1, Deter: -1},
+		"MinStd = NaN":   {Obs: 1, Act: 1, MinStd: math.NaN()},
+		"ObsWeight = -1": {Obs: 1, Act: 1, ObsWeight: -1},
+		"want float":     {Obs: 1, Act: 1, Dtype: tensor.Int},
 	} {
 		if _, err := NewRSSM(G.NewGraph(), c); err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("error %v, want one with %q", err, text)

@@ -3,15 +3,10 @@ package rl
 import (
 	"context"
 	"fmt"
-	"image"
-	"math"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/godcem/godcem/internal/run"
-	"github.com/godcem/godcem/internal/viz"
 )
 
 // Names of the pictures in the out folder.
@@ -20,11 +15,13 @@ const (
 	learnFigure   = "learning.png"
 	boxFigure     = "boxes.png"
 	predictFigure = "prediction.png"
+	rolloutFigure = "rollouts.png"
+	latentFigure  = "embedding.png"
 	episodeFigure = "episode.gif"
 	reportFile    = "report.html"
 )
 
-var allFigures = []string{curveFigure, learnFigure, boxFigure, predictFigure, episodeFigure, reportFile}
+var allFigures = []string{curveFigure, learnFigure, boxFigure, predictFigure, rolloutFigure, latentFigure, episodeFigure, reportFile}
 
 // study is what a finished run has to show.
 type study struct {
@@ -37,6 +34,7 @@ type study struct {
 	random   Returns
 	expert   *Returns // with the true dynamics, where they can be planned with
 	predict  *Prediction
+	others   []spread // of the runs beside it
 }
 
 // Draw number of the episodes that the best state of a run is judged on: others than those that chose it.
@@ -153,176 +151,4 @@ func (s *study) summary() string {
 			s.predict.Model[last], last+1, s.predict.Still[last])
 	}
 	return strings.TrimSuffix(b.String(), "\n")
-}
-
-// paperMedian is what the paper has come to (Amos and Yarats 2020: medians of 100 episodes, read from its figures).
-func paperMedian(env, program string) []viz.Mark {
-	at := map[string]float64{"cheetah-run train": 701, "cheetah-run embed": 652, "cheetah-run finetune": 685,
-		"walker-walk train": 953, "walker-walk embed": 861, "walker-walk finetune": 892}[env+" "+program]
-	if at == 0 {
-		return nil
-	}
-	return []viz.Mark{{At: at, Label: "the paper's median"}}
-}
-
-// box is a box plot's outline: the quartiles as a box, lines to the least and the greatest.
-func box(name string, at float64, q [5]float64) viz.Series {
-	const w = 0.3
-	s := viz.Series{Name: name}
-	for _, p := range [][2]float64{{0, q[0]}, {0, q[1]}, {-w, q[1]}, {-w, q[2]}, {w, q[2]}, {-w, q[2]}, {-w, q[3]},
-		{0, q[3]}, {0, q[4]},
-		{0, q[3]}, {w, q[3]}, {w, q[1]}, {0, q[1]}} {
-		s.X, s.Y = append(s.X, at+p[0]), append(s.Y, p[1])
-	}
-	return s
-}
-
-// draw writes the pictures and the report.
-func (s *study) draw(ctx context.Context, task trainee) error {
-	table, err := run.ReadMetrics(filepath.Join(s.dir, run.MetricsFile))
-	if err != nil {
-		return err
-	}
-	steps := table.Column("env_steps")
-	against := func(name, label string) viz.Series {
-		y := viz.Series{Name: label}
-		for i, v := range table.Column(name) {
-			if !math.IsNaN(v) {
-				y.X, y.Y = append(y.X, steps[i]), append(y.Y, v)
-			}
-		}
-		return y
-	}
-	plots := []struct {
-		name string
-		plot viz.Plot
-	}{{curveFigure, viz.Lines{Axes: viz.Axes{Title: s.s.Env + ": returns", X: "steps of the environment", Y: "return"},
-		Series: []viz.Series{against("return", "while it collects (mean)"),
-			against("judged_q1", "evaluated: first quartile"),
-			against("judged_median", "evaluated: median"), against("judged_q3", "evaluated: third quartile")}}}}
-	if s.program.Kind == AgentKind {
-		losses := []viz.Series{against("model_obs", "observations"), against("model_reward", "reward"),
-			against("model_kl", "divergence")}
-		plots = append(plots, struct {
-			name string
-			plot viz.Plot
-		}{learnFigure, viz.Lines{Axes: viz.Axes{Title: "The model's loss, by its terms", X: "steps of the environment",
-			Y: "mean over a step"}, LogY: true, Series: losses}})
-	} else {
-		plots = append(plots, struct {
-			name string
-			plot viz.Plot
-		}{learnFigure, viz.SideBySide("",
-			viz.Lines{Axes: viz.Axes{Title: "KL divergence of an iteration", X: "steps of the environment", Y: "estimated"},
-				Series: []viz.Series{against("kl", "KL divergence")}},
-			viz.Lines{Axes: viz.Axes{Title: "Ratios that were clipped", X: "steps of the environment", Y: "share"},
-				Series: []viz.Series{against("clipped", "clipped")}})})
-	}
-	boxes := []viz.Series{box(s.program.Name, 1, s.returns.Quartiles()), box("random", 2, s.random.Quartiles())}
-	if s.expert != nil {
-		boxes = append(boxes, box("CEM, true dynamics", 3, s.expert.Quartiles()))
-	}
-	plots = append(plots, struct {
-		name string
-		plot viz.Plot
-	}{boxFigure, viz.Lines{Axes: viz.Axes{Title: "Returns: least, quartiles, greatest", Y: "return",
-		XRange: [2]float64{0.4, float64(len(boxes)) + 0.6}}, Series: boxes, Levels: paperMedian(s.s.Env, s.program.Name)}})
-	if s.predict != nil {
-		x := make([]float64, len(s.predict.Model))
-		for i := range x {
-			x[i] = float64(i + 1)
-		}
-		plots = append(plots, struct {
-			name string
-			plot viz.Plot
-		}{predictFigure, viz.Lines{Axes: viz.Axes{Title: "Prediction without observations", X: "steps ahead",
-			Y: "mean squared error (standardised)"}, Series: []viz.Series{{Name: "the model", X: x, Y: s.predict.Model},
-			{Name: "nothing changes", X: x, Y: s.predict.Still}}}})
-	}
-	for _, f := range plots {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if err := viz.Save(filepath.Join(s.dir, f.name), f.plot); err != nil {
-			return err
-		}
-	}
-	if err := s.movie(ctx, task); err != nil {
-		return err
-	}
-	return s.report(s.predict != nil)
-}
-
-// movie draws an episode: the first of a seed of its own.
-func (s *study) movie(ctx context.Context, task trainee) error {
-	m := viz.Movie{}
-	most := 100 // pictures
-	err := task.watch(ctx, mix(s.s.Seed, finalDraw, 1), func(step, of int, w *Worlds) {
-		if every := (of + most - 1) / most; step%every == 0 {
-			img := image.NewRGBA(image.Rect(0, 0, 360, 240))
-			w.Task(0).Draw(img)
-			m.Frames = append(m.Frames, img)
-		}
-	})
-	if err != nil {
-		return err
-	}
-	return viz.SaveMovie(filepath.Join(s.dir, episodeFigure), m)
-}
-
-func (s *study) report(predicted bool) error {
-	config, err := os.ReadFile(filepath.Join(s.dir, run.ConfigFile))
-	if err != nil {
-		return fmt.Errorf("report: %w", err)
-	}
-	figure := func(name, caption string) viz.Figure {
-		return viz.Figure{Path: filepath.Join(s.dir, name), Caption: caption}
-	}
-	t := &viz.Table{Header: []string{"", "mean", "least", "first quartile", "median", "third quartile", "most"}}
-	for _, r := range []struct {
-		name string
-		of   *Returns
-	}{{s.program.Name, &s.returns}, {"random actions", &s.random}, {"CEM with the true dynamics", s.expert}} {
-		if r.of == nil {
-			continue
-		}
-		row := []string{r.name, fmt.Sprintf("%.4g", r.of.Mean())}
-		for _, q := range r.of.Quartiles() {
-			row = append(row, fmt.Sprintf("%.4g", q))
-		}
-		t.Rows = append(t.Rows, row)
-	}
-	text := map[string]string{
-		"train": "A recurrent state-space model learns the environment from vectors of observations, and the " +
-			"cross-entropy method plans over all actions of the horizon in it.",
-		"embed": "A recurrent state-space model learns the environment, and with it a decoder is learnt that turns a few " +
-			"latent numbers into the actions of a plan: DCEM searches these numbers, and the gradient of what the plan is " +
-			"worth goes back through the search into the decoder.",
-		"finetune": "The controller of embed, a search in a model, is the policy of PPO: the gradient of the " +
-			"log-probability of its actions goes back through the search into the decoder and the model.",
-		"ppo": "The baseline: PPO on a net from observations to actions.",
-	}[s.program.Name]
-	sections := []viz.Section{
-		{Heading: "Returns", Text: fmt.Sprintf("Of the best state of the run, over %d episodes that did not choose it.",
-			s.s.Judge),
-			Figures: []viz.Figure{figure(curveFigure, "Evaluations have no noise on the actions."),
-				figure(boxFigure, "The same episodes for all.")},
-			Table: t},
-		{Heading: "Learning", Figures: []viz.Figure{figure(learnFigure,
-			"Means over the updates of a phase, or of an iteration's last update.")}},
-	}
-	if predicted {
-		sections = append(sections, viz.Section{Heading: "Prediction",
-			Text: "On episodes with random actions that the model has not " +
-				"learnt from.", Figures: []viz.Figure{figure(predictFigure,
-				"From what was observed so far, under the actions that followed.")}})
-	}
-	sections = append(sections, viz.Section{Heading: "An episode",
-		Figures: []viz.Figure{figure(episodeFigure, "Without noise.")}},
-		viz.Section{Heading: "Configuration", Code: string(config),
-			Text: "The same configuration and seed give the same run, bit for " +
-				"bit:\n\ngodcem rl " + s.program.Name + " --config config.yaml --out out/again"})
-	return viz.WriteReport(filepath.Join(s.dir, reportFile), viz.Report{Title: s.s.Env + ": " + s.program.Name,
-		Intro:    text,
-		Sections: sections})
 }
