@@ -25,7 +25,8 @@ programs of their own:
             through DCEM, which searches these numbers
   finetune  PPO whose policy is the controller of embed: gradients go through its search
 
-ppo is the baseline, PPO on a net; eval judges the best state of a run on new episodes.
+ppo is the baseline, PPO on a net; eval judges the best state of a run on new episodes; cost
+says how long the whole of a preset takes here.
 cheetah-run and walker-walk need MuJoCo (make mujoco); cartpole and pendulum need nothing.`,
 		Example: `  godcem rl ppo --env pendulum
   godcem rl embed --env cartpole --out out/rl/embed
@@ -50,7 +51,36 @@ cheetah-run and walker-walk need MuJoCo (make mujoco); cartpole and pendulum nee
 	} {
 		cmd.AddCommand(rlProgram(p.program, p.short, p.long))
 	}
-	cmd.AddCommand(rlEval())
+	cmd.AddCommand(rlEval(), rlCost())
+	return cmd
+}
+
+func rlCost() *cobra.Command {
+	c := rl.DefaultSettings()
+	c.Env, c.Preset = "cheetah-run", rl.Paper
+	cmd := &cobra.Command{
+		Use:   "cost",
+		Short: "Measure single steps of the trainings, and say how long the whole of them takes",
+		Long: `cost measures updates and decisions of train, embed and finetune with the sizes of a preset,
+on this machine, and counts how many of them a whole training has. MuJoCo is not needed: the
+simulation itself is a small part of it and left out.`,
+		Example: "  godcem rl cost --env cheetah-run --preset paper",
+		Args:    noArguments,
+	}
+	cmd.Flags().StringVar(&c.Env, "env", c.Env, "cartpole, pendulum, cheetah-run or walker-walk")
+	cmd.Flags().StringVar(&c.Preset, "preset", c.Preset, "quick, day or paper")
+	device := bindDevice(cmd.Flags())
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		ctx, stop := run.Interruptible(cmd.Context())
+		defer stop()
+		return onDevice(*device, "engine", func() error {
+			all, err := rl.Costs(ctx, c, mujocoTask)
+			if err != nil {
+				return err
+			}
+			return rl.PrintCosts(cmd.OutOrStdout(), all)
+		})
+	}
 	return cmd
 }
 

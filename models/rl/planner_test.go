@@ -121,6 +121,53 @@ func TestControllerGradient(t *testing.T) {
 	}
 }
 
+// TestBackprop: gradients through the last iteration alone are others, of the same action.
+func TestBackprop(t *testing.T) {
+	var loss [2]float64
+	var moved [2][]float64
+	for i, c := range []PlannerConfig{smallPlan, smallPlan} {
+		c.Backprop = i
+		g, _, m, d := smallController(t, Frozen{})
+		actor, err := NewController(c, m, d, 5, Frozen{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a, err := actor.Act(train.Input(g, "x", draw(3, 0, 2*7), 2, 7))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b := build(a)
+		sum := b.sum(a)
+		if b.err != nil {
+			t.Fatal(b.err)
+		}
+		step, err := engine.NewVM(g, engine.WithUpdate(kernels.Optimizer{Method: kernels.Momentum, Rate: 1}, sum,
+			actor.Free().Nodes()...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer step.Close()
+		if err := step.RunAll(); err != nil {
+			t.Fatal(err)
+		}
+		if loss[i], err = step.Loss(); err != nil {
+			t.Fatal(err)
+		}
+		if err := step.Sync(); err != nil {
+			t.Fatal(err)
+		}
+		moved[i] = slices.Concat(nn.Values[float64](actor.Free())...)
+	}
+	if loss[0] != loss[1] || slices.Equal(moved[0], moved[1]) {
+		t.Errorf("losses %v, want the same; gradients are other ones: %v", loss, !slices.Equal(moved[0], moved[1]))
+	}
+	c := smallPlan
+	c.Backprop = c.Iterations + 1
+	if _, err := c.withDefaults(); err == nil || !strings.Contains(err.Error(), "backprop") {
+		t.Errorf("error %v", err)
+	}
+}
+
 // TestFrozen: what is frozen is not among the free parameters.
 func TestFrozen(t *testing.T) {
 	for _, c := range []struct {

@@ -41,7 +41,10 @@ func TestPrograms(t *testing.T) {
 	s.From = filepath.Join(dir, "embed")
 	for _, p := range []Program{EmbedProgram, FineTuneProgram, PPOProgram} {
 		out := filepath.Join(dir, p.Name)
-		s.Figures = p.Name == "embed"
+		s.Figures, s.Beside = p.Name != "finetune", ""
+		if p.Name == "ppo" {
+			s.Beside = filepath.Join(dir, "embed") + "," + filepath.Join(dir, "finetune")
+		}
 		text, err := runProgram(t, p, s, out, false)
 		if err != nil {
 			t.Fatal(p.Name, err)
@@ -59,8 +62,15 @@ func TestPrograms(t *testing.T) {
 			}
 		}
 		want := []string{run.CheckpointFile, run.BestFile, run.MetricsFile, run.ConfigFile, ParamsFile}
-		if s.Figures {
+		switch {
+		case p.Name == "embed":
 			want = append(want, allFigures...)
+		case s.Figures: // what has no model and no search
+			want = append(want, boxFigure, reportFile)
+			page, err := os.ReadFile(filepath.Join(out, reportFile))
+			if err != nil || !bytes.Contains(page, []byte("finetune (finetune)")) {
+				t.Errorf("%v: the report does not show the runs beside it", err)
+			}
 		}
 		for _, name := range want {
 			if info, err := os.Stat(filepath.Join(out, name)); err != nil || info.Size() == 0 {
@@ -75,6 +85,7 @@ func TestPrograms(t *testing.T) {
 			t.Errorf("%s: judged again, the same episodes return %v, not %v", p.Name, judged.Mean(), r.Metrics["return_mean"])
 		}
 	}
+	s.Figures, s.Beside = false, ""
 	if _, err := runProgram(t, EmbedProgram, s, filepath.Join(dir, "embed"), true); err != nil { // nothing is left to do
 		t.Error(err)
 	}
@@ -146,6 +157,12 @@ func TestSettings(t *testing.T) {
 	})(); !errors.Is(err, os.ErrNotExist) ||
 		asked != "walker-walk" {
 		t.Errorf("%v: asked for %q", err, asked)
+	}
+	s = DefaultSettings()
+	s.Beside = t.TempDir()
+	if _, err := runProgram(t, PPOProgram, s, t.TempDir(), false); err == nil ||
+		!strings.Contains(err.Error(), "finished run") {
+		t.Errorf("error %v, want one about the run beside it", err)
 	}
 	if _, err := Evaluation(context.Background(), t.TempDir(), 1, 1, nil); err == nil {
 		t.Error("an empty folder is judged")

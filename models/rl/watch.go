@@ -38,6 +38,7 @@ func (t *PPO) watch(ctx context.Context, seed uint64, see func(moment)) error {
 
 // A show is an episode that was watched, without its last step.
 type show struct {
+	names   []string // of an observation's elements
 	episode Episode
 	latent  [][]float64 // of each action, (D); nil where there is no search
 	movie   viz.Movie
@@ -55,7 +56,7 @@ func (s *study) play(ctx context.Context, task trainee) (*show, error) {
 		}
 		obs, next := w.observed()
 		if e := &p.episode; m.step == 0 {
-			e.Obs = train.Convert[float32](first(obs, n))
+			e.Obs, p.names = train.Convert[float32](first(obs, n)), w.Task(0).Observations()
 		} else {
 			e.Obs = append(e.Obs, train.Convert[float32](first(next, n))...)
 			for _, a := range first(w.action, n) {
@@ -149,7 +150,7 @@ func (p *show) rollouts(t *Agent, horizon int) (viz.Plot, error) {
 	}
 	grid := viz.Grid{Columns: min(3, shown)}
 	for j := range shown {
-		grid.Plots = append(grid.Plots, viz.Lines{Axes: viz.Axes{Title: fmt.Sprintf("Observation %d", j+1),
+		grid.Plots = append(grid.Plots, viz.Lines{Axes: viz.Axes{Title: p.names[j],
 			X: "step", Y: "in the environment's unit"}, Series: slices.Concat(truth[j:j+1], guess[j:j+1])})
 	}
 	return grid, nil
