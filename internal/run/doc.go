@@ -8,7 +8,7 @@
 //	err := run.Resolve(cmd.Flags(), &cfg, path)           // defaults < config file < flags, or run.ResolveResume
 //	ctx, stop := run.Interruptible(cmd.Context())         // first Ctrl-C: save and leave; second: leave
 //	out, err := run.Train(ctx, task, run.Options{...})    // checkpoint.gdc, best.gdc, metrics.csv, config.yaml
-//	err = run.WriteResult(dir, run.Result{...})           // result.json
+//	err = run.Finish(dir, run.Result{...}, draw)          // figures, and then result.json
 //	os.Exit(run.ExitCode(err))
 //
 // Errors are one line each and name the file or the flag, what was found there and what was expected.

@@ -2,6 +2,7 @@ package run
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -69,6 +70,17 @@ func WriteResult(dir string, r Result) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return atomicfile.WriteBytes(path, append(raw, '\n'))
+}
+
+// Finish lets draw make what a finished run has to show, and then writes dir/result.json: who reads StatusDone there
+// finds everything else in the folder too. Where draw fails or is interrupted, the numbers are kept and the status is
+// StatusInterrupted, so that the run can be resumed, which draws anew.
+func Finish(dir string, r Result, draw func() error) error {
+	err := draw()
+	if err != nil {
+		r.Status = StatusInterrupted
+	}
+	return errors.Join(err, WriteResult(dir, r))
 }
 
 // ReadResult reads dir/result.json. Metrics that were not finite come back as NaN or infinities.

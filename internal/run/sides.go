@@ -14,6 +14,7 @@ type Sides struct {
 	Kind    string   // the program's, in its checkpoints
 	Methods []string // in their order
 	All     string   // the method that stands for all of them
+	AtOnce  bool     // they train at the same time, so that the longest one says how long all took
 }
 
 // CheckResume returns an error if dir holds a run that method does not continue, before anything there is touched. was
@@ -76,8 +77,11 @@ func (s Sides) Forget(dir, method string, files ...string) error {
 }
 
 // Each calls f for each method, with the options of its own folder. An error names the method, unless it says that the
-// run was interrupted.
+// run was interrupted. A result of all is that of the part before, and goes first.
 func (s Sides) Each(o Options, f func(method string, o Options) error) error {
+	if err := Forget(o.Out, ResultFile); err != nil {
+		return err
+	}
 	for _, m := range s.Methods {
 		so := o
 		so.Out, so.Progress.Label = filepath.Join(o.Out, m), s.Kind+" "+m
@@ -89,4 +93,24 @@ func (s Sides) Each(o Options, f func(method string, o Options) error) error {
 		}
 	}
 	return nil
+}
+
+// Result is r, the result of all, with the metrics of each method's, its name before theirs, and their seconds.
+func (s Sides) Result(dir string, r Result) (Result, error) {
+	r.Metrics, r.Seconds = map[string]float64{}, 0
+	for _, m := range s.Methods {
+		side, err := ReadResult(filepath.Join(dir, m))
+		if err != nil {
+			return r, err
+		}
+		if s.AtOnce {
+			r.Seconds = max(r.Seconds, side.Seconds)
+		} else {
+			r.Seconds += side.Seconds
+		}
+		for name, v := range side.Metrics {
+			r.Metrics[m+"_"+name] = v
+		}
+	}
+	return r, nil
 }

@@ -53,6 +53,13 @@ type Validator interface {
 	Validate(step int) (score float64, values map[string]float64, err error)
 }
 
+// Ender is a Task that may end before the last of its updates. Ended says whether the state after step is its last; it
+// is asked before every update, after the validation and the checkpoint of the one before.
+type Ender interface {
+	Task
+	Ended(step int) (bool, error)
+}
+
 // Options of Train.
 type Options struct {
 	Steps           int    // updates in all, those of earlier parts of the run included; not below Resume's checkpoint
@@ -251,7 +258,7 @@ func (t *trainer) resume(columns []string) (found bool, err error) {
 		return true, err
 	}
 	t.step, t.from, t.saved = c.Step, c.Step, c.Step
-	if err := t.saveConfig(); err != nil {
+	if err := errors.Join(Forget(t.o.Out, ResultFile), t.saveConfig()); err != nil { // the result is that of the part before
 		return true, err
 	}
 	// A run killed between writing a new best state as checkpoint and as best has the old best on disk.
@@ -318,6 +325,16 @@ func (t *trainer) loop(ctx context.Context) (err error) {
 		if ctx.Err() != nil {
 			t.interrupted = true
 			break
+		}
+		if e, ok := t.task.(Ender); ok {
+			ended, err := e.Ended(t.step)
+			if err != nil {
+				return fmt.Errorf("end after step %d: %w", t.step, oneLine(err))
+			}
+			if ended {
+				progress.Say("ended at step %d of %d", t.step, t.o.Steps)
+				return t.checkpoint(false) // its state may know more than after the update
+			}
 		}
 		m, err := t.task.Step(ctx, t.step+1)
 		if err != nil {

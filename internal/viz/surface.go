@@ -132,6 +132,7 @@ type Samples2D struct {
 	Gaussians []Gaussian // mean and ellipse of one sigma, one an iteration, the last one boldest
 	Path      []Point    // where the minimum has been, oldest first
 	PathName  string     // "": "path of the minimum"
+	Curves    []Series   // others, each with its name
 	Target    []Point    // where it ought to be
 }
 
@@ -177,6 +178,16 @@ func (s Samples2D) panel(sc scale) (*panel, error) {
 		c := cased(s.Path, ink, 1.6)
 		p.layers = append(p.layers, c)
 		p.legend = append(p.legend, entry{name(s.PathName, "path of the minimum"), c.sample})
+	}
+	for i, more := range s.Curves {
+		pts, n, _, err := more.points(false)
+		if err != nil {
+			return nil, err
+		}
+		bad += n
+		c := cased(pts, palette[(i+1)%len(palette)], 2)
+		p.layers = append(p.layers, c)
+		p.legend = append(p.legend, entry{more.Name, c.sample})
 	}
 	if s.Samples != nil {
 		bad += p.samples(s.Samples, "", 2)

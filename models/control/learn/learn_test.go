@@ -13,6 +13,7 @@ import (
 
 	"github.com/godcem/godcem/autodiff"
 	"github.com/godcem/godcem/internal/run"
+	"github.com/godcem/godcem/internal/run/runtest"
 	"github.com/godcem/godcem/models/train"
 	G "gorgonia.org/gorgonia"
 )
@@ -160,7 +161,7 @@ func TestResume(t *testing.T) {
 				noError(t, err)
 				so := o
 				so.Steps, so.CheckpointEvery, so.Config = c.Updates, c.CheckpointEvery, &c
-				_, err = run.Train(ctx, &stopping{task, stop, cancel}, so)
+				_, err = run.Train(ctx, runtest.Cut(task, stop, cancel), so)
 				noError(t, err)
 				noError(t, task.Close())
 				o.Resume = true
@@ -179,21 +180,6 @@ func TestResume(t *testing.T) {
 			t.Errorf("%s: another state after an interruption", kind)
 		}
 	}
-}
-
-// stopping is a task that is interrupted after a step.
-type stopping struct {
-	*Task
-	after  int
-	cancel func()
-}
-
-func (s *stopping) Step(ctx context.Context, step int) (run.StepMetrics, error) {
-	m, err := s.Task.Step(ctx, step)
-	if step == s.after {
-		s.cancel()
-	}
-	return m, err
 }
 
 func TestRun(t *testing.T) {

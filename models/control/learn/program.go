@@ -2,6 +2,7 @@ package learn
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -49,17 +50,11 @@ func Run(ctx context.Context, kind string, c Config, o run.Options, w io.Writer)
 		return err
 	}
 	s := &study{kind: kind, c: c, dir: o.Out, outcome: outcome, answer: task.Answer(outcome.Step)}
-	if err := s.write(); err != nil {
-		return err
-	}
 	if err := outcome.Err(); err != nil {
-		return err
+		return errors.Join(run.WriteResult(o.Out, s.result()), err)
 	}
 	s.summary(w)
-	if !c.Figures {
-		return nil
-	}
-	if err := s.draw(ctx); err != nil {
+	if err := run.Finish(o.Out, s.result(), func() error { return s.draw(ctx) }); err != nil || !c.Figures {
 		return err
 	}
 	fmt.Fprintf(w, "figures   %s\n", filepath.Join(o.Out, reportFile))
@@ -78,7 +73,8 @@ type study struct {
 	softness [2]float64
 }
 
-func (s *study) write() error {
+// result is what result.json says.
+func (s *study) result() run.Result {
 	r := run.Result{Program: s.kind, Config: &s.c, Seed: s.c.Seed, Seconds: s.outcome.Seconds, Status: run.StatusDone,
 		Metrics: map[string]float64{"updates": float64(s.outcome.Step), "skipped": float64(s.outcome.Skipped),
 			"error": slices.Max(Errors(s.kind, s.answer))}}
@@ -88,11 +84,11 @@ func (s *study) write() error {
 	if s.outcome.Interrupted {
 		r.Status = run.StatusInterrupted
 	}
-	return run.WriteResult(s.dir, r)
+	return r
 }
 
 func (s *study) summary(w io.Writer) {
-	truth, errors := Truth(s.kind), Errors(s.kind, s.answer)
+	truth, off := Truth(s.kind), Errors(s.kind, s.answer)
 	for i, name := range Learnt(s.kind) {
 		label := s.kind
 		if i > 0 {
@@ -103,15 +99,18 @@ func (s *study) summary(w io.Writer) {
 		case s.kind == Cost && i == 0:
 			fmt.Fprintln(w, " the scale: no controller sees it")
 		case s.kind == Cost:
-			fmt.Fprintf(w, " %.2g off, over the first\n", errors[i])
+			fmt.Fprintf(w, " %.2g off, over the first\n", off[i])
 		default:
-			fmt.Fprintf(w, " %.2g off\n", errors[i])
+			fmt.Fprintf(w, " %.2g off\n", off[i])
 		}
 	}
 }
 
-// draw writes the pictures and the report.
+// draw writes the pictures and the report, if there are to be any.
 func (s *study) draw(ctx context.Context) error {
+	if !s.c.Figures {
+		return nil
+	}
 	table, err := run.ReadMetrics(filepath.Join(s.dir, run.MetricsFile))
 	if err != nil {
 		return err
@@ -135,7 +134,7 @@ func (s *study) draw(ctx context.Context) error {
 		}
 		values.Series = append(values.Series, viz.Series{Name: name, X: x, Y: y})
 	}
-	steps, errors := table.Series("error")
+	steps, off := table.Series("error")
 	_, loss := table.Series("loss")
 	for _, f := range []struct {
 		name string
@@ -143,7 +142,7 @@ func (s *study) draw(ctx context.Context) error {
 	}{
 		{valuesFigure, values},
 		{errorFigure, viz.Lines{Axes: viz.Axes{Title: "Largest relative error", X: "update", Y: "error"}, LogY: true,
-			Series: []viz.Series{{Name: "error", X: steps, Y: errors}}}},
+			Series: []viz.Series{{Name: "error", X: steps, Y: off}}}},
 		{lossFigure, viz.Lines{Axes: viz.Axes{Title: "Mean squared distance from the expert's controls", X: "update",
 			Y: "loss, (N m)^2"}, LogY: true, Smooth: 20, Series: []viz.Series{{Name: "loss", X: steps, Y: loss}}}},
 	} {
@@ -222,10 +221,10 @@ func (s *study) report() error {
 		return viz.Figure{Path: filepath.Join(s.dir, name), Caption: caption}
 	}
 	t := &viz.Table{Header: []string{"", "start", "learnt", "the expert's", "relative error"}}
-	errors, truth := Errors(s.kind, s.answer), Truth(s.kind)
+	off, truth := Errors(s.kind, s.answer), Truth(s.kind)
 	for i, name := range Learnt(s.kind) {
 		t.Rows = append(t.Rows, []string{name, fmt.Sprintf("%.4g", s.c.Start[i]), fmt.Sprintf("%.8g", s.answer[i]),
-			fmt.Sprintf("%.4g", truth[i]), fmt.Sprintf("%.2g", errors[i])})
+			fmt.Sprintf("%.4g", truth[i]), fmt.Sprintf("%.2g", off[i])})
 	}
 	what, title := "the mass and the length of its pendulum", "Dynamics, learnt through the controller"
 	if s.kind == Cost {

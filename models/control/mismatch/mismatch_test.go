@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/godcem/godcem/internal/run"
+	"github.com/godcem/godcem/internal/run/runtest"
 )
 
 func noError(t *testing.T, err error) {
@@ -124,7 +125,7 @@ func TestResume(t *testing.T) {
 			task, err := NewTask(c)
 			noError(t, err)
 			ctx, cancel := context.WithCancel(context.Background())
-			_, err = run.Train(ctx, &stopping{task, stop, cancel}, run.Options{Steps: c.Fit + c.Tune, Out: dir, Resume: i > 0,
+			_, err = run.Train(ctx, runtest.Cut(task, stop, cancel), run.Options{Steps: c.Fit + c.Tune, Out: dir, Resume: i > 0,
 				CheckpointEvery: c.CheckpointEvery, Progress: run.ProgressOptions{Silent: true}})
 			noError(t, err)
 			cancel()
@@ -137,21 +138,6 @@ func TestResume(t *testing.T) {
 	if whole := final(); whole != final(5) || whole != final(c.Fit) || whole != final(3, c.Fit+2) {
 		t.Error("another state after an interruption")
 	}
-}
-
-// stopping is a task that is interrupted after a step.
-type stopping struct {
-	*Task
-	after  int
-	cancel func()
-}
-
-func (s *stopping) Step(ctx context.Context, step int) (run.StepMetrics, error) {
-	m, err := s.Task.Step(ctx, step)
-	if step == s.after {
-		s.cancel()
-	}
-	return m, err
 }
 
 func TestRun(t *testing.T) {

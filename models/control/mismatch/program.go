@@ -2,6 +2,7 @@ package mismatch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -50,20 +51,14 @@ func Run(ctx context.Context, c Config, o run.Options, w io.Writer) error {
 			return err
 		}
 	}
-	if err := s.write(); err != nil {
-		return err
-	}
 	if err := s.outcome.Err(); err != nil {
-		return err
+		return errors.Join(run.WriteResult(o.Out, s.result()), err)
 	}
 	gain, se := Gain(s.fitted, s.tuned)
 	fmt.Fprintf(w, "fitted    plans cost %.2f, negative log-likelihood %.3f\n", s.fitted.Mean(), s.fitted.NLL)
 	fmt.Fprintf(w, "tuned     plans cost %.2f, negative log-likelihood %.3f: cheaper by %.2f, standard error %.2f\n", s.tuned.Mean(),
 		s.tuned.NLL, gain, se)
-	if !c.Figures {
-		return nil
-	}
-	if err := s.draw(ctx); err != nil {
+	if err := run.Finish(o.Out, s.result(), func() error { return s.draw(ctx) }); err != nil || !c.Figures {
 		return err
 	}
 	fmt.Fprintf(w, "figures   %s\n", filepath.Join(o.Out, reportFile))
@@ -78,7 +73,8 @@ type study struct {
 	fitted, tuned Judgement
 }
 
-func (s *study) write() error {
+// result is what result.json says.
+func (s *study) result() run.Result {
 	r := run.Result{Program: Kind, Config: &s.c, Seed: s.c.Seed, Seconds: s.outcome.Seconds, Status: run.StatusInterrupted,
 		Metrics: map[string]float64{"updates": float64(s.outcome.Step), "skipped": float64(s.outcome.Skipped)}}
 	if !s.outcome.Interrupted {
@@ -89,11 +85,14 @@ func (s *study) write() error {
 			r.Metrics[name+"_mse_relevant"], r.Metrics[name+"_mse_irrelevant"] = j.Relevant, j.Irrelevant
 		}
 	}
-	return run.WriteResult(s.dir, r)
+	return r
 }
 
-// draw writes the pictures and the report.
+// draw writes the pictures and the report, if there are to be any.
 func (s *study) draw(ctx context.Context) error {
+	if !s.c.Figures {
+		return nil
+	}
 	table, err := run.ReadMetrics(filepath.Join(s.dir, run.MetricsFile))
 	if err != nil {
 		return err

@@ -94,14 +94,33 @@ func (e *Episode) step(believed, plant env.Env, u []float64) {
 	e.U, e.X = append(e.U, u), append(e.X, next)
 }
 
+// turn is the step after which the cost falls most within h steps: where a plan matters, and it is seen what it depends
+// on. A pendulum that hangs at rest may swing to either side, and no torque there tells a thing.
+func (e *Episode) turn(h int) (at int) {
+	most := math.Inf(-1)
+	for t := range e.Cost {
+		if fall := e.Cost[t] - e.Cost[min(t+h, len(e.Cost)-1)]; fall > most && finite(e.X[t]) { // a NaN is no fall
+			at, most = t, fall
+		}
+	}
+	return at
+}
+
+func finite(row []float64) bool {
+	for _, v := range row {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return false
+		}
+	}
+	return true
+}
+
 // Finite reports whether every state and control is a number.
 func (e *Episode) Finite() bool {
 	for _, rows := range [][][]float64{e.X, e.U} {
 		for _, row := range rows {
-			for _, v := range row {
-				if math.IsNaN(v) || math.IsInf(v, 0) {
-					return false
-				}
+			if !finite(row) {
+				return false
 			}
 		}
 	}

@@ -19,23 +19,25 @@ import (
 // Names of the pictures in the out folder.
 const (
 	trajectoryFigure  = "trajectory.png"
+	mapFigure         = "map.png"
 	timingFigure      = "timing.png"
 	sensitivityFigure = "sensitivity.png"
 	movieFigure       = "closed-loop.gif"
 	reportFile        = "report.html"
 )
 
-var allFigures = []string{trajectoryFigure, timingFigure, sensitivityFigure, movieFigure, reportFile}
+var allFigures = []string{trajectoryFigure, mapFigure, timingFigure, sensitivityFigure, movieFigure, reportFile}
 
 // draw writes all pictures, until ctx is done.
 func (s *study) draw(ctx context.Context) (err error) {
-	if s.moves, err = s.c.sensitivities(ctx, s.episode.X[0]); err != nil {
+	s.turn = s.episode.turn(s.c.Horizon)
+	if s.moves, err = s.c.sensitivities(ctx, s.episode.X[s.turn]); err != nil {
 		return err
 	}
 	for _, f := range []struct {
 		name string
 		plot viz.Plot
-	}{{trajectoryFigure, s.trajectory()}, {timingFigure, s.timing()}, {sensitivityFigure, s.sensitivityPlot()}} {
+	}{{trajectoryFigure, s.trajectory()}, {mapFigure, s.plane()}, {timingFigure, s.timing()}, {sensitivityFigure, s.sensitivityPlot()}} {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -91,6 +93,61 @@ func (s *study) trajectory() viz.Plot {
 	g.Columns = min(3, len(plots))
 	g.Width, g.Height = 480*g.Columns, 340*((len(plots)+g.Columns-1)/g.Columns)
 	return g
+}
+
+// mapPoints are those of the map along each side.
+const mapPoints = 121
+
+// plane is the way of what moves in a plane, from above, over the cost of resting there; nil of all else.
+func (s *study) plane() viz.Plot {
+	names := s.plant.States()
+	at := slices.Index(names, "px") // py follows
+	if at < 0 || at != slices.Index(names, "py")-1 {
+		return nil
+	}
+	low, high := [2]float64{-2.1, -1.7}, [2]float64{2.1, 1.7} // what the movie shows, or more where the way leads out
+	way := func(x []float64, width int) (pts []viz.Point) {
+		for ; len(x) >= width; x = x[width:] {
+			pts = append(pts, viz.Point{X: x[at], Y: x[at+1]})
+			for j, v := range []float64{x[at], x[at+1]} {
+				if math.Abs(v) <= 100 {
+					low[j], high[j] = min(low[j], v-0.2), max(high[j], v+0.2)
+				}
+			}
+		}
+		return pts
+	}
+	f := viz.Samples2D{Axes: viz.Axes{Title: "The closed loop from above", X: "px, m", Y: "py, m", Height: 580},
+		Path: way(slices.Concat(s.episode.X...), s.plant.StateDim()), PathName: "closed loop", Bar: "cost of resting there"}
+	plan := viz.Series{Name: "first plan"}
+	for _, p := range way(s.episode.Planned.X, s.plant.StateDim()) {
+		plan.X, plan.Y = append(plan.X, p.X), append(plan.Y, p.Y)
+	}
+	f.Curves = []viz.Series{plan}
+	believed, _, err := s.c.systems()
+	if err != nil {
+		return nil // cannot be: they have been controlled
+	}
+	params := believed.Params()
+	if x, y := param(params, "goal_x"), param(params, "goal_y"); !math.IsNaN(x + y) {
+		f.Target = []viz.Point{{X: x, Y: y}}
+	}
+	x, u := make([]float64, s.plant.StateDim()), make([]float64, s.plant.ControlDim())
+	f.Field = viz.NewField(low[0], high[0], mapPoints, low[1], high[1], mapPoints, func(px, py float64) float64 {
+		x[at], x[at+1] = px, py
+		return believed.CostGo(x, u, env.Defaults(believed))
+	})
+	return f
+}
+
+// param is the value of that name, NaN if there is none.
+func param(params []env.Param, name string) float64 {
+	for _, p := range params {
+		if p.Name == name {
+			return p.Value
+		}
+	}
+	return math.NaN()
 }
 
 // timing is the histogram of the plans' times.
@@ -158,9 +215,13 @@ func (s *study) aboutSensitivity() string {
 	if s.c.Horizon > sensitivitySteps {
 		short = fmt.Sprintf(" It is of a plan of %d steps, not %d, whose derivatives would take too long.", sensitivitySteps, s.c.Horizon)
 	}
-	return fmt.Sprintf("By how much each control of the plan from the initial state changes: with the parameters, per share of them "+
-		"(1 is 100 %%, so that a hundredth of it is what 1 %% changes), and with the elements of the state, per unit. It is the gradient "+
-		"through the whole search by DCEM with tau = %g, the mean over %d noises.%s%s", tau, sensitivityPlans, hard, short)
+	from := "the initial state"
+	if s.turn > 0 {
+		from = fmt.Sprintf("the state at t = %.3g s, after which the closed loop's cost falls most within a plan's horizon,", float64(s.turn)*s.plant.Dt())
+	}
+	return fmt.Sprintf("By how much each control of the plan from %s changes: with the logarithms of the parameters "+
+		"(a hundredth of it is what 1 %% more changes), and with the elements of the state, per unit. It is the gradient "+
+		"through the whole search by DCEM with tau = %g, the mean over %d noises.%s%s", from, tau, sensitivityPlans, hard, short)
 }
 
 // report writes the page that explains the pictures.
@@ -199,8 +260,13 @@ func (s *study) report() error {
 	}
 	moved := viz.Section{Heading: "Sensitivity of the plan", Text: s.aboutSensitivity()}
 	if s.sensitivityPlot() != nil {
-		moved.Figures = []viz.Figure{figure(sensitivityFigure, "What changes each control of the first plan, and by how much.")}
+		moved.Figures = []viz.Figure{figure(sensitivityFigure, "What changes each control of that plan, and by how much.")}
 	}
+	loops := []viz.Figure{figure(movieFigure, "In real time.")}
+	if s.plane() != nil {
+		loops = append(loops, figure(mapFigure, "The way through the plane, over what it costs to rest at each point of it."))
+	}
+	loops = append(loops, figure(trajectoryFigure, "States, controls and costs."))
 	return viz.WriteReport(filepath.Join(s.dir, reportFile), viz.Report{
 		Title: "Model predictive control: " + s.c.Env,
 		Intro: fmt.Sprintf("At every step the cross-entropy method plans %d steps ahead, with %d samples, %d elites and %d "+
@@ -208,7 +274,7 @@ func (s *study) report() error {
 			s.c.Horizon, s.c.Samples, s.c.Elites, s.c.Iterations),
 		Sections: []viz.Section{
 			{Heading: "The closed loop", Text: "Where the first plan and what came of it part, later plans knew better.",
-				Figures: []viz.Figure{figure(movieFigure, "In real time."), figure(trajectoryFigure, "States, controls and costs.")}},
+				Figures: loops},
 			moved, timing,
 			{Heading: "Numbers of the run", Table: t},
 			{Heading: "Configuration", Code: config, Text: "The same configuration and seed give the same controls, bit for bit, " +

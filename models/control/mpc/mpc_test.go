@@ -17,6 +17,7 @@ import (
 	"github.com/godcem/godcem/dcem"
 	"github.com/godcem/godcem/internal/check"
 	"github.com/godcem/godcem/internal/run"
+	"github.com/godcem/godcem/internal/viz"
 	"github.com/godcem/godcem/models/env"
 )
 
@@ -147,6 +148,9 @@ func TestRun(t *testing.T) {
 		var out bytes.Buffer
 		noError(t, Run(context.Background(), c, run.Options{Out: dir, Progress: silent}, &out))
 		for _, file := range allFigures {
+			if file == mapFigure && name != "doubleintegrator" {
+				continue
+			}
 			info, err := os.Stat(filepath.Join(dir, file))
 			noError(t, err)
 			if info.Size() < 1000 {
@@ -424,5 +428,61 @@ func TestEnsembleOptions(t *testing.T) {
 	noError(t, err)
 	if c.members(e) != nil || slices.Equal(one[0].Planned.U, worst) {
 		t.Error("an ensemble of one is an ensemble")
+	}
+}
+
+// The map shows the whole way over the cost of resting; what does not move in a plane has none.
+func TestPlane(t *testing.T) {
+	c := tiny("doubleintegrator")
+	c.Steps, c.Model, c.Start = 6, "goal_y=0.5", []float64{-5, 0.2, 0, 0}
+	e, _, err := c.systems()
+	noError(t, err)
+	all, err := Simulate(context.Background(), c, [][]float64{c.start(e)}, nil)
+	noError(t, err)
+	s := &study{c: c, plant: e, episode: all[0]}
+	f, ok := s.plane().(viz.Samples2D)
+	if !ok || len(f.Path) != 7 || f.Path[0] != (viz.Point{X: -5, Y: 0.2}) || len(f.Curves[0].X) != c.Horizon+1 {
+		t.Fatalf("the map is %+v", f)
+	}
+	if f.Target[0] != (viz.Point{X: 1.5, Y: 0.5}) || f.Field.X[0] > -5 || f.Field.X[mapPoints-1] < 1.5 {
+		t.Errorf("target %v, from x = %v to %v", f.Target, f.Field.X[0], f.Field.X[mapPoints-1])
+	}
+	want := e.CostGo([]float64{f.Field.X[3], f.Field.Y[5], 0, 0}, []float64{0, 0}, env.Defaults(e))
+	if got := f.Field.Z[3*mapPoints+5]; got != want {
+		t.Errorf("cost %v, want %v", got, want)
+	}
+	noError(t, viz.Save(filepath.Join(t.TempDir(), mapFigure), f))
+	for _, name := range []string{"pendulum", "cartpole"} {
+		e, err := env.ByName(name)
+		noError(t, err)
+		if p := (&study{c: tiny(name), plant: e, episode: &Episode{X: [][]float64{make([]float64, e.StateDim())}}}).plane(); p != nil {
+			t.Errorf("%s has a map", name)
+		}
+	}
+}
+
+// A plan is looked at where the cost falls most within its horizon, never where the state is lost.
+func TestTurn(t *testing.T) {
+	nan := math.NaN()
+	for _, c := range []struct {
+		cost []float64
+		lost int // step from which on the state is; 0: never
+		h    int
+		want int
+	}{
+		{[]float64{4, 4, 4.5, 1, 0, 0}, 0, 1, 2}, {[]float64{4, 4, 4.5, 1, 0, 0}, 0, 2, 2}, {[]float64{4, 3, 3, 2.9, 0, 0}, 0, 4, 0},
+		{[]float64{1, 2, 3}, 0, 1, 2}, {[]float64{nan, nan}, 0, 1, 0}, {[]float64{3, 2, 9, 1}, 2, 1, 0}, {nil, 0, 5, 0},
+	} {
+		e := &Episode{Cost: c.cost}
+		for t := range len(c.cost) + 1 {
+			x := []float64{1}
+			if c.lost > 0 && t >= c.lost {
+				x[0] = nan
+			}
+			e.X = append(e.X, x)
+		}
+		if got := e.turn(c.h); got != c.want {
+			t.Errorf("costs %v, lost from %d, horizon %d: step %d, want %d", c.cost, c.lost, c.h, got, c.want)
+		}
 	}
 }

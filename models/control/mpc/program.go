@@ -46,24 +46,26 @@ func Run(ctx context.Context, c Config, o run.Options, w io.Writer) error {
 	if err := writeTrajectory(filepath.Join(o.Out, TrajectoryFile), plant, s.episode); err != nil {
 		return err
 	}
-	if err := s.write(); err != nil {
-		return err
-	}
 	if err := outcome.Err(); err != nil {
-		return err
+		return errors.Join(run.WriteResult(o.Out, s.result()), err)
 	}
 	s.summary(w)
-	if !c.Figures {
+	if err := run.Finish(o.Out, s.result(), func() error { return s.show(ctx) }); err != nil || !c.Figures {
+		return err
+	}
+	fmt.Fprintf(w, "figures   %s\n", filepath.Join(o.Out, reportFile))
+	return nil
+}
+
+// show draws the figures and the report, if there are to be any.
+func (s *study) show(ctx context.Context) error {
+	if !s.c.Figures {
 		return nil
 	}
 	if err := s.draw(ctx); err != nil {
 		return err
 	}
-	if err := s.report(); err != nil {
-		return err
-	}
-	fmt.Fprintf(w, "figures   %s\n", filepath.Join(o.Out, reportFile))
-	return nil
+	return s.report()
 }
 
 // follow carries closed loops out as a run: with checkpoints, metrics.csv and resumption.
@@ -95,7 +97,8 @@ type study struct {
 	episode *Episode
 	outcome run.Outcome
 	metrics map[string]float64
-	moves   []sensitivity // of the first plan
+	turn    int           // step whose plan's sensitivity is shown
+	moves   []sensitivity // of that plan
 }
 
 // measure sums the episode up.
@@ -149,13 +152,14 @@ func sorted(d []time.Duration) (ms []float64) {
 
 func quantile(sorted []float64, q float64) float64 { return sorted[int(q*float64(len(sorted)-1)+0.5)] }
 
-func (s *study) write() error {
+// result is what result.json says.
+func (s *study) result() run.Result {
 	r := run.Result{Program: Kind, Config: &s.c, Seed: s.c.Seed, Seconds: s.outcome.Seconds, Status: run.StatusDone,
 		Metrics: s.metrics}
 	if s.outcome.Interrupted {
 		r.Status = run.StatusInterrupted
 	}
-	return run.WriteResult(s.dir, r)
+	return r
 }
 
 func (s *study) summary(w io.Writer) {

@@ -160,10 +160,11 @@ func number(n *G.Node, i int) float64 {
 func (s *study) sensitivityPlot() viz.Plot {
 	controls, dt := s.plant.Controls(), s.plant.Dt()
 	var plots []viz.Plot
-	for kind, title := range []string{ofDynamics: "a share more of the dynamics' parameters", ofCost: "a share more of the cost's parameters",
-		ofState: "the initial state"} {
+	by := []struct{ title, y string }{ofDynamics: {"the dynamics' parameters p", "d%s / d log p"},
+		ofCost: {"the cost's parameters p", "d%s / d log p"}, ofState: {"the state x it is made from", "d%s / dx"}}
+	for kind, d := range by {
 		for j, control := range controls {
-			f := viz.Lines{Axes: viz.Axes{Title: fmt.Sprintf("%s and %s", control, title), X: "t, s", Y: "change of " + control}}
+			f := viz.Lines{Axes: viz.Axes{Title: fmt.Sprintf("Plan of %s by %s", control, d.title), X: "t, s", Y: fmt.Sprintf(d.y, control)}}
 			for _, m := range s.moves {
 				if m.kind != sensitivityKind(kind) {
 					continue

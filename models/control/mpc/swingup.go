@@ -186,23 +186,25 @@ func RunSwingUp(ctx context.Context, c SwingUpConfig, o run.Options, w io.Writer
 		"swung_up_with_velocity": float64(Count(s.Down)), "cost": first.Total(), "reach": s.Reach, "reach_with_velocity": s.DearReach}
 	r := run.Result{Program: SwingUpKind, Config: &c, Seed: c.Seed, Seconds: outcome.Seconds,
 		Status: run.StatusDone, Metrics: metrics}
-	if err := run.WriteResult(o.Out, r); err != nil {
-		return err
-	}
 	fmt.Fprintf(w, "pendulum  %d of %d upright throughout the last %d of %d steps, the latest from step %d on\n", count, c.Episodes,
 		lastSteps, c.Steps, worst)
 	fmt.Fprintf(w, "          with velocity weighed %g: %d of 1\n", c.Velocity, Count(s.Down))
-	if !c.Figures {
-		return nil
-	}
-	if err := c.draw(ctx, o.Out, s); err != nil {
-		return err
-	}
-	if err := c.report(o.Out, s, metrics); err != nil {
+	if err := run.Finish(o.Out, r, func() error { return c.show(ctx, o.Out, s, metrics) }); err != nil || !c.Figures {
 		return err
 	}
 	fmt.Fprintf(w, "figures   %s\n", filepath.Join(o.Out, reportFile))
 	return nil
+}
+
+// show draws the figures and the report, if there are to be any.
+func (c SwingUpConfig) show(ctx context.Context, dir string, s SwingUp, metrics map[string]float64) error {
+	if !c.Figures {
+		return nil
+	}
+	if err := c.draw(ctx, dir, s); err != nil {
+		return err
+	}
+	return c.report(dir, s, metrics)
 }
 
 // heights are cos theta and the torque of episodes over time.

@@ -2,6 +2,7 @@ package bumps
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -52,14 +53,20 @@ func Run(ctx context.Context, c Config, o run.Options, w io.Writer) error {
 	if err := r.after(task); err != nil {
 		return err
 	}
-	if err := r.write(c, o.Out); err != nil {
-		return err
-	}
 	if err := r.outcome.Err(); err != nil {
-		return err
+		return errors.Join(run.WriteResult(o.Out, r.file(c)), err)
 	}
 	r.summary(w, c)
-	if !c.Figures {
+	if err := run.Finish(o.Out, r.file(c), func() error { return r.show(ctx, task, o) }); err != nil || !c.Figures {
+		return err
+	}
+	fmt.Fprintf(w, "figures   %s\n", filepath.Join(o.Out, reportFile))
+	return nil
+}
+
+// show draws the figures and the report, if there are to be any.
+func (r *result) show(ctx context.Context, task *Task, o run.Options) error {
+	if !task.c.Figures {
 		return nil
 	}
 	if !o.Progress.Silent {
@@ -72,11 +79,7 @@ func Run(ctx context.Context, c Config, o run.Options, w io.Writer) error {
 	if err := p.draw(ctx); err != nil {
 		return err
 	}
-	if err := p.report(); err != nil {
-		return err
-	}
-	fmt.Fprintf(w, "figures   %s\n", filepath.Join(o.Out, reportFile))
-	return nil
+	return p.report()
 }
 
 // before is the part that needs no training: vanilla CEM on the first objective, and the solves' losses there.
@@ -106,12 +109,13 @@ func (r *result) after(t *Task) (err error) {
 	return nil
 }
 
-func (r *result) write(c Config, dir string) error {
+// file is what result.json says.
+func (r *result) file(c Config) run.Result {
 	status := run.StatusDone
 	if r.outcome.Interrupted {
 		status = run.StatusInterrupted
 	}
-	return run.WriteResult(dir, run.Result{
+	return run.Result{
 		Program: Kind, Config: c, Seed: c.Seed, Seconds: r.outcome.Seconds, Status: status,
 		Metrics: map[string]float64{
 			"updates": float64(r.outcome.Step), "skipped": float64(r.outcome.Skipped), "lost_gradients": float64(r.lost),
@@ -120,7 +124,7 @@ func (r *result) write(c Config, dir string) error {
 			"cem_x": r.cem.Answer[0], "cem_y": r.cem.Answer[1], "cem_value": r.cem.Value,
 			"cem_distance": distance(r.cem.Answer, r.least),
 		},
-	})
+	}
 }
 
 // summary is the run in a few lines.

@@ -6,8 +6,6 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -15,6 +13,7 @@ import (
 	"github.com/godcem/godcem/autodiff"
 	"github.com/godcem/godcem/internal/check"
 	"github.com/godcem/godcem/internal/run"
+	"github.com/godcem/godcem/internal/run/runtest"
 	"github.com/godcem/godcem/kernels"
 	"github.com/godcem/godcem/models/train"
 	G "gorgonia.org/gorgonia"
@@ -141,25 +140,6 @@ func TestMachineIsReused(t *testing.T) {
 	}
 }
 
-// cut is a task that fails, or cancels its context, at a step.
-type cut struct {
-	*Task
-	at     int
-	cancel context.CancelFunc // nil: fail
-}
-
-var errCut = errors.New("cut")
-
-func (c *cut) Step(ctx context.Context, step int) (run.StepMetrics, error) {
-	if step == c.at {
-		if c.cancel == nil {
-			return run.StepMetrics{}, errCut
-		}
-		defer c.cancel()
-	}
-	return c.Task.Step(ctx, step)
-}
-
 // A run that was cut at a random step, by Ctrl-C or by a failure between checkpoints, and resumed leaves the same
 // bits as one that was left alone.
 func TestResume(t *testing.T) {
@@ -168,11 +148,11 @@ func TestResume(t *testing.T) {
 	train := func(dir string, at int, interrupt, resume bool) error {
 		ctx, cancel := context.WithCancel(context.Background())
 		defer cancel()
-		task := &cut{Task: newTask(t, c), at: at}
-		if interrupt {
-			task.cancel = cancel
+		onCut := cancel
+		if !interrupt {
+			onCut = nil
 		}
-		_, err := run.Train(ctx, task, run.Options{
+		_, err := run.Train(ctx, runtest.Cut(newTask(t, c), at, onCut), run.Options{
 			Steps: c.Updates, ValidateEvery: c.ValidateEvery, CheckpointEvery: c.CheckpointEvery,
 			Out: dir, Resume: resume, Config: c, Progress: run.ProgressOptions{Silent: true},
 		})
@@ -184,14 +164,14 @@ func TestResume(t *testing.T) {
 	}
 	for _, interrupt := range []bool{true, false} {
 		dir, at := t.TempDir(), 1+rand.IntN(c.Updates)
-		if err := train(dir, at, interrupt, false); interrupt && err != nil || !interrupt && !errors.Is(err, errCut) {
+		if err := train(dir, at, interrupt, false); interrupt && err != nil || !interrupt && !errors.Is(err, runtest.ErrCut) {
 			t.Fatalf("cut at step %d: %v", at, err)
 		}
 		if err := train(dir, 0, false, true); err != nil {
 			t.Fatal(err)
 		}
 		for _, name := range []string{run.CheckpointFile, run.BestFile, run.MetricsFile} {
-			if !bytes.Equal(contents(t, dir, name), contents(t, want, name)) {
+			if !bytes.Equal(runtest.Contents(t, dir, name), runtest.Contents(t, want, name)) {
 				t.Errorf("cut at step %d (interrupt: %v): %s differs from that of the run left alone", at, interrupt, name)
 			}
 		}
@@ -210,11 +190,11 @@ func TestLostGradients(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer task.Close()
-		_, err = run.Train(context.Background(), &cut{Task: task, at: at}, run.Options{
+		_, err = run.Train(context.Background(), runtest.Cut(task, at, nil), run.Options{
 			Steps: c.Updates, ValidateEvery: c.ValidateEvery, CheckpointEvery: c.CheckpointEvery,
 			Out: dir, Resume: resume, Config: c, Progress: run.ProgressOptions{Silent: true},
 		})
-		if at > 0 && !errors.Is(err, errCut) || at == 0 && err != nil {
+		if at > 0 && !errors.Is(err, runtest.ErrCut) || at == 0 && err != nil {
 			t.Fatal(err)
 		}
 		r := &result{}
@@ -233,26 +213,9 @@ func TestLostGradients(t *testing.T) {
 	if got := train(dir, 0, true); got != whole {
 		t.Errorf("%d lost gradients after two cuts, want %d", got, whole)
 	}
-	if !bytes.Equal(contents(t, dir, run.CheckpointFile), contents(t, want, run.CheckpointFile)) {
+	if !bytes.Equal(runtest.Contents(t, dir, run.CheckpointFile), runtest.Contents(t, want, run.CheckpointFile)) {
 		t.Error("the checkpoint differs from that of the run left alone")
 	}
-}
-
-// contents is a file of a run, metrics.csv without its seconds.
-func contents(t *testing.T, dir, name string) []byte {
-	t.Helper()
-	raw, err := os.ReadFile(filepath.Join(dir, name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if name != run.MetricsFile {
-		return raw
-	}
-	lines := strings.Split(strings.TrimSpace(string(raw)), "\n")
-	for i, l := range lines {
-		lines[i] = l[:strings.LastIndexByte(l, ',')]
-	}
-	return []byte(strings.Join(lines, "\n"))
 }
 
 // A checkpoint of the right kind whose contents do not fit is refused, not run into a panic later.

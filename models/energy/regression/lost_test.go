@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/godcem/godcem/internal/run"
+	"github.com/godcem/godcem/internal/run/runtest"
 	"github.com/godcem/godcem/kernels"
 )
 
@@ -21,11 +22,11 @@ func TestLostGradients(t *testing.T) {
 		if err := task.stepper.Restore(kernels.OptimizerState[float32]{}); err != nil { // tells the device
 			t.Fatal(err)
 		}
-		_, err := run.Train(context.Background(), &cut{Task: task, at: at}, run.Options{
+		_, err := run.Train(context.Background(), runtest.Cut(task, at, nil), run.Options{
 			Steps: c.Updates, ValidateEvery: c.ValidateEvery, CheckpointEvery: c.CheckpointEvery,
 			Out: dir, Resume: resume, Config: c, Progress: run.ProgressOptions{Silent: true},
 		})
-		if at > 0 && !errors.Is(err, errCut) || at == 0 && err != nil {
+		if at > 0 && !errors.Is(err, runtest.ErrCut) || at == 0 && err != nil {
 			t.Fatal(err)
 		}
 		return task.lostGradients()
@@ -40,7 +41,7 @@ func TestLostGradients(t *testing.T) {
 	if got := train(dir, 0, true); got != whole {
 		t.Errorf("%d lost gradients after two cuts, want %d", got, whole)
 	}
-	if !bytes.Equal(contents(t, dir, run.CheckpointFile), contents(t, want, run.CheckpointFile)) {
+	if !bytes.Equal(runtest.Contents(t, dir, run.CheckpointFile), runtest.Contents(t, want, run.CheckpointFile)) {
 		t.Error("the checkpoint differs from that of the run left alone")
 	}
 }

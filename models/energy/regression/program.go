@@ -41,39 +41,49 @@ func Run(ctx context.Context, c Config, o run.Options, w io.Writer) error {
 		}
 	}
 	var studies []*study
-	var err error
+	var r run.Result
 	if c.Method == Both {
-		studies, err = runBoth(ctx, c, o)
-	} else {
-		var s *study
-		if s, err = runOne(ctx, c, o, nil); err == nil {
-			studies = []*study{s}
+		var err error
+		if studies, err = runBoth(ctx, c, o); err != nil {
+			return err
 		}
-	}
-	if err != nil {
-		return err
+		if r, err = bothResult(c, o.Out, run.StatusDone); err != nil {
+			return err
+		}
+	} else {
+		s, err := runOne(ctx, c, o, nil)
+		if err != nil {
+			return err
+		}
+		studies, r = []*study{s}, s.result()
 	}
 	for _, s := range studies {
 		s.summary(w)
 	}
-	if !c.Figures {
-		return nil
-	}
-	if !o.Progress.Silent {
-		fmt.Fprintln(os.Stderr, "drawing the figures ...")
-	}
 	p := &pictures{c: c, dir: o.Out, studies: studies}
-	if err := p.draw(ctx); err != nil {
-		return err
-	}
-	if err := p.report(); err != nil {
+	if err := run.Finish(o.Out, r, func() error { return p.show(ctx, o.Progress.Silent) }); err != nil || !c.Figures {
 		return err
 	}
 	fmt.Fprintf(w, "figures   %s\n", filepath.Join(o.Out, reportFile))
 	return nil
 }
 
-// runOne trains through one method and judges the outcome. watch, if not nil, shows its progress in run.Train's place.
+// show draws the figures and the report, if there are to be any.
+func (p *pictures) show(ctx context.Context, silent bool) error {
+	if !p.c.Figures {
+		return nil
+	}
+	if !silent {
+		fmt.Fprintln(os.Stderr, "drawing the figures ...")
+	}
+	if err := p.draw(ctx); err != nil {
+		return err
+	}
+	return p.report()
+}
+
+// runOne trains through one method and judges the outcome, whose result it leaves to be written. watch, if not nil,
+// shows its progress in run.Train's place.
 func runOne(ctx context.Context, c Config, o run.Options, watch func(Task) Task) (*study, error) {
 	task, err := NewTask(c)
 	if err != nil {
@@ -92,7 +102,7 @@ func runOne(ctx context.Context, c Config, o run.Options, watch func(Task) Task)
 	}
 	s := &study{c: c, dir: o.Out, outcome: outcome}
 	if err := outcome.Err(); err != nil {
-		return nil, errors.Join(s.write(), err)
+		return nil, errors.Join(run.WriteResult(s.dir, s.result()), err)
 	}
 	if err := s.judge(task); err != nil {
 		return nil, err
@@ -100,13 +110,13 @@ func runOne(ctx context.Context, c Config, o run.Options, watch func(Task) Task)
 	if err := nn.SaveNPZ(filepath.Join(o.Out, ParamsFile), task.Params()); err != nil {
 		return nil, err
 	}
-	return s, s.write()
+	return s, nil
 }
 
 // sides are the methods of Both.
 var (
 	sides = []string{DCEM, GD}
-	parts = run.Sides{Kind: Kind, Methods: sides, All: Both}
+	parts = run.Sides{Kind: Kind, Methods: sides, All: Both, AtOnce: true}
 )
 
 // runBoth trains through both methods at the same time: each has graphs and parameters of its own, and on two cores
@@ -117,7 +127,7 @@ func runBoth(ctx context.Context, c Config, o run.Options) ([]*study, error) {
 			return nil, err
 		}
 	}
-	if err := run.SaveConfig(filepath.Join(o.Out, run.ConfigFile), &c); err != nil {
+	if err := errors.Join(run.Forget(o.Out, run.ResultFile), run.SaveConfig(filepath.Join(o.Out, run.ConfigFile), &c)); err != nil {
 		return nil, err
 	}
 	ctx, stop := context.WithCancelCause(ctx)
@@ -131,7 +141,10 @@ func runBoth(ctx context.Context, c Config, o run.Options) ([]*study, error) {
 		wg.Go(func() {
 			side, so := c, o
 			side.Method, so.Out = method, filepath.Join(o.Out, method)
-			if studies[i], errs[i] = runOne(ctx, side, so, watch); errs[i] != nil && !errors.Is(errs[i], run.ErrInterrupted) {
+			if studies[i], errs[i] = runOne(ctx, side, so, watch); errs[i] == nil {
+				errs[i] = run.WriteResult(so.Out, studies[i].result())
+			}
+			if errs[i] != nil && !errors.Is(errs[i], run.ErrInterrupted) {
 				errs[i] = fmt.Errorf("%s: %w", method, errs[i])
 				stop(errs[i])
 			}
@@ -148,9 +161,13 @@ func runBoth(ctx context.Context, c Config, o run.Options) ([]*study, error) {
 		if !o.Progress.Silent {
 			fmt.Fprintf(os.Stderr, "interrupted: saved in %s, resume continues\n", o.Out)
 		}
-		return nil, errors.Join(writeBoth(c, o.Out, run.StatusInterrupted), run.ErrInterrupted)
+		r, err := bothResult(c, o.Out, run.StatusInterrupted)
+		if err == nil {
+			err = run.WriteResult(o.Out, r)
+		}
+		return nil, errors.Join(err, run.ErrInterrupted)
 	}
-	return studies, writeBoth(c, o.Out, run.StatusDone)
+	return studies, nil
 }
 
 // Resolve gives c its final values after fs was parsed, as run.Common.Resolve does; a run of Both that is resumed has

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/godcem/godcem/internal/run"
+	"github.com/godcem/godcem/internal/run/runtest"
 	"github.com/godcem/godcem/kernels"
 	"github.com/godcem/godcem/models/nn"
 	"github.com/spf13/pflag"
@@ -156,7 +157,7 @@ func TestBoth(t *testing.T) {
 			if name == run.BestFile { // its configuration says whether figures are drawn
 				continue
 			}
-			if !bytes.Equal(contents(t, sub, name), contents(t, alone, name)) {
+			if !bytes.Equal(runtest.Contents(t, sub, name), runtest.Contents(t, alone, name)) {
 				t.Errorf("%s: %s differs from that of the method alone", method, name)
 			}
 		}

@@ -35,7 +35,7 @@ func (p *pictures) report() error {
 			},
 			{
 				Heading: "How many minima", Text: p.aboutSlices(),
-				Figures: figure(slicesFigure, "Energies over y at four x, each scaled to [0, 1]."),
+				Figures: figure(slicesFigure, "Energies over y at four x, each scaled to [0, 1]. A minimum at an end of the grid counts as one."),
 			},
 			{
 				Heading: "Training", Text: p.aboutTraining(),

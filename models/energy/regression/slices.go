@@ -61,7 +61,7 @@ func (p *pictures) slices() viz.Plot {
 	var plots []viz.Plot
 	for _, s := range p.studies {
 		f := viz.Lines{Axes: viz.Axes{
-			Title: fmt.Sprintf("%s: %.2g minima over y on average", capital(s.title()), s.metrics["minima"]),
+			Title: fmt.Sprintf("%s: %s", capital(s.title()), s.minimaInWords()),
 			X:     "y", Y: "E(x, y), scaled to [0, 1]"}}
 		for k := range 4 {
 			i := (2*k + 1) * len(s.field.X) / 8
@@ -88,14 +88,21 @@ func (p *pictures) slices() viz.Plot {
 	return g
 }
 
+func (s *study) minimaInWords() string {
+	if s.metrics["minima"] == 1 {
+		return "one minimum over y for every x"
+	}
+	return fmt.Sprintf("%.2g minima over y on average", s.metrics["minima"])
+}
+
 func (p *pictures) aboutSlices() string {
 	text := ""
 	for _, s := range p.studies {
-		text += fmt.Sprintf("%s: the energy has %.2g minima over y on average. ", capital(s.title()), s.metrics["minima"])
+		text += fmt.Sprintf("%s: the energy has %s. ", capital(s.title()), s.minimaInWords())
 	}
 	if p.c.Model == ModelICNN {
-		return text + "An input-convex net can have no more than one for any x, whatever it has learnt: every search finds the " +
-			"same, but two answers for one x are beyond it."
+		return text + "An input-convex net can have no more than one for any x, whatever it has learnt: every search that goes on for " +
+			"long enough finds the same, but two answers for one x are beyond it. One that is cut short need not end there."
 	}
 	return text + "An input-convex net (--model icnn) can have no more than one."
 }

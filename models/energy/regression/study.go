@@ -131,8 +131,8 @@ func lastMean(values []float64, n int) float64 {
 	return sum / count
 }
 
-// write writes result.json; that of an interrupted run has what is known without judging.
-func (s *study) write() error {
+// result is what result.json says; that of an interrupted run has what is known without judging.
+func (s *study) result() run.Result {
 	r := run.Result{
 		Program: Kind, Config: &s.c, Seed: s.c.Seed, Seconds: s.outcome.Seconds + s.seconds,
 		Status: run.StatusDone, Metrics: s.metrics,
@@ -144,23 +144,12 @@ func (s *study) write() error {
 			r.Metrics["mse"], r.Metrics["best_update"] = s.outcome.BestScore, float64(s.outcome.BestStep)
 		}
 	}
-	return run.WriteResult(s.dir, r)
+	return r
 }
 
-// writeBoth writes the result of Both from those of its sides: their metrics with the side's name before them.
-func writeBoth(c Config, dir, status string) error {
-	r := run.Result{Program: Kind, Config: &c, Seed: c.Seed, Status: status, Metrics: map[string]float64{}}
-	for _, method := range sides {
-		side, err := run.ReadResult(filepath.Join(dir, method))
-		if err != nil {
-			return err
-		}
-		r.Seconds = max(r.Seconds, side.Seconds)
-		for name, v := range side.Metrics {
-			r.Metrics[method+"_"+name] = v
-		}
-	}
-	return run.WriteResult(dir, r)
+// bothResult is the result of Both from those of its sides.
+func bothResult(c Config, dir, status string) (run.Result, error) {
+	return parts.Result(dir, run.Result{Program: Kind, Config: &c, Seed: c.Seed, Status: status})
 }
 
 // summary is the run in two lines.

@@ -16,6 +16,7 @@ import (
 	"github.com/godcem/godcem/autodiff"
 	"github.com/godcem/godcem/internal/check"
 	"github.com/godcem/godcem/internal/run"
+	"github.com/godcem/godcem/internal/run/runtest"
 	"github.com/godcem/godcem/kernels"
 	"github.com/godcem/godcem/models/nn"
 	"github.com/godcem/godcem/models/train"
@@ -303,25 +304,6 @@ func TestRateIsUsed(t *testing.T) {
 	}
 }
 
-// cut is a task that fails, or cancels its context, at a step.
-type cut struct {
-	Task
-	at     int
-	cancel context.CancelFunc // nil: fail
-}
-
-var errCut = errors.New("cut")
-
-func (c *cut) Step(ctx context.Context, step int) (run.StepMetrics, error) {
-	if step == c.at {
-		if c.cancel == nil {
-			return run.StepMetrics{}, errCut
-		}
-		defer c.cancel()
-	}
-	return c.Task.Step(ctx, step)
-}
-
 // A run that was cut at a random step, by Ctrl-C or by a failure between checkpoints, and resumed leaves the same
 // bits as one that was left alone. The learning rate is halved on the way.
 func TestResume(t *testing.T) {
@@ -331,11 +313,11 @@ func TestResume(t *testing.T) {
 		train := func(dir string, at int, interrupt, resume bool) error {
 			ctx, cancel := context.WithCancel(context.Background())
 			defer cancel()
-			task := &cut{Task: open(t, c), at: at}
-			if interrupt {
-				task.cancel = cancel
+			task, onCut := open(t, c), cancel
+			if !interrupt {
+				onCut = nil
 			}
-			_, err := run.Train(ctx, task, run.Options{
+			_, err := run.Train(ctx, runtest.Cut(task, at, onCut), run.Options{
 				Steps: c.Updates, ValidateEvery: c.ValidateEvery, CheckpointEvery: c.CheckpointEvery,
 				Out: dir, Resume: resume, Config: c, Progress: run.ProgressOptions{Silent: true},
 			})
@@ -351,37 +333,20 @@ func TestResume(t *testing.T) {
 		for i := range 4 {
 			interrupt := i%2 == 0
 			dir, at := t.TempDir(), 1+rand.IntN(c.Updates)
-			if err := train(dir, at, interrupt, false); interrupt && err != nil || !interrupt && !errors.Is(err, errCut) {
+			if err := train(dir, at, interrupt, false); interrupt && err != nil || !interrupt && !errors.Is(err, runtest.ErrCut) {
 				t.Fatalf("cut at step %d: %v", at, err)
 			}
 			if err := train(dir, 0, false, true); err != nil {
 				t.Fatal(err)
 			}
 			for _, name := range []string{run.CheckpointFile, run.BestFile, run.MetricsFile} {
-				if !bytes.Equal(contents(t, dir, name), contents(t, want, name)) {
+				if !bytes.Equal(runtest.Contents(t, dir, name), runtest.Contents(t, want, name)) {
 					t.Errorf("%s cut at step %d (interrupt: %v): %s differs from that of the run left alone",
 						method, at, interrupt, name)
 				}
 			}
 		}
 	}
-}
-
-// contents is a file of a run, metrics.csv without its seconds.
-func contents(t *testing.T, dir, name string) []byte {
-	t.Helper()
-	raw, err := os.ReadFile(filepath.Join(dir, name))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if name != run.MetricsFile {
-		return raw
-	}
-	lines := strings.Split(strings.TrimSpace(string(raw)), "\n")
-	for i, l := range lines {
-		lines[i] = l[:strings.LastIndexByte(l, ',')]
-	}
-	return []byte(strings.Join(lines, "\n"))
 }
 
 // A run whose number of updates is raised goes on as if it had been so from the start, though its last validation

@@ -34,42 +34,52 @@ func Run(ctx context.Context, c Config, o run.Options, w io.Writer) error {
 		return err
 	}
 	var studies []*study
+	var r run.Result
 	if c.Method != All {
 		s, err := runOne(ctx, c, o)
 		if err != nil {
 			return err
 		}
-		studies = append(studies, s)
+		studies, r = []*study{s}, s.result()
 	} else {
 		if err := run.SaveConfig(filepath.Join(o.Out, run.ConfigFile), &c); err != nil {
 			return err
 		}
 		if err := parts.Each(o, func(method string, o run.Options) error {
 			s, err := runOne(ctx, *c.side(method), o)
+			if err != nil {
+				return err
+			}
 			studies = append(studies, s)
-			return err
+			return run.WriteResult(o.Out, s.result())
 		}); err != nil {
 			return err
 		}
-		if err := writeAll(c, o.Out); err != nil {
+		var err error
+		if r, err = parts.Result(o.Out, run.Result{Program: Kind, Config: &c, Seed: c.Seed, Status: run.StatusDone}); err != nil {
 			return err
 		}
 	}
 	for _, s := range studies {
 		s.summary(w)
 	}
-	if !c.Figures {
-		return nil
-	}
 	p := &pictures{c: c, dir: o.Out, studies: studies}
-	if err := p.draw(ctx); err != nil {
-		return err
-	}
-	if err := p.report(); err != nil {
+	if err := run.Finish(o.Out, r, func() error { return p.show(ctx) }); err != nil || !c.Figures {
 		return err
 	}
 	fmt.Fprintf(w, "figures   %s\n", filepath.Join(o.Out, reportFile))
 	return nil
+}
+
+// show draws the figures and the report, if there are to be any.
+func (p *pictures) show(ctx context.Context) error {
+	if !p.c.Figures {
+		return nil
+	}
+	if err := p.draw(ctx); err != nil {
+		return err
+	}
+	return p.report()
 }
 
 // parts are the nets of All.
@@ -88,7 +98,7 @@ func methodOf(path string) (string, error) {
 	return was.Method, err
 }
 
-// runOne trains one net and judges the outcome.
+// runOne trains one net and judges the outcome, whose result it leaves to be written.
 func runOne(ctx context.Context, c Config, o run.Options) (*study, error) {
 	task, err := NewTask(c)
 	if err != nil {
@@ -102,7 +112,7 @@ func runOne(ctx context.Context, c Config, o run.Options) (*study, error) {
 	}
 	s := &study{c: c, dir: o.Out, outcome: outcome}
 	if err := outcome.Err(); err != nil {
-		return nil, errors.Join(s.write(), err)
+		return nil, errors.Join(run.WriteResult(s.dir, s.result()), err)
 	}
 	if err := s.judge(ctx, task); err != nil {
 		return nil, err
@@ -110,5 +120,5 @@ func runOne(ctx context.Context, c Config, o run.Options) (*study, error) {
 	if err := nn.SaveNPZ(filepath.Join(o.Out, ParamsFile), task.Params()); err != nil {
 		return nil, err
 	}
-	return s, s.write()
+	return s, nil
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/godcem/godcem/internal/run"
+	"github.com/godcem/godcem/internal/run/runtest"
 	"github.com/godcem/godcem/models/nn"
 	"github.com/godcem/godcem/models/train"
 )
@@ -98,7 +99,7 @@ func TestResume(t *testing.T) {
 					task, err := NewTask(c)
 					noError(t, err)
 					ctx, cancel := context.WithCancel(context.Background())
-					_, err = run.Train(ctx, &stopping{task, stop, cancel}, run.Options{Steps: c.Updates, Out: dir, Resume: i > 0,
+					_, err = run.Train(ctx, runtest.Cut(task, stop, cancel), run.Options{Steps: c.Updates, Out: dir, Resume: i > 0,
 						CheckpointEvery: c.CheckpointEvery, ValidateEvery: c.ValidateEvery, Progress: run.ProgressOptions{Silent: true}})
 					noError(t, err)
 					cancel()
@@ -113,21 +114,6 @@ func TestResume(t *testing.T) {
 			}
 		}
 	}
-}
-
-// stopping is a task that is interrupted after a step.
-type stopping struct {
-	*Task
-	after  int
-	cancel func()
-}
-
-func (s *stopping) Step(ctx context.Context, step int) (run.StepMetrics, error) {
-	m, err := s.Task.Step(ctx, step)
-	if step == s.after {
-		s.cancel()
-	}
-	return m, err
 }
 
 // Training makes predictions better: of a net that begins with hardly any label right.

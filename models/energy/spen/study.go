@@ -103,8 +103,8 @@ func together(y []float32) []float64 {
 	return share
 }
 
-// write writes result.json; that of an interrupted run has what is known without judging.
-func (s *study) write() error {
+// result is what result.json says; that of an interrupted run has what is known without judging.
+func (s *study) result() run.Result {
 	r := run.Result{Program: Kind, Config: &s.c, Seed: s.c.Seed, Seconds: s.outcome.Seconds, Status: run.StatusDone,
 		Metrics: s.metrics}
 	if s.outcome.Interrupted {
@@ -115,23 +115,7 @@ func (s *study) write() error {
 			r.Metrics["best_update"] = float64(s.outcome.BestStep)
 		}
 	}
-	return run.WriteResult(s.dir, r)
-}
-
-// writeAll writes the result of All from those of its sides: their metrics with the side's name before them.
-func writeAll(c Config, dir string) error {
-	r := run.Result{Program: Kind, Config: &c, Seed: c.Seed, Status: run.StatusDone, Metrics: map[string]float64{}}
-	for _, method := range sides {
-		side, err := run.ReadResult(filepath.Join(dir, method))
-		if err != nil {
-			return err
-		}
-		r.Seconds += side.Seconds
-		for name, v := range side.Metrics {
-			r.Metrics[method+"_"+name] = v
-		}
-	}
-	return run.WriteResult(dir, r)
+	return r
 }
 
 // title is the method's name in figures.
