@@ -18,14 +18,16 @@ import (
 // row's mean and variance (s(z) averaged over z of mean m and variance v is about s(m/sqrt(1 + pi v/8))); it is off by
 // 0.05 for a hundred normal ones. From there the root's series in -G/G' to its third power has an error of some 1e-3 e^4:
 // as a rule one evaluation of S is enough. Then the weights are computed and their sum, in float64, is compared with k:
-// what it lacks moves d by Newton's step, and the weights are computed again from the odds that are there.
+// what it lacks moves d by Newton's step, and the weights are computed again from the odds that are there. The first sums are
+// vec.LMLQuick's, which do for rows where weights between 0 and 1 have a share in k, and for k <= n/2; others, and those that
+// they do not bring to the root, are summed by vec.LMLCounted.
 //
 // A threshold (p, delta) that was found so has p = scale c, c and delta being float32 numbers. No other threshold of a
 // float32 row has such a delta, so that it tells which arithmetic makes k of the sum: see lmlFloat32.
 const (
 	lmlGroup  = 32 // rows at a time
 	lmlRounds = 6  // evaluations of S before lmlSolve takes over
-	lmlReach  = 80 // the largest exponent of 2 in vec.LMLOdds
+	lmlReach  = 80 // the largest exponent of 2 in vec.LMLPowers
 	// A step is taken for the last if it is at most lmlNear; up to lmlFar the sum has to show it.
 	lmlNear = 0.06
 	lmlFar  = 0.3
@@ -57,6 +59,7 @@ type lmlProblem struct {
 	reach   float32    // the largest difference from the centre that is done here
 	start   [3]float64 // of vec.LMLStart
 	sizes   [3]float64 // of vec.LMLSteps
+	quick   bool       // whether vec.LMLQuick is tried first
 	here    bool       // whether rows are to be done here at all
 }
 
@@ -69,6 +72,7 @@ func lmlProblemOf(r Relaxation, scale float64, n, k int) (p lmlProblem) {
 	p.reach = float32(lmlReach / (a * math.Log2E))
 	p.start = [3]float64{1 / float64(n), float64(math.Pi / 8 * float64(scale*scale)), lmlLog(float64(k)/float64(n-k)) / scale}
 	p.sizes = [3]float64{float64(k), float64(n - k), float64(n)}
+	p.quick = 2*k <= n
 	return p
 }
 
@@ -155,21 +159,49 @@ func (p *lmlProblem) startOf(s *lmlScratch, x []float32) {
 }
 
 // oddsOf sets the odds of a row, and the first sums and count; ok is false if it does not reach as far as the row.
-func (p *lmlProblem) oddsOf(s *lmlScratch, x []float32, centre float32) (ok bool) {
+func (p *lmlProblem) oddsOf(s *lmlScratch, x []float32, centre float32, quick bool) (ok bool) {
 	fill32(s.centre[:], centre)
 	var S, H, C, D float64
 	below := int32(0)
 	ok = true
 	parts(p.n, func(lo, count, m int) {
-		limit := vec.LMLOdds(x[lo:], m, m, p.slope, s.centre[:count], s.odds[lo:], s.sums[:], s.count[:])
+		var limit float32
+		bias := 0.0
+		if quick {
+			each := p.bias(m)
+			limit = vec.LMLQuick(x[lo:], m, m, p.slope, s.centre[:count], s.odds[lo:], each, s.sums[:])
+			bias = 16 * float64(each)
+		} else {
+			limit = vec.LMLPowers(x[lo:], m, m, p.slope, s.centre[:count], s.odds[lo:])
+			vec.LMLCounted(s.odds[lo:], m, s.sums[:count], s.count[:])
+		}
 		ok = ok && limit <= p.reach
 		for i := range count {
 			t := &s.sums[i]
-			S, H, C, D = S+float64(t.S), H+float64(t.H), C+float64(t.C), D+float64(t.D)
+			S, H, C, D = S+(float64(t.S)-bias), H+float64(t.H), C+float64(t.C), D+float64(t.D)
 			below += s.count[i]
 		}
 	})
+	if quick {
+		below = int32(p.k)
+		S -= float64(p.k)
+	}
 	s.sums[0], s.count[0] = vec.LMLSums{S: float32(S), H: float32(H), C: float32(C), D: float32(D)}, below
+	return ok
+}
+
+// bias is that of vec.LMLQuick for m elements of a row.
+func (p *lmlProblem) bias(m int) float32 {
+	return float32(float64(-p.k*m) / float64(16*p.n))
+}
+
+// powersOf sets the odds of a row.
+func (p *lmlProblem) powersOf(s *lmlScratch, x []float32, centre float32) (ok bool) {
+	fill32(s.centre[:], centre)
+	ok = true
+	parts(p.n, func(lo, count, m int) {
+		ok = vec.LMLPowers(x[lo:], m, m, p.slope, s.centre[:count], s.odds[lo:]) <= p.reach && ok
+	})
 	return ok
 }
 
@@ -186,9 +218,9 @@ func (p *lmlProblem) weightsOf(s *lmlScratch, y []float32, factor float32) (tota
 }
 
 // enough reports whether weights of that sum, a step d away from where the slopes' sum was h, are those of the root.
-func (p *lmlProblem) enough(total, d, h float64) bool {
+func (p *lmlProblem) enough(total, d, h float64, quick bool) bool {
 	left := math.Abs(total - float64(p.k))
-	return left <= 1.5e-7*float64(p.k) && (math.Abs(d) <= lmlNear || left <= lmlTight*h && p.tells(h))
+	return left <= 1.5e-7*float64(p.k) && (math.Abs(d) <= lmlNear && !quick || left <= lmlTight*h && p.tells(h))
 }
 
 // tells reports whether the weights' sum says where the root is to lmlTight: the roundings of k weights near 1, and of
@@ -204,34 +236,40 @@ func (p *lmlProblem) mended(total, d, h float64) (step float64, ok bool) {
 	return step, ok && math.Abs(left) <= 1e-4*h && math.Abs(step) <= lmlFar
 }
 
-// solveRow seeks the root of a row from a centre; if it is found, y has the weights.
-func (p *lmlProblem) solveRow(s *lmlScratch, y, x []float32, centre float32, width float64, rounds int) (at float32, root float64, ok bool) {
+// solveRow seeks the root of a row from a centre, in some rounds of which the first is quick or not; if it is found, y has
+// the weights.
+func (p *lmlProblem) solveRow(s *lmlScratch, y, x []float32, centre float32, width float64, quick bool, rounds int) (at float32, root float64, ok bool) {
 	for range rounds {
-		if !p.oddsOf(s, x, centre) {
+		if !p.oddsOf(s, x, centre, quick) {
 			return 0, 0, false
 		}
 		s.width[0] = width
 		vec.LMLSteps(1, &p.sizes, s.sums[:], s.count[:], s.width[:], s.root[:], s.factor[:])
 		d, h := s.root[0], float64(s.sums[0].H)
-		if d != d {
-			return 0, 0, false
-		}
 		if math.Abs(d) <= lmlFar {
 			total := p.weightsOf(s, y, s.factor[0])
-			if p.enough(total, d, h) {
+			if p.enough(total, d, h, quick) {
 				return centre, d, true
 			}
-			if root, try := p.mended(total, d, h); try && p.enough(p.weightsOf(s, y, vec.LMLFactor(root)), d, h) {
+			if root, try := p.mended(total, d, h); try && p.enough(p.weightsOf(s, y, vec.LMLFactor(root)), d, h, quick) {
 				return centre, root, true
 			}
 		}
-		next := float32(float64(centre) - d/p.scale)
-		if next == centre {
+		next := p.moved(centre, d, quick)
+		if next == centre && !quick || next != next {
 			return 0, 0, false
 		}
-		centre = next
+		centre, quick = next, false
 	}
 	return 0, 0, false
+}
+
+// moved is the centre after a step d: the same where quick sums had too few digits for one, NaN where others had.
+func (p *lmlProblem) moved(centre float32, d float64, quick bool) float32 {
+	if quick && d != d {
+		return centre
+	}
+	return float32(float64(centre) - d/p.scale)
 }
 
 // solveLML is the solve of rows lo to hi, and with out set their weights.
@@ -273,7 +311,7 @@ func (j *softJob[T]) solveLong(l *lmlScratch, p *lmlProblem, row int, out []floa
 		y = out[row*p.n:][:p.n]
 	}
 	p.startOf(l, x)
-	l.centre[0], l.root[0], l.fine[0] = p.solveRow(l, y, x, l.centre[0], l.width[0], lmlRounds)
+	l.centre[0], l.root[0], l.fine[0] = p.solveRow(l, y, x, l.centre[0], l.width[0], p.quick, lmlRounds)
 }
 
 // solveGroup solves rows of x, of at most vec.LMLRow elements, whose weights go to out from row first on, or nowhere.
@@ -288,9 +326,18 @@ func (p *lmlProblem) solveGroup(s *lmlScratch, room, x []float32, rows int, out 
 	}
 	vec.LMLMoments(x, n, n, s.ref[:rows], s.moments[:])
 	vec.LMLStart(rows, &p.start, s.moments[:], s.ref[:], s.centre[:], s.width[:])
-	limit := vec.LMLOdds(x, n, n, p.slope, s.centre[:rows], s.odds, s.sums[:], s.count[:])
+	var limit float32
+	if p.quick {
+		limit = vec.LMLQuick(x, n, n, p.slope, s.centre[:rows], s.odds, p.bias(n), s.sums[:])
+		for i := range rows {
+			s.count[i] = int32(p.k)
+		}
+	} else {
+		limit = vec.LMLPowers(x, n, n, p.slope, s.centre[:rows], s.odds)
+		vec.LMLCounted(s.odds, n, s.sums[:rows], s.count[:])
+	}
 	if !(limit <= p.reach) { // in one of them at least
-		p.solveEach(s, y, x, rows, lmlRounds)
+		p.solveEach(s, y, x, rows, p.quick, lmlRounds)
 		return
 	}
 	vec.LMLSteps(rows, &p.sizes, s.sums[:], s.count[:], s.width[:], s.root[:], s.factor[:])
@@ -298,32 +345,32 @@ func (p *lmlProblem) solveGroup(s *lmlScratch, room, x []float32, rows int, out 
 	again := false
 	for i := range rows {
 		d, h := s.root[i], float64(s.sums[i].H)
-		s.fine[i] = math.Abs(d) <= lmlFar && p.enough(s.total[i], d, h)
+		s.fine[i] = math.Abs(d) <= lmlFar && p.enough(s.total[i], d, h, p.quick)
 		if s.fine[i] {
 			continue
 		}
 		if root, try := p.mended(s.total[i], d, h); try {
 			s.factor[i] = vec.LMLFactor(root)
 			vec.LMLWeights(y[i*n:], n, n, s.odds[i*vec.LMLPadded(n):], s.factor[i:i+1], s.total[i:])
-			if p.enough(s.total[i], d, h) {
+			if p.enough(s.total[i], d, h, p.quick) {
 				s.root[i], s.fine[i] = root, true
 				continue
 			}
 		}
-		s.centre[i] = float32(float64(s.centre[i]) - d/p.scale)
+		s.centre[i] = p.moved(s.centre[i], d, p.quick)
 		again = true
 	}
 	if again {
-		p.solveEach(s, y, x, rows, lmlRounds-1)
+		p.solveEach(s, y, x, rows, false, lmlRounds-1)
 	}
 }
 
 // solveEach solves the rows that are not fine, one at a time.
-func (p *lmlProblem) solveEach(s *lmlScratch, y, x []float32, rows, rounds int) {
+func (p *lmlProblem) solveEach(s *lmlScratch, y, x []float32, rows int, quick bool, rounds int) {
 	n, centre, root, width := p.n, s.centre, s.root, s.width
 	for i := range rows {
 		if !s.fine[i] {
-			centre[i], root[i], s.fine[i] = p.solveRow(s, y[i*n:][:n], x[i*n:][:n], centre[i], width[i], rounds)
+			centre[i], root[i], s.fine[i] = p.solveRow(s, y[i*n:][:n], x[i*n:][:n], centre[i], width[i], quick, rounds)
 		}
 	}
 	s.centre, s.root = centre, root

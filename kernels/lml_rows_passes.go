@@ -30,20 +30,20 @@ func (j *softJob[T]) forwardLML(s *softScratch, p *lmlProblem, lo, hi int) {
 		}
 		x, y := single(j.x)[row*n:lo*n], single(j.out)[row*n:lo*n]
 		if n > vec.LMLRow {
-			if p.oddsOf(l, x, l.centre[0]) {
+			if p.powersOf(l, x, l.centre[0]) {
 				p.weightsOf(l, y, l.factor[0])
 			} else {
 				j.forward(s, row)
 			}
 			continue
 		}
-		limit := vec.LMLOdds(x, n, n, p.slope, l.centre[:rows], l.odds, l.sums[:], l.count[:])
+		limit := vec.LMLPowers(x, n, n, p.slope, l.centre[:rows], l.odds)
 		if limit <= p.reach {
 			vec.LMLWeights(y, n, n, l.odds, l.factor[:rows], l.total[:])
 			continue
 		}
 		for i := range rows {
-			limit := vec.LMLOdds(x[i*n:], n, n, p.slope, l.centre[i:][:1], l.odds, l.sums[:], l.count[:])
+			limit := vec.LMLPowers(x[i*n:], n, n, p.slope, l.centre[i:][:1], l.odds)
 			if limit <= p.reach {
 				vec.LMLWeights(y[i*n:], n, n, l.odds, l.factor[i:][:1], l.total[:])
 			} else {

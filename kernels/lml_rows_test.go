@@ -253,7 +253,7 @@ func TestLMLRowGivesUp(t *testing.T) {
 		{"no digits", 50, lmlRounds, false},
 		{"out of reach", 62, lmlRounds, false},
 	} {
-		at, root, ok := p.solveRow(&s, y, x, c.centre, 20, c.rounds)
+		at, root, ok := p.solveRow(&s, y, x, c.centre, 20, false, c.rounds)
 		if ok != c.ok {
 			t.Errorf("%s: found %v, want %v (centre %v, root %v)", c.name, ok, c.ok, at, root)
 		}

@@ -20,13 +20,17 @@ const (
 	lmlFloor = 0x1p-40  // products of smaller numbers might be subnormal, and slow
 )
 
-// 2^(f - 1/2) on 0 <= f <= 1, less a common 1.7e-8, to 3e-9, from the constant term on. None is negative, so that Horner's
-// steps, and thus the weights, are monotone whatever is rounded, and twice the value at 0 is that at 1.
-var lmlExp2 = [...]float32{0.7071067690849304, 0.4901289641857147, 0.16986781358718872, 0.03923378139734268,
-	0.00684221088886261, 0.0008808159618638456, 0.00015318435907829553}
+// 2^(b/8) of b = m + f - 1/2, m an integer and 0 <= f <= 1: lmlEighths[m mod 8] has 2^(m/8 - 1/16), less up to 5e-8, and
+// 1 + lmlPoly, without its constant term, 2^(f/8). No coefficient is negative, so that Horner's steps, and thus the weights,
+// are monotone whatever is rounded, and at f = 1 the power is at most the next one's at f = 0.
+var (
+	lmlEighths = [8]float32{0.9576032757759094, 1.0442737340927124, 1.1387885808944702, 1.2418577671051025,
+		1.3542555570602417, 1.4768260717391968, 1.610490322113037, 1.7562521696090698}
+	lmlPoly = [3]float32{0.08664383739233017, 0.00375087046995759, 0.00011300414917059243}
+)
 
-// LMLSums are sums over a row's odds v, with s = min(v, 1)/(1 + v), r = s where v >= 1 and -s where v < 1 (so 1/(1+v) =
-// 1 + r there), and h = s(1 - s): of r, h, r (s + 2h) and h^2.
+// LMLSums are sums over a row's odds v, of weights y = 1/(1+v): of y, less a number that is known (LMLQuick) or of those with
+// v < 1 y - 1 (LMLCounted), of h = y(1-y), of the second derivative h(1-2y) and of h^2.
 type LMLSums struct{ S, H, C, D float32 }
 
 // LMLSlopeSums are sums over a row of slopes h and gradients g less their reference: of h and h g.
@@ -35,7 +39,9 @@ type LMLSlopeSums struct{ H, G, room1, room2 float32 }
 // lmlKernels is what an instruction set has.
 type lmlKernels struct {
 	moments func(x *float32, stride, rows, n int, ref, sums *float32)
-	odds    func(x *float32, stride, rows, n int, slope float32, centre, odds *float32, pad int, sums *float32, count *int32) (limit uint32)
+	powers  func(x *float32, stride, rows, n int, slope float32, centre, odds *float32, pad int) (limit uint32)
+	counted func(odds *float32, pad, rows, n int, sums *float32, count *int32)
+	quick   func(x *float32, stride, rows, n int, slope float32, centre, odds *float32, pad int, bias float32, sums *float32) (limit uint32)
 	weights func(y *float32, stride, rows, n int, odds *float32, pad int, factor *float32, sums *float64)
 	slopes  func(x, g *float32, stride, rows, n int, slope float32, centre, factor, ref, h *float32, pad int, sums *float32, most *uint32) (limit uint32)
 	grad    func(dx, g *float32, stride, rows, n int, h *float32, pad int, ref, mean *float32, scale float32)
@@ -55,17 +61,38 @@ func LMLMoments(x []float32, stride, n int, ref, sums []float32) {
 	}
 }
 
-// LMLOdds sets odds[r*LMLPadded(n)+i] = 2^b, b = (centre[r] - x[r*stride+i])*slope, of n elements, and +Inf up to the
-// padding; sums to what LMLSums says and count to the number of odds below 1 of each row. It is right for |b| <= 80;
-// limit is the largest |centre - x|, NaN if one is.
-func LMLOdds(x []float32, stride, n int, slope float32, centre, odds []float32, sums []LMLSums, count []int32) (limit float32) {
+// LMLPowers sets odds[r*LMLPadded(n)+i] = 2^b, b = (centre[r] - x[r*stride+i])*slope, of n elements, and +Inf up to the
+// padding. It is right for |b| <= 80; limit is the largest |centre - x|, NaN if one is.
+func LMLPowers(x []float32, stride, n int, slope float32, centre, odds []float32) (limit float32) {
 	rows := len(centre)
 	if rows == 0 {
 		return 0
 	}
 	pad := LMLPadded(n)
-	_, _, _, _ = x[(rows-1)*stride+n-1], odds[rows*pad-1], sums[rows-1], count[rows-1]
-	return math.Float32frombits(lmlSets[current].odds(&x[0], stride, rows, n, slope, &centre[0], &odds[0], pad, &sums[0].S, &count[0]))
+	_, _ = x[(rows-1)*stride+n-1], odds[rows*pad-1]
+	return math.Float32frombits(lmlSets[current].powers(&x[0], stride, rows, n, 8*slope, &centre[0], &odds[0], pad))
+}
+
+// LMLCounted sets the sums of rows of odds (LMLPowers') and count to the number of odds below 1 of each: S keeps its digits
+// where all weights are next to 0 and 1.
+func LMLCounted(odds []float32, n int, sums []LMLSums, count []int32) {
+	if rows := len(sums); rows > 0 {
+		pad := LMLPadded(n)
+		_, _ = odds[rows*pad-1], count[rows-1]
+		lmlSets[current].counted(&odds[0], pad, rows, n, &sums[0].S, &count[0])
+	}
+}
+
+// LMLQuick is LMLPowers, and sets the sums of the odds, S to that of the weights and 16 bias: with a bias that makes it nearly 0
+// few digits are lost.
+func LMLQuick(x []float32, stride, n int, slope float32, centre, odds []float32, bias float32, sums []LMLSums) (limit float32) {
+	rows := len(centre)
+	if rows == 0 {
+		return 0
+	}
+	pad := LMLPadded(n)
+	_, _, _ = x[(rows-1)*stride+n-1], odds[rows*pad-1], sums[rows-1]
+	return math.Float32frombits(lmlSets[current].quick(&x[0], stride, rows, n, 8*slope, &centre[0], &odds[0], pad, bias, &sums[0].S))
 }
 
 // LMLWeights sets y[r*stride+i] = 1/(1 + odds factor[r]), and sums[r] to their sum in float64 (of pairs in float32).
@@ -77,8 +104,8 @@ func LMLWeights(y []float32, stride, n int, odds, factor []float32, sums []float
 	}
 }
 
-// LMLSlopes sets h[r*LMLPadded(n)+i] = y(1 - y) for y = 1/(1 + v), v = 2^b factor[r], b as for LMLOdds, and sums what
-// LMLSlopeSums says of h and of g[r*stride+i] - ref[r]. limit is LMLOdds', most the largest |g - ref|, NaN if one is.
+// LMLSlopes sets h[r*LMLPadded(n)+i] = y(1 - y) for y = 1/(1 + v), v = 2^b factor[r], b as for LMLPowers, and sums what
+// LMLSlopeSums says of h and of g[r*stride+i] - ref[r]. limit is LMLPowers', most the largest |g - ref|, NaN if one is.
 func LMLSlopes(x, g []float32, stride, n int, slope float32, centre, factor, ref, h []float32, sums []LMLSlopeSums) (limit, most float32) {
 	rows := len(centre)
 	if rows == 0 {
@@ -88,7 +115,7 @@ func LMLSlopes(x, g []float32, stride, n int, slope float32, centre, factor, ref
 	_, _, _, _ = x[(rows-1)*stride+n-1], g[(rows-1)*stride+n-1], h[rows*pad-1], sums[rows-1]
 	_, _ = factor[rows-1], ref[rows-1]
 	bits := (*uint32)(unsafe.Pointer(&sums[0].room2)) // a variable would be allocated
-	limit = math.Float32frombits(lmlSets[current].slopes(&x[0], &g[0], stride, rows, n, slope, &centre[0], &factor[0], &ref[0], &h[0], pad, &sums[0].H, bits))
+	limit = math.Float32frombits(lmlSets[current].slopes(&x[0], &g[0], stride, rows, n, 8*slope, &centre[0], &factor[0], &ref[0], &h[0], pad, &sums[0].H, bits))
 	return limit, math.Float32frombits(*bits)
 }
 
@@ -119,7 +146,7 @@ func LMLStart(rows int, p *[3]float64, moments, ref, centre []float32, width []f
 //
 //	F(d) = log(S(d)/(n - S(d))) - log(k/(n - k)),   S(d) = sum 1/(1 + v e^-d)
 //
-// and its derivatives, for odds v with these sums and counts (LMLOdds'). p is k, n - k, n. Where sums have lost their digits
+// and its derivatives, for odds v with these sums and counts (LMLCounted's; LMLQuick's with a bias that takes off the count). p is k, n - k, n. Where sums have lost their digits
 // the step is NaN.
 func LMLSteps(rows int, p *[3]float64, sums []LMLSums, count []int32, width, step []float64, factor []float32) {
 	if rows > 0 {
@@ -131,14 +158,17 @@ func LMLSteps(rows int, p *[3]float64, sums []LMLSums, count []int32, width, ste
 
 // LMLFactor is LMLSteps' factor.
 func LMLFactor(step float64) float32 {
-	y := 1. / 5040 // the next term is at most 1.7e-9
-	for _, c := range [...]float64{1. / 720, 1. / 120, 1. / 24, 1. / 6, 1. / 2, 1, 1} {
-		y = float64(y*-step) + c
-	}
-	return float32(y)
+	x := -step
+	y := float64(1./5040*x) + 1./720 // the next term is at most 1.7e-9
+	y = float64(y*x) + 1./120
+	y = float64(y*x) + 1./24
+	y = float64(y*x) + 1./6
+	y = float64(y*x) + 1./2
+	y = float64(y*x) + 1
+	return float32(float64(y*x) + 1)
 }
 
-var lmlGo = lmlKernels{lmlMomentsGo, lmlOddsGo, lmlWeightsGo, lmlSlopesGo, lmlGradGo, lmlStartGo, lmlStepsGo}
+var lmlGo = lmlKernels{lmlMomentsGo, lmlPowersGo, lmlCountedGo, lmlQuickGo, lmlWeightsGo, lmlSlopesGo, lmlGradGo, lmlStartGo, lmlStepsGo}
 
 // lmlLane is a number in each lane.
 type lmlLane [lmlLanes]float32
@@ -180,58 +210,86 @@ func fma32(x, y, z float32) float32 {
 	return float32(s)
 }
 
-// lmlPower is 2^b, b = t slope, for |b| <= 80 or so: it never falls where b rises.
+// lmlPower is 2^b, b = t slope/8, for |b| <= 80 or so: it never falls where b rises.
 func lmlPower(t, slope float32) float32 {
 	m := fma32(t, slope, lmlMagic)
 	f := fma32(t, slope, -((m - lmlMagic) - 0.5)) // exact to its last bit, as m is: in [0, 1]
-	p := lmlExp2[len(lmlExp2)-1]
-	for i := len(lmlExp2) - 2; i >= 0; i-- {
-		p = fma32(p, f, lmlExp2[i])
-	}
-	return math.Float32frombits(math.Float32bits(p) + math.Float32bits(m)<<23)
-}
-
-// lmlPowers sets odds = 2^((centre - x) slope) and the rest to +Inf.
-func lmlPowers(odds, x []float32, centre, slope float32) (limit uint32) {
-	for i, v := range x {
-		t := centre - v
-		limit = max(limit, math.Float32bits(t)&^lmlSign)
-		odds[i] = lmlPower(t, slope)
-	}
-	for i := range odds[len(x):] {
-		odds[len(x)+i] = float32(math.Inf(1))
-	}
-	return limit
+	bits := math.Float32bits(m)
+	part := math.Float32frombits(math.Float32bits(lmlEighths[bits%8]) + bits>>3<<23)
+	q := fma32(fma32(lmlPoly[2], f, lmlPoly[1]), f, lmlPoly[0])
+	return fma32(part, float32(f*q), part)
 }
 
 const lmlSign = 1 << 31
 
-func lmlOddsGo(x *float32, stride, rows, n int, slope float32, centre, odds *float32, pad int, sums *float32, count *int32) (most uint32) {
+func lmlPowersGo(x *float32, stride, rows, n int, slope float32, centre, odds *float32, pad int) (limit uint32) {
 	all, e := from(x, (rows-1)*stride+n), from(odds, rows*pad)
-	out, counts := unsafe.Slice((*LMLSums)(unsafe.Pointer(sums)), rows), unsafe.Slice(count, rows)
 	for r, c := range from(centre, rows) {
-		var S, H, C, D lmlLane
-		var count int32
 		room := e[r*pad:][:pad]
-		most = max(most, lmlPowers(room, all[r*stride:][:n], c, slope))
-		for i, v := range room {
+		for i, v := range all[r*stride:][:n] {
+			t := c - v
+			limit = max(limit, math.Float32bits(t)&^lmlSign)
+			room[i] = lmlPower(t, slope)
+		}
+		for i := range room[n:] {
+			room[n+i] = float32(math.Inf(1))
+		}
+	}
+	return limit
+}
+
+func lmlCountedGo(odds *float32, pad, rows, n int, sums *float32, count *int32) {
+	e, counts := from(odds, rows*pad), unsafe.Slice(count, rows)
+	out := unsafe.Slice((*LMLSums)(unsafe.Pointer(sums)), rows)
+	for r := range out {
+		var S, H, C, D lmlLane
+		var below int32
+		for i, v := range e[r*pad:][:LMLPadded(n)] {
 			at := i % lmlLanes
 			s := min(v, 1) / (1 + v)
 			signed := s
 			if v < 1 {
 				signed = -s
-				count++
+				below++
 			}
 			h := fma32(-s, s, s)
 			S[at] += signed
 			H[at] += h
 			h = max(h, lmlFloor)
-			C[at] = fma32(signed, fma32(2, h, s), C[at])
+			C[at] = fma32(-signed, fma32(2, h, s), C[at])
 			D[at] = fma32(h, h, D[at])
 		}
-		out[r], counts[r] = LMLSums{S.sum(), H.sum(), C.sum(), D.sum()}, count
+		for i, v := range S {
+			C[i] += v
+		}
+		out[r] = LMLSums{S.sum(), H.sum(), C.sum(), D.sum()}
+		counts[r] = below
 	}
-	return most
+}
+
+func lmlQuickGo(x *float32, stride, rows, n int, slope float32, centre, odds *float32, pad int, bias float32, sums *float32) (limit uint32) {
+	limit = lmlPowersGo(x, stride, rows, n, slope, centre, odds, pad)
+	e, out := from(odds, rows*pad), unsafe.Slice((*LMLSums)(unsafe.Pointer(sums)), rows)
+	for r := range out {
+		var S, H, C, D lmlLane
+		for i := range S {
+			S[i], C[i], D[i] = bias, lmlFloor, lmlFloor // no product is lost in subnormal numbers, which are slow
+		}
+		for i, v := range e[r*pad:][:LMLPadded(n)] {
+			at := i % lmlLanes
+			y := 1 / (1 + v)
+			h := fma32(-y, y, y)
+			S[at] += y
+			H[at] += h
+			C[at] = fma32(h, y, C[at])
+			D[at] = fma32(h, h, D[at])
+		}
+		for i, v := range H {
+			C[i] = fma32(-2, C[i], v)
+		}
+		out[r] = LMLSums{S.sum(), H.sum(), C.sum(), D.sum()}
+	}
+	return limit
 }
 
 func lmlWeightsGo(y *float32, stride, rows, n int, odds *float32, pad int, factor *float32, sums *float64) {
@@ -260,22 +318,19 @@ func lmlWeightsGo(y *float32, stride, rows, n int, odds *float32, pad int, facto
 }
 
 func lmlSlopesGo(x, g *float32, stride, rows, n int, slope float32, centre, factor, ref, h *float32, pad int, sums *float32, most *uint32) (limit uint32) {
-	xs, gs, hs := from(x, (rows-1)*stride+n), from(g, (rows-1)*stride+n), from(h, rows*pad)
+	limit = lmlPowersGo(x, stride, rows, n, slope, centre, h, pad)
+	gs, hs := from(g, (rows-1)*stride+n), from(h, rows*pad)
 	out := unsafe.Slice((*LMLSlopeSums)(unsafe.Pointer(sums)), rows)
-	factors, refs := from(factor, rows), from(ref, rows)
-	top := uint32(0)
-	for r, c := range from(centre, rows) {
+	refs, top := from(ref, rows), uint32(0)
+	for r, u := range from(factor, rows) {
 		var H, G lmlLane
-		u, grad, room := factors[r], gs[r*stride:][:n], hs[r*pad:][:pad]
-		limit = max(limit, lmlPowers(room, xs[r*stride:][:n], c, slope))
-		for i, v := range grad {
+		room := hs[r*pad:][:pad]
+		for i, v := range gs[r*stride:][:n] {
 			at := i % lmlLanes
-			odds := room[i]
-			y := 1 / fma32(odds, u, 1)
+			y := 1 / fma32(room[i], u, 1)
 			d := v - refs[r]
 			top = max(top, math.Float32bits(d)&^lmlSign)
-			s := float32(min(float32(odds*u), 1) * y)
-			s = fma32(-s, s, s)
+			s := float32(float32(float32(room[i]*u)*y) * y)
 			room[i] = s
 			H[at] += s
 			G[at] = fma32(s, d, G[at])
@@ -336,7 +391,7 @@ func lmlStep(S, H, C, D, count, k, others, n, width float64) float64 {
 	f := float64((q + q) * (1 + float64(q2*(1./3+float64(q2*(1./5+float64(q2*(1./7))))))))
 	ab, aa, bb := a+b, float64(a*a), float64(b*b)
 	diff, cubes := aa-bb, float64(aa*a)+float64(bb*b)
-	h2, s2, s3 := float64(H*H), S-C, H-float64(6*D) // s2 and s3 are the second and third derivative of S
+	h2, s2, s3 := float64(H*H), C, H-float64(6*D) // s2 and s3 are the second and third derivative of S
 	f1 := float64(H * ab)
 	f2 := float64(s2*ab) - float64(h2*diff)
 	f3 := (float64(s3*ab) - float64(float64(3*s2)*float64(H*diff))) + float64(float64(h2*(H+H))*cubes)

@@ -9,17 +9,27 @@ package vec
 //go:noescape
 func lmlMoments32AVX2(x *float32, stride int, rows int, n int, ref *float32, sums *float32)
 
-// lmlOdds32AVX2 is LMLOdds.
+// lmlPowers32AVX2 is LMLPowers, of eight times the slope.
 //
 //go:noescape
-func lmlOdds32AVX2(x *float32, stride int, rows int, n int, slope float32, centre *float32, odds *float32, pad int, sums *float32, count *int32) (limit uint32)
+func lmlPowers32AVX2(x *float32, stride int, rows int, n int, slope float32, centre *float32, odds *float32, pad int) (limit uint32)
+
+// lmlCounted32AVX2 is LMLCounted.
+//
+//go:noescape
+func lmlCounted32AVX2(odds *float32, pad int, rows int, n int, sums *float32, count *int32)
+
+// lmlQuick32AVX2 is LMLQuick, of eight times the slope.
+//
+//go:noescape
+func lmlQuick32AVX2(x *float32, stride int, rows int, n int, slope float32, centre *float32, odds *float32, pad int, bias float32, sums *float32) (limit uint32)
 
 // lmlWeights32AVX2 is LMLWeights.
 //
 //go:noescape
 func lmlWeights32AVX2(y *float32, stride int, rows int, n int, odds *float32, pad int, factor *float32, sums *float64)
 
-// lmlSlopes32AVX2 is LMLSlopes.
+// lmlSlopes32AVX2 is LMLSlopes, of eight times the slope.
 //
 //go:noescape
 func lmlSlopes32AVX2(x *float32, grad *float32, stride int, rows int, n int, slope float32, centre *float32, factor *float32, ref *float32, h *float32, pad int, sums *float32, most *uint32) (limit uint32)

@@ -31,8 +31,8 @@ loop1By2:
 	VMOVUPS     64(AX)(R8*1), Z6
 	VSUBPS      Z0, Z6, Z6
 	VADDPS      Z3, Z1, Z1
-	VADDPS      Z6, Z1, Z1
 	VFMADD231PS Z3, Z3, Z2
+	VADDPS      Z6, Z1, Z1
 	VFMADD231PS Z6, Z6, Z2
 	ADDQ        $0x00000080, R8
 	SUBQ        $0x02, R9
@@ -53,7 +53,6 @@ loop1By1:
 	JGE         loop1By1
 
 loop1By1Done:
-	ADDQ        $0x01, R9
 	MOVQ        SI, R9
 	ANDQ        $0x0f, R9
 	JEQ         loop1Done
@@ -93,71 +92,259 @@ loop1Done:
 	VZEROUPPER
 	RET
 
-// func lmlOdds32AVX512(x *float32, stride int, rows int, n int, slope float32, centre *float32, odds *float32, pad int, sums *float32, count *int32) (limit uint32)
-// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, BMI2, POPCNT
-TEXT ·lmlOdds32AVX512(SB), NOSPLIT, $0-84
+// func lmlPowers32AVX512(x *float32, stride int, rows int, n int, slope float32, centre *float32, odds *float32, pad int) (limit uint32)
+// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, BMI2
+TEXT ·lmlPowers32AVX512(SB), NOSPLIT, $0-68
 	MOVQ         x+0(FP), AX
 	MOVQ         stride+8(FP), CX
 	SHLQ         $0x02, CX
 	MOVQ         odds+48(FP), DX
 	MOVQ         pad+56(FP), BX
 	SHLQ         $0x02, BX
-	MOVQ         sums+64(FP), SI
-	MOVQ         n+24(FP), R8
-	VPXORD       Z1, Z1, Z1
-	VBROADCASTSS slope+32(FP), Z0
-	XORQ         DI, DI
+	MOVQ         n+24(FP), SI
+	MOVQ         rows+16(FP), DI
+	MOVQ         centre+40(FP), R9
+	VPXORD       Z0, Z0, Z0
+	VMOVUPS      lmlEighthsAVX512<>+0(SB), Z1
+	VBROADCASTSS slope+32(FP), Z2
 
 row:
-	MOVQ         centre+40(FP), R9
-	VBROADCASTSS (R9)(DI*4), Z2
-	XORL         R10, R10
-	XORQ         R9, R9
-	MOVQ         R8, R11
-	SHRQ         $0x04, R11
-	SUBQ         $0x02, R11
-	JLT          loop1By2Done
+	XORQ R8, R8
+	MOVQ SI, R10
+	SHRQ $0x04, R10
+	SUBQ $0x02, R10
+	JLT  loop1By2Done
 
 loop1By2:
-	VMOVUPS          (AX)(R9*1), Z3
-	VSUBPS           Z3, Z2, Z3
-	VMOVUPS          64(AX)(R9*1), Z11
-	VSUBPS           Z11, Z2, Z11
-	VBROADCASTSS     x4b400000AVX512<>+0(SB), Z12
-	VFMADD231PS      Z3, Z0, Z12
-	VBROADCASTSS     x4b400000AVX512<>+0(SB), Z13
-	VFMADD231PS      Z11, Z0, Z13
-	VSUBPS.BCST      x4b400000AVX512<>+0(SB), Z12, Z14
-	VSUBPS.BCST      x4b400000AVX512<>+0(SB), Z13, Z15
-	VSUBPS.BCST      x3f000000AVX512<>+0(SB), Z14, Z14
-	VSUBPS.BCST      x3f000000AVX512<>+0(SB), Z15, Z15
-	VFMSUB231PS      Z3, Z0, Z14
-	VFMSUB231PS      Z11, Z0, Z15
-	VBROADCASTSS     x3920a01dAVX512<>+0(SB), Z16
-	VBROADCASTSS     x3920a01dAVX512<>+0(SB), Z17
-	VFMADD213PS.BCST x3a66e68fAVX512<>+0(SB), Z14, Z16
-	VFMADD213PS.BCST x3a66e68fAVX512<>+0(SB), Z15, Z17
-	VFMADD213PS.BCST x3be034a0AVX512<>+0(SB), Z14, Z16
-	VFMADD213PS.BCST x3be034a0AVX512<>+0(SB), Z15, Z17
-	VFMADD213PS.BCST x3d20b39aAVX512<>+0(SB), Z14, Z16
-	VFMADD213PS.BCST x3d20b39aAVX512<>+0(SB), Z15, Z17
-	VFMADD213PS.BCST x3e2df1d4AVX512<>+0(SB), Z14, Z16
-	VFMADD213PS.BCST x3e2df1d4AVX512<>+0(SB), Z15, Z17
-	VFMADD213PS.BCST x3efaf22fAVX512<>+0(SB), Z14, Z16
-	VFMADD213PS.BCST x3efaf22fAVX512<>+0(SB), Z15, Z17
-	VFMADD213PS.BCST x3f3504f3AVX512<>+0(SB), Z14, Z16
-	VFMADD213PS.BCST x3f3504f3AVX512<>+0(SB), Z15, Z17
-	VPSLLD           $0x17, Z12, Z12
-	VPSLLD           $0x17, Z13, Z13
-	VPADDD           Z12, Z16, Z12
-	VPADDD           Z13, Z17, Z13
-	VANDPS.BCST      x7fffffffAVX512<>+0(SB), Z3, Z3
-	VPMAXSD          Z3, Z1, Z1
-	VMOVUPS          Z12, (DX)(R9*1)
-	VANDPS.BCST      x7fffffffAVX512<>+0(SB), Z11, Z3
-	VPMAXSD          Z3, Z1, Z1
-	VMOVUPS          Z13, 64(DX)(R9*1)
-	ADDQ             $0x00000080, R9
+	VBROADCASTSS     (R9), Z3
+	VMOVUPS          (AX)(R8*1), Z4
+	VSUBPS           Z4, Z3, Z3
+	VANDPS.BCST      x7fffffffAVX512<>+0(SB), Z3, Z4
+	VPMAXSD          Z4, Z0, Z0
+	VBROADCASTSS     (R9), Z4
+	VMOVUPS          64(AX)(R8*1), Z8
+	VSUBPS           Z8, Z4, Z4
+	VANDPS.BCST      x7fffffffAVX512<>+0(SB), Z4, Z8
+	VPMAXSD          Z8, Z0, Z0
+	VBROADCASTSS     x4b400000AVX512<>+0(SB), Z8
+	VFMADD231PS      Z2, Z3, Z8
+	VBROADCASTSS     x4b400000AVX512<>+0(SB), Z9
+	VFMADD231PS      Z2, Z4, Z9
+	VSUBPS.BCST      x4b400000AVX512<>+0(SB), Z8, Z10
+	VSUBPS.BCST      x4b400000AVX512<>+0(SB), Z9, Z11
+	VSUBPS.BCST      x3f000000AVX512<>+0(SB), Z10, Z10
+	VSUBPS.BCST      x3f000000AVX512<>+0(SB), Z11, Z11
+	VFMSUB231PS      Z2, Z3, Z10
+	VFMSUB231PS      Z2, Z4, Z11
+	VPERMPS          Z1, Z8, Z3
+	VPERMPS          Z1, Z9, Z4
+	VPSLLD           $0x14, Z8, Z8
+	VPSLLD           $0x14, Z9, Z9
+	VPADDD           Z3, Z8, Z3
+	VPADDD           Z4, Z9, Z4
+	VBROADCASTSS     x38ecfca4AVX512<>+0(SB), Z8
+	VFMADD213PS.BCST x3b75d12aAVX512<>+0(SB), Z10, Z8
+	VBROADCASTSS     x38ecfca4AVX512<>+0(SB), Z9
+	VFMADD213PS.BCST x3b75d12aAVX512<>+0(SB), Z11, Z9
+	VFMADD213PS.BCST x3db17253AVX512<>+0(SB), Z10, Z8
+	VFMADD213PS.BCST x3db17253AVX512<>+0(SB), Z11, Z9
+	VMULPS           Z10, Z8, Z8
+	VMULPS           Z11, Z9, Z9
+	VFMADD213PS      Z3, Z3, Z8
+	VFMADD213PS      Z4, Z4, Z9
+	VMOVUPS          Z8, (DX)(R8*1)
+	VMOVUPS          Z9, 64(DX)(R8*1)
+	ADDQ             $0x00000080, R8
+	SUBQ             $0x02, R10
+	JGE              loop1By2
+
+loop1By2Done:
+	ADDQ $0x02, R10
+	SUBQ $0x01, R10
+	JLT  loop1By1Done
+
+loop1By1:
+	VBROADCASTSS     (R9), Z3
+	VMOVUPS          (AX)(R8*1), Z4
+	VSUBPS           Z4, Z3, Z3
+	VANDPS.BCST      x7fffffffAVX512<>+0(SB), Z3, Z4
+	VPMAXSD          Z4, Z0, Z0
+	VBROADCASTSS     x4b400000AVX512<>+0(SB), Z4
+	VFMADD231PS      Z2, Z3, Z4
+	VSUBPS.BCST      x4b400000AVX512<>+0(SB), Z4, Z8
+	VSUBPS.BCST      x3f000000AVX512<>+0(SB), Z8, Z8
+	VFMSUB231PS      Z2, Z3, Z8
+	VPERMPS          Z1, Z4, Z3
+	VPSLLD           $0x14, Z4, Z4
+	VPADDD           Z3, Z4, Z3
+	VBROADCASTSS     x38ecfca4AVX512<>+0(SB), Z4
+	VFMADD213PS.BCST x3b75d12aAVX512<>+0(SB), Z8, Z4
+	VFMADD213PS.BCST x3db17253AVX512<>+0(SB), Z8, Z4
+	VMULPS           Z8, Z4, Z4
+	VFMADD213PS      Z3, Z3, Z4
+	VMOVUPS          Z4, (DX)(R8*1)
+	ADDQ             $0x00000040, R8
+	SUBQ             $0x01, R10
+	JGE              loop1By1
+
+loop1By1Done:
+	MOVQ             SI, R10
+	ANDQ             $0x0f, R10
+	JEQ              loop1Done
+	MOVQ             $-1, R11
+	BZHIQ            R10, R11, R11
+	KMOVQ            R11, K1
+	VBROADCASTSS     (R9), Z3
+	VMOVUPS.Z        (AX)(R8*1), K1, Z4
+	VSUBPS           Z4, Z3, Z3
+	VPXORD           Z5, Z5, Z5
+	VBLENDMPS        Z3, Z5, K1, Z6
+	VANDPS.BCST      x7fffffffAVX512<>+0(SB), Z6, Z3
+	VPMAXSD          Z3, Z0, Z0
+	VBROADCASTSS     x4b400000AVX512<>+0(SB), Z3
+	VFMADD231PS      Z2, Z6, Z3
+	VSUBPS.BCST      x4b400000AVX512<>+0(SB), Z3, Z4
+	VSUBPS.BCST      x3f000000AVX512<>+0(SB), Z4, Z4
+	VFMSUB231PS      Z2, Z6, Z4
+	VPERMPS          Z1, Z3, Z8
+	VPSLLD           $0x14, Z3, Z3
+	VPADDD           Z8, Z3, Z3
+	VBROADCASTSS     x38ecfca4AVX512<>+0(SB), Z8
+	VFMADD213PS.BCST x3b75d12aAVX512<>+0(SB), Z4, Z8
+	VFMADD213PS.BCST x3db17253AVX512<>+0(SB), Z4, Z8
+	VMULPS           Z4, Z8, Z4
+	VFMADD213PS      Z3, Z3, Z4
+	MOVQ             $-1, R11
+	BZHIQ            R10, R11, R11
+	KMOVQ            R11, K1
+	VBROADCASTSS     x7f800000AVX512<>+0(SB), Z3
+	VBLENDMPS        Z4, Z3, K1, Z7
+	VMOVUPS          Z7, (DX)(R8*1)
+
+loop1Done:
+	ADDQ          CX, AX
+	ADDQ          BX, DX
+	ADDQ          $0x04, R9
+	DECQ          DI
+	JNE           row
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VPMAXSD       Y1, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VPMAXSD       X1, X0, X0
+	VPSHUFD       $0x4e, X0, X1
+	VPMAXSD       X1, X0, X0
+	VPSHUFD       $0xb1, X0, X1
+	VPMAXSD       X1, X0, X0
+	VMOVD         X0, AX
+	MOVL          AX, limit+64(FP)
+	VZEROUPPER
+	RET
+
+DATA x00000000AVX512<>+0(SB)/4, $0x00000000
+GLOBL x00000000AVX512<>(SB), RODATA|NOPTR, $4
+
+DATA lmlEighthsAVX512<>+0(SB)/4, $0x3f75257d
+DATA lmlEighthsAVX512<>+4(SB)/4, $0x3f75aac3
+DATA lmlEighthsAVX512<>+8(SB)/4, $0x3f71c3d3
+DATA lmlEighthsAVX512<>+12(SB)/4, $0x3f6ef532
+DATA lmlEighthsAVX512<>+16(SB)/4, $0x3f6d583f
+DATA lmlEighthsAVX512<>+20(SB)/4, $0x3f6d08a3
+DATA lmlEighthsAVX512<>+24(SB)/4, $0x3f6e248c
+DATA lmlEighthsAVX512<>+28(SB)/4, $0x3f70ccdf
+DATA lmlEighthsAVX512<>+32(SB)/4, $0x3f75257d
+DATA lmlEighthsAVX512<>+36(SB)/4, $0x3f75aac3
+DATA lmlEighthsAVX512<>+40(SB)/4, $0x3f71c3d3
+DATA lmlEighthsAVX512<>+44(SB)/4, $0x3f6ef532
+DATA lmlEighthsAVX512<>+48(SB)/4, $0x3f6d583f
+DATA lmlEighthsAVX512<>+52(SB)/4, $0x3f6d08a3
+DATA lmlEighthsAVX512<>+56(SB)/4, $0x3f6e248c
+DATA lmlEighthsAVX512<>+60(SB)/4, $0x3f70ccdf
+GLOBL lmlEighthsAVX512<>(SB), RODATA|NOPTR, $64
+
+DATA x7fffffffAVX512<>+0(SB)/4, $0x7fffffff
+GLOBL x7fffffffAVX512<>(SB), RODATA|NOPTR, $4
+
+DATA x4b400000AVX512<>+0(SB)/4, $0x4b400000
+GLOBL x4b400000AVX512<>(SB), RODATA|NOPTR, $4
+
+DATA x3f000000AVX512<>+0(SB)/4, $0x3f000000
+GLOBL x3f000000AVX512<>(SB), RODATA|NOPTR, $4
+
+DATA x38ecfca4AVX512<>+0(SB)/4, $0x38ecfca4
+GLOBL x38ecfca4AVX512<>(SB), RODATA|NOPTR, $4
+
+DATA x3b75d12aAVX512<>+0(SB)/4, $0x3b75d12a
+GLOBL x3b75d12aAVX512<>(SB), RODATA|NOPTR, $4
+
+DATA x3db17253AVX512<>+0(SB)/4, $0x3db17253
+GLOBL x3db17253AVX512<>(SB), RODATA|NOPTR, $4
+
+DATA x7f800000AVX512<>+0(SB)/4, $0x7f800000
+GLOBL x7f800000AVX512<>(SB), RODATA|NOPTR, $4
+
+// func lmlCounted32AVX512(odds *float32, pad int, rows int, n int, sums *float32, count *int32)
+// Requires: AVX, AVX512BW, AVX512DQ, AVX512F, BMI2, POPCNT
+TEXT ·lmlCounted32AVX512(SB), NOSPLIT, $0-48
+	MOVQ odds+0(FP), AX
+	MOVQ pad+8(FP), CX
+	SHLQ $0x02, CX
+	MOVQ sums+32(FP), DX
+	MOVQ count+40(FP), BX
+	MOVQ n+24(FP), SI
+	MOVQ rows+16(FP), DI
+
+row:
+	XORL   R9, R9
+	VPXORD Z0, Z0, Z0
+	VPXORD Z1, Z1, Z1
+	VPXORD Z2, Z2, Z2
+	VPXORD Z3, Z3, Z3
+	LEAQ   15(SI), R10
+	ANDQ   $-16, R10
+	XORQ   R8, R8
+	MOVQ   R10, R11
+	SHRQ   $0x04, R11
+	SUBQ   $0x02, R11
+	JLT    loop1By2Done
+
+loop1By2:
+	VMOVUPS          (AX)(R8*1), Z4
+	VMOVUPS          64(AX)(R8*1), Z5
+	VADDPS.BCST      x3f800000AVX512<>+0(SB), Z4, Z6
+	VADDPS.BCST      x3f800000AVX512<>+0(SB), Z5, Z7
+	VMINPS.BCST      x3f800000AVX512<>+0(SB), Z4, Z8
+	VMINPS.BCST      x3f800000AVX512<>+0(SB), Z5, Z9
+	VDIVPS           Z6, Z8, Z6
+	VDIVPS           Z7, Z9, Z7
+	VCMPPS.BCST      $0x11, x3f800000AVX512<>+0(SB), Z4, K1
+	VMOVAPS          Z6, Z4
+	KMOVW            K1, R12
+	VORPS.BCST       x80000000AVX512<>+0(SB), Z4, K1, Z4
+	POPCNTL          R12, R12
+	ADDL             R12, R9
+	VCMPPS.BCST      $0x11, x3f800000AVX512<>+0(SB), Z5, K1
+	VMOVAPS          Z7, Z5
+	KMOVW            K1, R12
+	VORPS.BCST       x80000000AVX512<>+0(SB), Z5, K1, Z5
+	POPCNTL          R12, R12
+	ADDL             R12, R9
+	VMOVAPS          Z6, Z8
+	VFNMADD231PS     Z6, Z6, Z8
+	VMOVAPS          Z7, Z9
+	VFNMADD231PS     Z7, Z7, Z9
+	VADDPS           Z4, Z0, Z0
+	VADDPS           Z5, Z0, Z0
+	VADDPS           Z8, Z1, Z1
+	VADDPS           Z9, Z1, Z1
+	VMAXPS.BCST      x2b800000AVX512<>+0(SB), Z8, Z8
+	VMAXPS.BCST      x2b800000AVX512<>+0(SB), Z9, Z9
+	VFMADD231PS.BCST x40000000AVX512<>+0(SB), Z8, Z6
+	VFMADD231PS.BCST x40000000AVX512<>+0(SB), Z9, Z7
+	VFNMADD231PS     Z4, Z6, Z2
+	VFNMADD231PS     Z5, Z7, Z2
+	VFMADD231PS      Z8, Z8, Z3
+	VFMADD231PS      Z9, Z9, Z3
+	ADDQ             $0x00000080, R8
 	SUBQ             $0x02, R11
 	JGE              loop1By2
 
@@ -167,240 +354,81 @@ loop1By2Done:
 	JLT  loop1By1Done
 
 loop1By1:
-	VMOVUPS          (AX)(R9*1), Z3
-	VSUBPS           Z3, Z2, Z3
-	VBROADCASTSS     x4b400000AVX512<>+0(SB), Z11
-	VFMADD231PS      Z3, Z0, Z11
-	VSUBPS.BCST      x4b400000AVX512<>+0(SB), Z11, Z12
-	VSUBPS.BCST      x3f000000AVX512<>+0(SB), Z12, Z12
-	VFMSUB231PS      Z3, Z0, Z12
-	VBROADCASTSS     x3920a01dAVX512<>+0(SB), Z13
-	VFMADD213PS.BCST x3a66e68fAVX512<>+0(SB), Z12, Z13
-	VFMADD213PS.BCST x3be034a0AVX512<>+0(SB), Z12, Z13
-	VFMADD213PS.BCST x3d20b39aAVX512<>+0(SB), Z12, Z13
-	VFMADD213PS.BCST x3e2df1d4AVX512<>+0(SB), Z12, Z13
-	VFMADD213PS.BCST x3efaf22fAVX512<>+0(SB), Z12, Z13
-	VFMADD213PS.BCST x3f3504f3AVX512<>+0(SB), Z12, Z13
-	VPSLLD           $0x17, Z11, Z11
-	VPADDD           Z11, Z13, Z11
-	VANDPS.BCST      x7fffffffAVX512<>+0(SB), Z3, Z3
-	VPMAXSD          Z3, Z1, Z1
-	VMOVUPS          Z11, (DX)(R9*1)
-	ADDQ             $0x00000040, R9
+	VMOVUPS          (AX)(R8*1), Z4
+	VADDPS.BCST      x3f800000AVX512<>+0(SB), Z4, Z5
+	VMINPS.BCST      x3f800000AVX512<>+0(SB), Z4, Z6
+	VDIVPS           Z5, Z6, Z5
+	VCMPPS.BCST      $0x11, x3f800000AVX512<>+0(SB), Z4, K1
+	VMOVAPS          Z5, Z4
+	KMOVW            K1, R12
+	VORPS.BCST       x80000000AVX512<>+0(SB), Z4, K1, Z4
+	POPCNTL          R12, R12
+	ADDL             R12, R9
+	VMOVAPS          Z5, Z6
+	VFNMADD231PS     Z5, Z5, Z6
+	VADDPS           Z4, Z0, Z0
+	VADDPS           Z6, Z1, Z1
+	VMAXPS.BCST      x2b800000AVX512<>+0(SB), Z6, Z6
+	VFMADD231PS.BCST x40000000AVX512<>+0(SB), Z6, Z5
+	VFNMADD231PS     Z4, Z5, Z2
+	VFMADD231PS      Z6, Z6, Z3
+	ADDQ             $0x00000040, R8
 	SUBQ             $0x01, R11
 	JGE              loop1By1
 
 loop1By1Done:
 	ADDQ             $0x01, R11
-	MOVQ             R8, R11
-	ANDQ             $0x0f, R11
+	ANDQ             $0x0f, R10
 	JEQ              loop1Done
-	MOVQ             $-1, R12
-	BZHIQ            R11, R12, R12
-	KMOVQ            R12, K1
-	VMOVUPS.Z        (AX)(R9*1), K1, Z3
-	VSUBPS           Z3, Z2, Z2
-	VPXORD           Z4, Z4, Z4
-	VBLENDMPS        Z2, Z4, K1, Z5
-	VBROADCASTSS     x4b400000AVX512<>+0(SB), Z2
-	VFMADD231PS      Z5, Z0, Z2
-	VSUBPS.BCST      x4b400000AVX512<>+0(SB), Z2, Z3
-	VSUBPS.BCST      x3f000000AVX512<>+0(SB), Z3, Z3
-	VFMSUB231PS      Z5, Z0, Z3
-	VBROADCASTSS     x3920a01dAVX512<>+0(SB), Z11
-	VFMADD213PS.BCST x3a66e68fAVX512<>+0(SB), Z3, Z11
-	VFMADD213PS.BCST x3be034a0AVX512<>+0(SB), Z3, Z11
-	VFMADD213PS.BCST x3d20b39aAVX512<>+0(SB), Z3, Z11
-	VFMADD213PS.BCST x3e2df1d4AVX512<>+0(SB), Z3, Z11
-	VFMADD213PS.BCST x3efaf22fAVX512<>+0(SB), Z3, Z11
-	VFMADD213PS.BCST x3f3504f3AVX512<>+0(SB), Z3, Z11
-	VPSLLD           $0x17, Z2, Z2
-	VPADDD           Z2, Z11, Z2
-	VANDPS.BCST      x7fffffffAVX512<>+0(SB), Z5, Z3
-	VPMAXSD          Z3, Z1, Z1
-	VBROADCASTSS     x7f800000AVX512<>+0(SB), Z3
-	VBLENDMPS        Z2, Z3, K1, Z6
-	VMOVUPS          Z6, (DX)(R9*1)
+	MOVQ             $-1, R11
+	BZHIQ            R10, R11, R11
+	KMOVQ            R11, K1
+	VMOVUPS          (AX)(R8*1), Z4
+	VADDPS.BCST      x3f800000AVX512<>+0(SB), Z4, Z5
+	VMINPS.BCST      x3f800000AVX512<>+0(SB), Z4, Z6
+	VDIVPS           Z5, Z6, Z5
+	VCMPPS.BCST      $0x11, x3f800000AVX512<>+0(SB), Z4, K1
+	VMOVAPS          Z5, Z4
+	KMOVW            K1, R8
+	VORPS.BCST       x80000000AVX512<>+0(SB), Z4, K1, Z4
+	POPCNTL          R8, R8
+	ADDL             R8, R9
+	VMOVAPS          Z5, Z6
+	VFNMADD231PS     Z5, Z5, Z6
+	VADDPS           Z4, Z0, Z0
+	VADDPS           Z6, Z1, Z1
+	VMAXPS.BCST      x2b800000AVX512<>+0(SB), Z6, Z6
+	VFMADD231PS.BCST x40000000AVX512<>+0(SB), Z6, Z5
+	VFNMADD231PS     Z4, Z5, Z2
+	VFMADD231PS      Z6, Z6, Z3
 
 loop1Done:
-	VPXORD Z7, Z7, Z7
-	VPXORD Z8, Z8, Z8
-	VPXORD Z9, Z9, Z9
-	VPXORD Z10, Z10, Z10
-	LEAQ   15(R8), R11
-	ANDQ   $-16, R11
-	XORQ   R9, R9
-	MOVQ   R11, R12
-	SHRQ   $0x04, R12
-	SUBQ   $0x02, R12
-	JLT    loop2By2Done
-
-loop2By2:
-	VMOVUPS          (DX)(R9*1), Z2
-	VMOVUPS          64(DX)(R9*1), Z3
-	VADDPS.BCST      x3f800000AVX512<>+0(SB), Z2, Z11
-	VADDPS.BCST      x3f800000AVX512<>+0(SB), Z3, Z12
-	VMINPS.BCST      x3f800000AVX512<>+0(SB), Z2, Z13
-	VMINPS.BCST      x3f800000AVX512<>+0(SB), Z3, Z14
-	VDIVPS           Z11, Z13, Z11
-	VDIVPS           Z12, Z14, Z12
-	VCMPPS.BCST      $0x11, x3f800000AVX512<>+0(SB), Z2, K1
-	VMOVAPS          Z11, Z2
-	KMOVW            K1, R13
-	VORPS.BCST       x80000000AVX512<>+0(SB), Z2, K1, Z2
-	POPCNTL          R13, R13
-	ADDL             R13, R10
-	VCMPPS.BCST      $0x11, x3f800000AVX512<>+0(SB), Z3, K1
-	VMOVAPS          Z12, Z3
-	KMOVW            K1, R13
-	VORPS.BCST       x80000000AVX512<>+0(SB), Z3, K1, Z3
-	POPCNTL          R13, R13
-	ADDL             R13, R10
-	VMOVAPS          Z11, Z13
-	VFNMADD231PS     Z11, Z11, Z13
-	VMOVAPS          Z12, Z14
-	VFNMADD231PS     Z12, Z12, Z14
-	VADDPS           Z2, Z7, Z7
-	VADDPS           Z3, Z7, Z7
-	VADDPS           Z13, Z8, Z8
-	VADDPS           Z14, Z8, Z8
-	VMAXPS.BCST      x2b800000AVX512<>+0(SB), Z13, Z13
-	VMAXPS.BCST      x2b800000AVX512<>+0(SB), Z14, Z14
-	VFMADD231PS.BCST x40000000AVX512<>+0(SB), Z13, Z11
-	VFMADD231PS.BCST x40000000AVX512<>+0(SB), Z14, Z12
-	VFMADD231PS      Z2, Z11, Z9
-	VFMADD231PS      Z3, Z12, Z9
-	VFMADD231PS      Z13, Z13, Z10
-	VFMADD231PS      Z14, Z14, Z10
-	ADDQ             $0x00000080, R9
-	SUBQ             $0x02, R12
-	JGE              loop2By2
-
-loop2By2Done:
-	ADDQ $0x02, R12
-	SUBQ $0x01, R12
-	JLT  loop2By1Done
-
-loop2By1:
-	VMOVUPS          (DX)(R9*1), Z2
-	VADDPS.BCST      x3f800000AVX512<>+0(SB), Z2, Z3
-	VMINPS.BCST      x3f800000AVX512<>+0(SB), Z2, Z11
-	VDIVPS           Z3, Z11, Z3
-	VCMPPS.BCST      $0x11, x3f800000AVX512<>+0(SB), Z2, K1
-	VMOVAPS          Z3, Z2
-	KMOVW            K1, R13
-	VORPS.BCST       x80000000AVX512<>+0(SB), Z2, K1, Z2
-	POPCNTL          R13, R13
-	ADDL             R13, R10
-	VMOVAPS          Z3, Z11
-	VFNMADD231PS     Z3, Z3, Z11
-	VADDPS           Z2, Z7, Z7
-	VADDPS           Z11, Z8, Z8
-	VMAXPS.BCST      x2b800000AVX512<>+0(SB), Z11, Z11
-	VFMADD231PS.BCST x40000000AVX512<>+0(SB), Z11, Z3
-	VFMADD231PS      Z2, Z3, Z9
-	VFMADD231PS      Z11, Z11, Z10
-	ADDQ             $0x00000040, R9
-	SUBQ             $0x01, R12
-	JGE              loop2By1
-
-loop2By1Done:
-	ADDQ             $0x01, R12
-	ANDQ             $0x0f, R11
-	JEQ              loop2Done
-	MOVQ             $-1, R12
-	BZHIQ            R11, R12, R12
-	KMOVQ            R12, K1
-	VMOVUPS          (DX)(R9*1), Z2
-	VADDPS.BCST      x3f800000AVX512<>+0(SB), Z2, Z3
-	VMINPS.BCST      x3f800000AVX512<>+0(SB), Z2, Z11
-	VDIVPS           Z3, Z11, Z3
-	VCMPPS.BCST      $0x11, x3f800000AVX512<>+0(SB), Z2, K1
-	VMOVAPS          Z3, Z2
-	KMOVW            K1, R9
-	VORPS.BCST       x80000000AVX512<>+0(SB), Z2, K1, Z2
-	POPCNTL          R9, R9
-	ADDL             R9, R10
-	VMOVAPS          Z3, Z11
-	VFNMADD231PS     Z3, Z3, Z11
-	VADDPS           Z2, Z7, Z7
-	VADDPS           Z11, Z8, Z8
-	VMAXPS.BCST      x2b800000AVX512<>+0(SB), Z11, Z11
-	VFMADD231PS.BCST x40000000AVX512<>+0(SB), Z11, Z3
-	VFMADD231PS      Z2, Z3, Z9
-	VFMADD231PS      Z11, Z11, Z10
-
-loop2Done:
-	VSHUFF64X2    $0x44, Z8, Z7, Z2
-	VSHUFF64X2    $0xee, Z8, Z7, Z3
-	VADDPS        Z3, Z2, Z2
-	VSHUFF64X2    $0x44, Z10, Z9, Z3
-	VSHUFF64X2    $0xee, Z10, Z9, Z11
-	VADDPS        Z11, Z3, Z3
-	VSHUFF64X2    $0x88, Z3, Z2, Z11
-	VSHUFF64X2    $0xdd, Z3, Z2, Z2
-	VADDPS        Z2, Z11, Z2
-	VPERMILPS     $0xb1, Z2, Z3
-	VADDPS        Z3, Z2, Z2
-	VPERMILPS     $0x4e, Z2, Z3
-	VADDPS        Z3, Z2, Z2
-	MOVL          $0x00001111, R9
-	KMOVW         R9, K1
-	VCOMPRESSPS.Z Z2, K1, Z2
-	VMOVUPS       X2, (SI)
-	MOVQ          count+72(FP), R9
-	MOVL          R10, (R9)(DI*4)
+	VADDPS        Z0, Z2, Z2
+	VSHUFF64X2    $0x44, Z1, Z0, Z4
+	VSHUFF64X2    $0xee, Z1, Z0, Z5
+	VADDPS        Z5, Z4, Z4
+	VSHUFF64X2    $0x44, Z3, Z2, Z5
+	VSHUFF64X2    $0xee, Z3, Z2, Z6
+	VADDPS        Z6, Z5, Z5
+	VSHUFF64X2    $0x88, Z5, Z4, Z6
+	VSHUFF64X2    $0xdd, Z5, Z4, Z4
+	VADDPS        Z4, Z6, Z4
+	VPERMILPS     $0xb1, Z4, Z5
+	VADDPS        Z5, Z4, Z4
+	VPERMILPS     $0x4e, Z4, Z5
+	VADDPS        Z5, Z4, Z4
+	MOVL          $0x00001111, R8
+	KMOVW         R8, K1
+	VCOMPRESSPS.Z Z4, K1, Z4
+	VMOVUPS       X4, (DX)
+	MOVL          R9, (BX)
 	ADDQ          CX, AX
-	ADDQ          BX, DX
-	ADDQ          $0x10, SI
-	INCQ          DI
-	CMPQ          DI, rows+16(FP)
-	JLT           row
-	VEXTRACTF64X4 $0x01, Z1, Y0
-	VPMAXSD       Y0, Y1, Y1
-	VEXTRACTF128  $0x01, Y1, X0
-	VPMAXSD       X0, X1, X1
-	VPSHUFD       $0x4e, X1, X0
-	VPMAXSD       X0, X1, X1
-	VPSHUFD       $0xb1, X1, X0
-	VPMAXSD       X0, X1, X1
-	VMOVD         X1, AX
-	MOVL          AX, limit+80(FP)
+	ADDQ          $0x10, DX
+	ADDQ          $0x04, BX
+	DECQ          DI
+	JNE           row
 	VZEROUPPER
 	RET
-
-DATA x4b400000AVX512<>+0(SB)/4, $0x4b400000
-GLOBL x4b400000AVX512<>(SB), RODATA|NOPTR, $4
-
-DATA x3f000000AVX512<>+0(SB)/4, $0x3f000000
-GLOBL x3f000000AVX512<>(SB), RODATA|NOPTR, $4
-
-DATA x3920a01dAVX512<>+0(SB)/4, $0x3920a01d
-GLOBL x3920a01dAVX512<>(SB), RODATA|NOPTR, $4
-
-DATA x3a66e68fAVX512<>+0(SB)/4, $0x3a66e68f
-GLOBL x3a66e68fAVX512<>(SB), RODATA|NOPTR, $4
-
-DATA x3be034a0AVX512<>+0(SB)/4, $0x3be034a0
-GLOBL x3be034a0AVX512<>(SB), RODATA|NOPTR, $4
-
-DATA x3d20b39aAVX512<>+0(SB)/4, $0x3d20b39a
-GLOBL x3d20b39aAVX512<>(SB), RODATA|NOPTR, $4
-
-DATA x3e2df1d4AVX512<>+0(SB)/4, $0x3e2df1d4
-GLOBL x3e2df1d4AVX512<>(SB), RODATA|NOPTR, $4
-
-DATA x3efaf22fAVX512<>+0(SB)/4, $0x3efaf22f
-GLOBL x3efaf22fAVX512<>(SB), RODATA|NOPTR, $4
-
-DATA x3f3504f3AVX512<>+0(SB)/4, $0x3f3504f3
-GLOBL x3f3504f3AVX512<>(SB), RODATA|NOPTR, $4
-
-DATA x7fffffffAVX512<>+0(SB)/4, $0x7fffffff
-GLOBL x7fffffffAVX512<>(SB), RODATA|NOPTR, $4
-
-DATA x7f800000AVX512<>+0(SB)/4, $0x7f800000
-GLOBL x7f800000AVX512<>(SB), RODATA|NOPTR, $4
 
 DATA x3f800000AVX512<>+0(SB)/4, $0x3f800000
 GLOBL x3f800000AVX512<>(SB), RODATA|NOPTR, $4
@@ -413,6 +441,311 @@ GLOBL x2b800000AVX512<>(SB), RODATA|NOPTR, $4
 
 DATA x40000000AVX512<>+0(SB)/4, $0x40000000
 GLOBL x40000000AVX512<>(SB), RODATA|NOPTR, $4
+
+// func lmlQuick32AVX512(x *float32, stride int, rows int, n int, slope float32, centre *float32, odds *float32, pad int, bias float32, sums *float32) (limit uint32)
+// Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, BMI2
+TEXT ·lmlQuick32AVX512(SB), NOSPLIT, $0-84
+	MOVQ         stride+8(FP), AX
+	SHLQ         $0x02, AX
+	MOVQ         pad+56(FP), CX
+	SHLQ         $0x02, CX
+	MOVQ         odds+48(FP), DX
+	MOVQ         sums+72(FP), BX
+	MOVQ         n+24(FP), SI
+	MOVQ         rows+16(FP), DI
+	MOVQ         x+0(FP), R9
+	MOVQ         odds+48(FP), R10
+	MOVQ         centre+40(FP), R11
+	VPXORD       Z0, Z0, Z0
+	VMOVUPS      lmlEighthsAVX512<>+0(SB), Z1
+	VBROADCASTSS slope+32(FP), Z2
+	XORQ         R8, R8
+	MOVQ         SI, R12
+	SHRQ         $0x04, R12
+	SUBQ         $0x02, R12
+	JLT          loop1By2Done
+
+loop1By2:
+	VBROADCASTSS     (R11), Z3
+	VMOVUPS          (R9)(R8*1), Z4
+	VSUBPS           Z4, Z3, Z3
+	VANDPS.BCST      x7fffffffAVX512<>+0(SB), Z3, Z4
+	VPMAXSD          Z4, Z0, Z0
+	VBROADCASTSS     (R11), Z4
+	VMOVUPS          64(R9)(R8*1), Z8
+	VSUBPS           Z8, Z4, Z4
+	VANDPS.BCST      x7fffffffAVX512<>+0(SB), Z4, Z8
+	VPMAXSD          Z8, Z0, Z0
+	VBROADCASTSS     x4b400000AVX512<>+0(SB), Z8
+	VFMADD231PS      Z2, Z3, Z8
+	VBROADCASTSS     x4b400000AVX512<>+0(SB), Z12
+	VFMADD231PS      Z2, Z4, Z12
+	VSUBPS.BCST      x4b400000AVX512<>+0(SB), Z8, Z13
+	VSUBPS.BCST      x4b400000AVX512<>+0(SB), Z12, Z14
+	VSUBPS.BCST      x3f000000AVX512<>+0(SB), Z13, Z13
+	VSUBPS.BCST      x3f000000AVX512<>+0(SB), Z14, Z14
+	VFMSUB231PS      Z2, Z3, Z13
+	VFMSUB231PS      Z2, Z4, Z14
+	VPERMPS          Z1, Z8, Z3
+	VPERMPS          Z1, Z12, Z4
+	VPSLLD           $0x14, Z8, Z8
+	VPSLLD           $0x14, Z12, Z12
+	VPADDD           Z3, Z8, Z3
+	VPADDD           Z4, Z12, Z4
+	VBROADCASTSS     x38ecfca4AVX512<>+0(SB), Z8
+	VFMADD213PS.BCST x3b75d12aAVX512<>+0(SB), Z13, Z8
+	VBROADCASTSS     x38ecfca4AVX512<>+0(SB), Z12
+	VFMADD213PS.BCST x3b75d12aAVX512<>+0(SB), Z14, Z12
+	VFMADD213PS.BCST x3db17253AVX512<>+0(SB), Z13, Z8
+	VFMADD213PS.BCST x3db17253AVX512<>+0(SB), Z14, Z12
+	VMULPS           Z13, Z8, Z8
+	VMULPS           Z14, Z12, Z12
+	VFMADD213PS      Z3, Z3, Z8
+	VFMADD213PS      Z4, Z4, Z12
+	VMOVUPS          Z8, (R10)(R8*1)
+	VMOVUPS          Z12, 64(R10)(R8*1)
+	ADDQ             $0x00000080, R8
+	SUBQ             $0x02, R12
+	JGE              loop1By2
+
+loop1By2Done:
+	ADDQ $0x02, R12
+	SUBQ $0x01, R12
+	JLT  loop1By1Done
+
+loop1By1:
+	VBROADCASTSS     (R11), Z3
+	VMOVUPS          (R9)(R8*1), Z4
+	VSUBPS           Z4, Z3, Z3
+	VANDPS.BCST      x7fffffffAVX512<>+0(SB), Z3, Z4
+	VPMAXSD          Z4, Z0, Z0
+	VBROADCASTSS     x4b400000AVX512<>+0(SB), Z4
+	VFMADD231PS      Z2, Z3, Z4
+	VSUBPS.BCST      x4b400000AVX512<>+0(SB), Z4, Z8
+	VSUBPS.BCST      x3f000000AVX512<>+0(SB), Z8, Z8
+	VFMSUB231PS      Z2, Z3, Z8
+	VPERMPS          Z1, Z4, Z3
+	VPSLLD           $0x14, Z4, Z4
+	VPADDD           Z3, Z4, Z3
+	VBROADCASTSS     x38ecfca4AVX512<>+0(SB), Z4
+	VFMADD213PS.BCST x3b75d12aAVX512<>+0(SB), Z8, Z4
+	VFMADD213PS.BCST x3db17253AVX512<>+0(SB), Z8, Z4
+	VMULPS           Z8, Z4, Z4
+	VFMADD213PS      Z3, Z3, Z4
+	VMOVUPS          Z4, (R10)(R8*1)
+	ADDQ             $0x00000040, R8
+	SUBQ             $0x01, R12
+	JGE              loop1By1
+
+loop1By1Done:
+	MOVQ             SI, R12
+	ANDQ             $0x0f, R12
+	JEQ              loop1Done
+	MOVQ             $-1, R13
+	BZHIQ            R12, R13, R13
+	KMOVQ            R13, K1
+	VBROADCASTSS     (R11), Z3
+	VMOVUPS.Z        (R9)(R8*1), K1, Z4
+	VSUBPS           Z4, Z3, Z3
+	VPXORD           Z5, Z5, Z5
+	VBLENDMPS        Z3, Z5, K1, Z6
+	VANDPS.BCST      x7fffffffAVX512<>+0(SB), Z6, Z3
+	VPMAXSD          Z3, Z0, Z0
+	VBROADCASTSS     x4b400000AVX512<>+0(SB), Z3
+	VFMADD231PS      Z2, Z6, Z3
+	VSUBPS.BCST      x4b400000AVX512<>+0(SB), Z3, Z4
+	VSUBPS.BCST      x3f000000AVX512<>+0(SB), Z4, Z4
+	VFMSUB231PS      Z2, Z6, Z4
+	VPERMPS          Z1, Z3, Z5
+	VPSLLD           $0x14, Z3, Z3
+	VPADDD           Z5, Z3, Z3
+	VBROADCASTSS     x38ecfca4AVX512<>+0(SB), Z5
+	VFMADD213PS.BCST x3b75d12aAVX512<>+0(SB), Z4, Z5
+	VFMADD213PS.BCST x3db17253AVX512<>+0(SB), Z4, Z5
+	VMULPS           Z4, Z5, Z4
+	VFMADD213PS      Z3, Z3, Z4
+	MOVQ             $-1, R13
+	BZHIQ            R12, R13, R13
+	KMOVQ            R13, K1
+	VBROADCASTSS     x7f800000AVX512<>+0(SB), Z3
+	VBLENDMPS        Z4, Z3, K1, Z7
+	VMOVUPS          Z7, (R10)(R8*1)
+
+loop1Done:
+	ADDQ AX, R9
+	ADDQ CX, R10
+	ADDQ $0x04, R11
+
+row:
+	VBROADCASTSS bias+64(FP), Z3
+	VXORPS       Z4, Z4, Z4
+	VBROADCASTSS x2b800000AVX512<>+0(SB), Z5
+	VBROADCASTSS x2b800000AVX512<>+0(SB), Z6
+	CMPQ         DI, $0x01
+	JEQ          lastRow
+	XORQ         R8, R8
+	MOVQ         SI, R12
+	SHRQ         $0x04, R12
+	SUBQ         $0x01, R12
+	JLT          loop2By1Done
+
+loop2By1:
+	VBROADCASTSS     (R11), Z7
+	VMOVUPS          (R9)(R8*1), Z8
+	VSUBPS           Z8, Z7, Z7
+	VANDPS.BCST      x7fffffffAVX512<>+0(SB), Z7, Z8
+	VPMAXSD          Z8, Z0, Z0
+	VBROADCASTSS     x4b400000AVX512<>+0(SB), Z8
+	VFMADD231PS      Z2, Z7, Z8
+	VSUBPS.BCST      x4b400000AVX512<>+0(SB), Z8, Z12
+	VSUBPS.BCST      x3f000000AVX512<>+0(SB), Z12, Z12
+	VFMSUB231PS      Z2, Z7, Z12
+	VPERMPS          Z1, Z8, Z7
+	VPSLLD           $0x14, Z8, Z8
+	VPADDD           Z7, Z8, Z7
+	VBROADCASTSS     x38ecfca4AVX512<>+0(SB), Z8
+	VFMADD213PS.BCST x3b75d12aAVX512<>+0(SB), Z12, Z8
+	VFMADD213PS.BCST x3db17253AVX512<>+0(SB), Z12, Z8
+	VMULPS           Z12, Z8, Z8
+	VFMADD213PS      Z7, Z7, Z8
+	VMOVUPS          Z8, (R10)(R8*1)
+	VBROADCASTSS     x3f800000AVX512<>+0(SB), Z7
+	VMOVUPS          (DX)(R8*1), Z8
+	VADDPS           Z7, Z8, Z8
+	VDIVPS           Z8, Z7, Z7
+	VMOVAPS          Z7, Z8
+	VFNMADD231PS     Z7, Z7, Z8
+	VADDPS           Z7, Z3, Z3
+	VADDPS           Z8, Z4, Z4
+	VFMADD231PS      Z8, Z7, Z5
+	VFMADD231PS      Z8, Z8, Z6
+	ADDQ             $0x00000040, R8
+	SUBQ             $0x01, R12
+	JGE              loop2By1
+
+loop2By1Done:
+	MOVQ             SI, R12
+	ANDQ             $0x0f, R12
+	JEQ              loop2Done
+	MOVQ             $-1, R13
+	BZHIQ            R12, R13, R13
+	KMOVQ            R13, K1
+	VBROADCASTSS     (R11), Z7
+	VMOVUPS.Z        (R9)(R8*1), K1, Z8
+	VSUBPS           Z8, Z7, Z7
+	VPXORD           Z9, Z9, Z9
+	VBLENDMPS        Z7, Z9, K1, Z10
+	VANDPS.BCST      x7fffffffAVX512<>+0(SB), Z10, Z7
+	VPMAXSD          Z7, Z0, Z0
+	VBROADCASTSS     x4b400000AVX512<>+0(SB), Z7
+	VFMADD231PS      Z2, Z10, Z7
+	VSUBPS.BCST      x4b400000AVX512<>+0(SB), Z7, Z8
+	VSUBPS.BCST      x3f000000AVX512<>+0(SB), Z8, Z8
+	VFMSUB231PS      Z2, Z10, Z8
+	VPERMPS          Z1, Z7, Z12
+	VPSLLD           $0x14, Z7, Z7
+	VPADDD           Z12, Z7, Z7
+	VBROADCASTSS     x38ecfca4AVX512<>+0(SB), Z12
+	VFMADD213PS.BCST x3b75d12aAVX512<>+0(SB), Z8, Z12
+	VFMADD213PS.BCST x3db17253AVX512<>+0(SB), Z8, Z12
+	VMULPS           Z8, Z12, Z8
+	VFMADD213PS      Z7, Z7, Z8
+	MOVQ             $-1, R13
+	BZHIQ            R12, R13, R13
+	KMOVQ            R13, K1
+	VBROADCASTSS     x7f800000AVX512<>+0(SB), Z7
+	VBLENDMPS        Z8, Z7, K1, Z11
+	VMOVUPS          Z11, (R10)(R8*1)
+	VBROADCASTSS     x3f800000AVX512<>+0(SB), Z7
+	VMOVUPS          (DX)(R8*1), Z8
+	VADDPS           Z7, Z8, Z8
+	VDIVPS           Z8, Z7, Z7
+	VMOVAPS          Z7, Z8
+	VFNMADD231PS     Z7, Z7, Z8
+	VADDPS           Z7, Z3, Z3
+	VADDPS           Z8, Z4, Z4
+	VFMADD231PS      Z8, Z7, Z5
+	VFMADD231PS      Z8, Z8, Z6
+
+loop2Done:
+	JMP rowDone
+
+lastRow:
+	XORQ R8, R8
+	MOVQ SI, R12
+	SHRQ $0x04, R12
+	SUBQ $0x01, R12
+	JLT  loop3By1Done
+
+loop3By1:
+	VBROADCASTSS x3f800000AVX512<>+0(SB), Z7
+	VMOVUPS      (DX)(R8*1), Z8
+	VADDPS       Z7, Z8, Z8
+	VDIVPS       Z8, Z7, Z7
+	VMOVAPS      Z7, Z8
+	VFNMADD231PS Z7, Z7, Z8
+	VADDPS       Z7, Z3, Z3
+	VADDPS       Z8, Z4, Z4
+	VFMADD231PS  Z8, Z7, Z5
+	VFMADD231PS  Z8, Z8, Z6
+	ADDQ         $0x00000040, R8
+	SUBQ         $0x01, R12
+	JGE          loop3By1
+
+loop3By1Done:
+	MOVQ         SI, R12
+	ANDQ         $0x0f, R12
+	JEQ          loop3Done
+	VBROADCASTSS x3f800000AVX512<>+0(SB), Z7
+	VMOVUPS      (DX)(R8*1), Z8
+	VADDPS       Z7, Z8, Z8
+	VDIVPS       Z8, Z7, Z7
+	VMOVAPS      Z7, Z8
+	VFNMADD231PS Z7, Z7, Z8
+	VADDPS       Z7, Z3, Z3
+	VADDPS       Z8, Z4, Z4
+	VFMADD231PS  Z8, Z7, Z5
+	VFMADD231PS  Z8, Z8, Z6
+
+loop3Done:
+rowDone:
+	VFNMADD132PS.BCST x40000000AVX512<>+0(SB), Z4, Z5
+	VSHUFF64X2        $0x44, Z4, Z3, Z7
+	VSHUFF64X2        $0xee, Z4, Z3, Z3
+	VADDPS            Z3, Z7, Z3
+	VSHUFF64X2        $0x44, Z6, Z5, Z4
+	VSHUFF64X2        $0xee, Z6, Z5, Z5
+	VADDPS            Z5, Z4, Z4
+	VSHUFF64X2        $0x88, Z4, Z3, Z5
+	VSHUFF64X2        $0xdd, Z4, Z3, Z3
+	VADDPS            Z3, Z5, Z3
+	VPERMILPS         $0xb1, Z3, Z4
+	VADDPS            Z4, Z3, Z3
+	VPERMILPS         $0x4e, Z3, Z4
+	VADDPS            Z4, Z3, Z3
+	MOVL              $0x00001111, R8
+	KMOVW             R8, K1
+	VCOMPRESSPS.Z     Z3, K1, Z3
+	VMOVUPS           X3, (BX)
+	ADDQ              CX, DX
+	ADDQ              $0x10, BX
+	ADDQ              AX, R9
+	ADDQ              CX, R10
+	ADDQ              $0x04, R11
+	DECQ              DI
+	JNE               row
+	VEXTRACTF64X4     $0x01, Z0, Y1
+	VPMAXSD           Y1, Y0, Y0
+	VEXTRACTF128      $0x01, Y0, X1
+	VPMAXSD           X1, X0, X0
+	VPSHUFD           $0x4e, X0, X1
+	VPMAXSD           X1, X0, X0
+	VPSHUFD           $0xb1, X0, X1
+	VPMAXSD           X1, X0, X0
+	VMOVD             X0, AX
+	MOVL              AX, limit+80(FP)
+	VZEROUPPER
+	RET
 
 // func lmlWeights32AVX512(y *float32, stride int, rows int, n int, odds *float32, pad int, factor *float32, sums *float64)
 // Requires: AVX, AVX512BW, AVX512DQ, AVX512F, BMI2
@@ -519,245 +852,317 @@ loop1Done:
 // func lmlSlopes32AVX512(x *float32, grad *float32, stride int, rows int, n int, slope float32, centre *float32, factor *float32, ref *float32, h *float32, pad int, sums *float32, most *uint32) (limit uint32)
 // Requires: AVX, AVX2, AVX512BW, AVX512DQ, AVX512F, BMI2
 TEXT ·lmlSlopes32AVX512(SB), NOSPLIT, $0-108
-	MOVQ         x+0(FP), AX
-	MOVQ         grad+8(FP), CX
-	MOVQ         stride+16(FP), DX
-	SHLQ         $0x02, DX
-	MOVQ         h+72(FP), BX
-	MOVQ         pad+80(FP), SI
-	SHLQ         $0x02, SI
-	MOVQ         sums+88(FP), DI
-	MOVQ         n+32(FP), R9
-	VPXORD       Z1, Z1, Z1
-	VPXORD       Z2, Z2, Z2
-	VBROADCASTSS x3f800000AVX512<>+0(SB), Z3
-	VBROADCASTSS slope+40(FP), Z0
-	XORQ         R8, R8
-
-row:
-	MOVQ         centre+48(FP), R10
-	VBROADCASTSS (R10)(R8*4), Z4
-	MOVQ         factor+56(FP), R10
-	VBROADCASTSS (R10)(R8*4), Z5
-	MOVQ         ref+64(FP), R10
-	VBROADCASTSS (R10)(R8*4), Z6
-	XORQ         R10, R10
-	MOVQ         R9, R11
-	SHRQ         $0x04, R11
-	SUBQ         $0x02, R11
+	MOVQ         grad+8(FP), AX
+	MOVQ         stride+16(FP), CX
+	SHLQ         $0x02, CX
+	MOVQ         h+72(FP), DX
+	MOVQ         pad+80(FP), BX
+	SHLQ         $0x02, BX
+	MOVQ         sums+88(FP), SI
+	MOVQ         n+32(FP), DI
+	MOVQ         rows+24(FP), R8
+	MOVQ         x+0(FP), R10
+	MOVQ         h+72(FP), R11
+	MOVQ         centre+48(FP), R12
+	VPXORD       Z0, Z0, Z0
+	VMOVUPS      lmlEighthsAVX512<>+0(SB), Z1
+	VBROADCASTSS slope+40(FP), Z2
+	VPXORD       Z3, Z3, Z3
+	XORQ         R9, R9
+	MOVQ         DI, R13
+	SHRQ         $0x04, R13
+	SUBQ         $0x02, R13
 	JLT          loop1By2Done
 
 loop1By2:
-	VMOVUPS          (AX)(R10*1), Z7
-	VSUBPS           Z7, Z4, Z7
-	VMOVUPS          64(AX)(R10*1), Z17
-	VSUBPS           Z17, Z4, Z17
-	VBROADCASTSS     x4b400000AVX512<>+0(SB), Z18
-	VFMADD231PS      Z7, Z0, Z18
-	VBROADCASTSS     x4b400000AVX512<>+0(SB), Z19
-	VFMADD231PS      Z17, Z0, Z19
-	VSUBPS.BCST      x4b400000AVX512<>+0(SB), Z18, Z20
-	VSUBPS.BCST      x4b400000AVX512<>+0(SB), Z19, Z21
-	VSUBPS.BCST      x3f000000AVX512<>+0(SB), Z20, Z20
-	VSUBPS.BCST      x3f000000AVX512<>+0(SB), Z21, Z21
-	VFMSUB231PS      Z7, Z0, Z20
-	VFMSUB231PS      Z17, Z0, Z21
-	VBROADCASTSS     x3920a01dAVX512<>+0(SB), Z22
-	VBROADCASTSS     x3920a01dAVX512<>+0(SB), Z23
-	VFMADD213PS.BCST x3a66e68fAVX512<>+0(SB), Z20, Z22
-	VFMADD213PS.BCST x3a66e68fAVX512<>+0(SB), Z21, Z23
-	VFMADD213PS.BCST x3be034a0AVX512<>+0(SB), Z20, Z22
-	VFMADD213PS.BCST x3be034a0AVX512<>+0(SB), Z21, Z23
-	VFMADD213PS.BCST x3d20b39aAVX512<>+0(SB), Z20, Z22
-	VFMADD213PS.BCST x3d20b39aAVX512<>+0(SB), Z21, Z23
-	VFMADD213PS.BCST x3e2df1d4AVX512<>+0(SB), Z20, Z22
-	VFMADD213PS.BCST x3e2df1d4AVX512<>+0(SB), Z21, Z23
-	VFMADD213PS.BCST x3efaf22fAVX512<>+0(SB), Z20, Z22
-	VFMADD213PS.BCST x3efaf22fAVX512<>+0(SB), Z21, Z23
-	VFMADD213PS.BCST x3f3504f3AVX512<>+0(SB), Z20, Z22
-	VFMADD213PS.BCST x3f3504f3AVX512<>+0(SB), Z21, Z23
-	VPSLLD           $0x17, Z18, Z18
-	VPSLLD           $0x17, Z19, Z19
-	VPADDD           Z18, Z22, Z18
-	VPADDD           Z19, Z23, Z19
-	VANDPS.BCST      x7fffffffAVX512<>+0(SB), Z7, Z7
-	VPMAXSD          Z7, Z1, Z1
-	VMOVUPS          Z18, (BX)(R10*1)
-	VANDPS.BCST      x7fffffffAVX512<>+0(SB), Z17, Z7
-	VPMAXSD          Z7, Z1, Z1
-	VMOVUPS          Z19, 64(BX)(R10*1)
-	ADDQ             $0x00000080, R10
-	SUBQ             $0x02, R11
+	VBROADCASTSS     (R12), Z4
+	VMOVUPS          (R10)(R9*1), Z5
+	VSUBPS           Z5, Z4, Z4
+	VANDPS.BCST      x7fffffffAVX512<>+0(SB), Z4, Z5
+	VPMAXSD          Z5, Z0, Z0
+	VBROADCASTSS     (R12), Z5
+	VMOVUPS          64(R10)(R9*1), Z9
+	VSUBPS           Z9, Z5, Z5
+	VANDPS.BCST      x7fffffffAVX512<>+0(SB), Z5, Z9
+	VPMAXSD          Z9, Z0, Z0
+	VBROADCASTSS     x4b400000AVX512<>+0(SB), Z9
+	VFMADD231PS      Z2, Z4, Z9
+	VBROADCASTSS     x4b400000AVX512<>+0(SB), Z21
+	VFMADD231PS      Z2, Z5, Z21
+	VSUBPS.BCST      x4b400000AVX512<>+0(SB), Z9, Z22
+	VSUBPS.BCST      x4b400000AVX512<>+0(SB), Z21, Z23
+	VSUBPS.BCST      x3f000000AVX512<>+0(SB), Z22, Z22
+	VSUBPS.BCST      x3f000000AVX512<>+0(SB), Z23, Z23
+	VFMSUB231PS      Z2, Z4, Z22
+	VFMSUB231PS      Z2, Z5, Z23
+	VPERMPS          Z1, Z9, Z4
+	VPERMPS          Z1, Z21, Z5
+	VPSLLD           $0x14, Z9, Z9
+	VPSLLD           $0x14, Z21, Z21
+	VPADDD           Z4, Z9, Z4
+	VPADDD           Z5, Z21, Z5
+	VBROADCASTSS     x38ecfca4AVX512<>+0(SB), Z9
+	VFMADD213PS.BCST x3b75d12aAVX512<>+0(SB), Z22, Z9
+	VBROADCASTSS     x38ecfca4AVX512<>+0(SB), Z21
+	VFMADD213PS.BCST x3b75d12aAVX512<>+0(SB), Z23, Z21
+	VFMADD213PS.BCST x3db17253AVX512<>+0(SB), Z22, Z9
+	VFMADD213PS.BCST x3db17253AVX512<>+0(SB), Z23, Z21
+	VMULPS           Z22, Z9, Z9
+	VMULPS           Z23, Z21, Z21
+	VFMADD213PS      Z4, Z4, Z9
+	VFMADD213PS      Z5, Z5, Z21
+	VMOVUPS          Z9, (R11)(R9*1)
+	VMOVUPS          Z21, 64(R11)(R9*1)
+	ADDQ             $0x00000080, R9
+	SUBQ             $0x02, R13
 	JGE              loop1By2
 
 loop1By2Done:
-	ADDQ $0x02, R11
-	SUBQ $0x01, R11
+	ADDQ $0x02, R13
+	SUBQ $0x01, R13
 	JLT  loop1By1Done
 
 loop1By1:
-	VMOVUPS          (AX)(R10*1), Z7
-	VSUBPS           Z7, Z4, Z7
-	VBROADCASTSS     x4b400000AVX512<>+0(SB), Z17
-	VFMADD231PS      Z7, Z0, Z17
-	VSUBPS.BCST      x4b400000AVX512<>+0(SB), Z17, Z18
-	VSUBPS.BCST      x3f000000AVX512<>+0(SB), Z18, Z18
-	VFMSUB231PS      Z7, Z0, Z18
-	VBROADCASTSS     x3920a01dAVX512<>+0(SB), Z19
-	VFMADD213PS.BCST x3a66e68fAVX512<>+0(SB), Z18, Z19
-	VFMADD213PS.BCST x3be034a0AVX512<>+0(SB), Z18, Z19
-	VFMADD213PS.BCST x3d20b39aAVX512<>+0(SB), Z18, Z19
-	VFMADD213PS.BCST x3e2df1d4AVX512<>+0(SB), Z18, Z19
-	VFMADD213PS.BCST x3efaf22fAVX512<>+0(SB), Z18, Z19
-	VFMADD213PS.BCST x3f3504f3AVX512<>+0(SB), Z18, Z19
-	VPSLLD           $0x17, Z17, Z17
-	VPADDD           Z17, Z19, Z17
-	VANDPS.BCST      x7fffffffAVX512<>+0(SB), Z7, Z7
-	VPMAXSD          Z7, Z1, Z1
-	VMOVUPS          Z17, (BX)(R10*1)
-	ADDQ             $0x00000040, R10
-	SUBQ             $0x01, R11
+	VBROADCASTSS     (R12), Z4
+	VMOVUPS          (R10)(R9*1), Z5
+	VSUBPS           Z5, Z4, Z4
+	VANDPS.BCST      x7fffffffAVX512<>+0(SB), Z4, Z5
+	VPMAXSD          Z5, Z0, Z0
+	VBROADCASTSS     x4b400000AVX512<>+0(SB), Z5
+	VFMADD231PS      Z2, Z4, Z5
+	VSUBPS.BCST      x4b400000AVX512<>+0(SB), Z5, Z9
+	VSUBPS.BCST      x3f000000AVX512<>+0(SB), Z9, Z9
+	VFMSUB231PS      Z2, Z4, Z9
+	VPERMPS          Z1, Z5, Z4
+	VPSLLD           $0x14, Z5, Z5
+	VPADDD           Z4, Z5, Z4
+	VBROADCASTSS     x38ecfca4AVX512<>+0(SB), Z5
+	VFMADD213PS.BCST x3b75d12aAVX512<>+0(SB), Z9, Z5
+	VFMADD213PS.BCST x3db17253AVX512<>+0(SB), Z9, Z5
+	VMULPS           Z9, Z5, Z5
+	VFMADD213PS      Z4, Z4, Z5
+	VMOVUPS          Z5, (R11)(R9*1)
+	ADDQ             $0x00000040, R9
+	SUBQ             $0x01, R13
 	JGE              loop1By1
 
 loop1By1Done:
-	ADDQ             $0x01, R11
-	MOVQ             R9, R11
-	ANDQ             $0x0f, R11
+	MOVQ             DI, R13
+	ANDQ             $0x0f, R13
 	JEQ              loop1Done
-	MOVQ             $-1, R12
-	BZHIQ            R11, R12, R12
-	KMOVQ            R12, K1
-	VMOVUPS.Z        (AX)(R10*1), K1, Z7
-	VSUBPS           Z7, Z4, Z4
-	VPXORD           Z8, Z8, Z8
-	VBLENDMPS        Z4, Z8, K1, Z9
+	MOVQ             $-1, R14
+	BZHIQ            R13, R14, R14
+	KMOVQ            R14, K1
+	VBROADCASTSS     (R12), Z4
+	VMOVUPS.Z        (R10)(R9*1), K1, Z5
+	VSUBPS           Z5, Z4, Z4
+	VPXORD           Z6, Z6, Z6
+	VBLENDMPS        Z4, Z6, K1, Z7
+	VANDPS.BCST      x7fffffffAVX512<>+0(SB), Z7, Z4
+	VPMAXSD          Z4, Z0, Z0
 	VBROADCASTSS     x4b400000AVX512<>+0(SB), Z4
-	VFMADD231PS      Z9, Z0, Z4
-	VSUBPS.BCST      x4b400000AVX512<>+0(SB), Z4, Z7
-	VSUBPS.BCST      x3f000000AVX512<>+0(SB), Z7, Z7
-	VFMSUB231PS      Z9, Z0, Z7
-	VBROADCASTSS     x3920a01dAVX512<>+0(SB), Z17
-	VFMADD213PS.BCST x3a66e68fAVX512<>+0(SB), Z7, Z17
-	VFMADD213PS.BCST x3be034a0AVX512<>+0(SB), Z7, Z17
-	VFMADD213PS.BCST x3d20b39aAVX512<>+0(SB), Z7, Z17
-	VFMADD213PS.BCST x3e2df1d4AVX512<>+0(SB), Z7, Z17
-	VFMADD213PS.BCST x3efaf22fAVX512<>+0(SB), Z7, Z17
-	VFMADD213PS.BCST x3f3504f3AVX512<>+0(SB), Z7, Z17
-	VPSLLD           $0x17, Z4, Z4
-	VPADDD           Z4, Z17, Z4
-	VANDPS.BCST      x7fffffffAVX512<>+0(SB), Z9, Z7
-	VPMAXSD          Z7, Z1, Z1
-	VBROADCASTSS     x7f800000AVX512<>+0(SB), Z7
-	VBLENDMPS        Z4, Z7, K1, Z10
-	VMOVUPS          Z10, (BX)(R10*1)
+	VFMADD231PS      Z2, Z7, Z4
+	VSUBPS.BCST      x4b400000AVX512<>+0(SB), Z4, Z5
+	VSUBPS.BCST      x3f000000AVX512<>+0(SB), Z5, Z5
+	VFMSUB231PS      Z2, Z7, Z5
+	VPERMPS          Z1, Z4, Z6
+	VPSLLD           $0x14, Z4, Z4
+	VPADDD           Z6, Z4, Z4
+	VBROADCASTSS     x38ecfca4AVX512<>+0(SB), Z6
+	VFMADD213PS.BCST x3b75d12aAVX512<>+0(SB), Z5, Z6
+	VFMADD213PS.BCST x3db17253AVX512<>+0(SB), Z5, Z6
+	VMULPS           Z5, Z6, Z5
+	VFMADD213PS      Z4, Z4, Z5
+	MOVQ             $-1, R14
+	BZHIQ            R13, R14, R14
+	KMOVQ            R14, K1
+	VBROADCASTSS     x7f800000AVX512<>+0(SB), Z4
+	VBLENDMPS        Z5, Z4, K1, Z8
+	VMOVUPS          Z8, (R11)(R9*1)
 
 loop1Done:
-	VPXORD Z11, Z11, Z11
-	VPXORD Z12, Z12, Z12
-	XORQ   R10, R10
-	MOVQ   R9, R11
-	SHRQ   $0x04, R11
-	SUBQ   $0x02, R11
-	JLT    loop2By2Done
+	ADDQ CX, R10
+	ADDQ BX, R11
+	ADDQ $0x04, R12
 
-loop2By2:
-	VMOVUPS      (BX)(R10*1), Z4
-	VMOVUPS      64(BX)(R10*1), Z7
-	VMOVAPS      Z3, Z17
-	VFMADD231PS  Z4, Z5, Z17
-	VMOVAPS      Z3, Z18
-	VFMADD231PS  Z7, Z5, Z18
-	VDIVPS       Z17, Z3, Z17
-	VDIVPS       Z18, Z3, Z18
-	VMULPS       Z4, Z5, Z4
-	VMULPS       Z7, Z5, Z7
-	VMOVUPS      (CX)(R10*1), Z19
-	VSUBPS       Z6, Z19, Z19
-	VMOVUPS      64(CX)(R10*1), Z20
-	VSUBPS       Z6, Z20, Z20
-	VMINPS.BCST  x3f800000AVX512<>+0(SB), Z4, Z4
-	VMINPS.BCST  x3f800000AVX512<>+0(SB), Z7, Z7
-	VMULPS       Z4, Z17, Z4
-	VMULPS       Z7, Z18, Z7
-	VMOVAPS      Z4, Z17
-	VFNMADD231PS Z4, Z4, Z17
-	VMOVAPS      Z7, Z4
-	VFNMADD231PS Z7, Z7, Z4
-	VANDPS.BCST  x7fffffffAVX512<>+0(SB), Z19, Z7
-	VPMAXSD      Z7, Z2, Z2
-	VMOVUPS      Z17, (BX)(R10*1)
-	VANDPS.BCST  x7fffffffAVX512<>+0(SB), Z20, Z7
-	VPMAXSD      Z7, Z2, Z2
-	VMOVUPS      Z4, 64(BX)(R10*1)
-	VADDPS       Z17, Z11, Z11
-	VADDPS       Z4, Z11, Z11
-	VFMADD231PS  Z17, Z19, Z12
-	VFMADD231PS  Z4, Z20, Z12
-	ADDQ         $0x00000080, R10
-	SUBQ         $0x02, R11
-	JGE          loop2By2
-
-loop2By2Done:
-	ADDQ $0x02, R11
-	SUBQ $0x01, R11
-	JLT  loop2By1Done
+row:
+	MOVQ         factor+56(FP), R9
+	MOVQ         rows+24(FP), R13
+	SUBQ         R8, R13
+	VBROADCASTSS (R9)(R13*4), Z4
+	MOVQ         ref+64(FP), R9
+	MOVQ         rows+24(FP), R13
+	SUBQ         R8, R13
+	VBROADCASTSS (R9)(R13*4), Z5
+	VXORPS       Z6, Z6, Z6
+	VXORPS       Z7, Z7, Z7
+	CMPQ         R8, $0x01
+	JEQ          lastRow
+	XORQ         R9, R9
+	MOVQ         DI, R13
+	SHRQ         $0x04, R13
+	SUBQ         $0x01, R13
+	JLT          loop2By1Done
 
 loop2By1:
-	VMOVUPS      (BX)(R10*1), Z4
-	VMOVAPS      Z3, Z7
-	VFMADD231PS  Z4, Z5, Z7
-	VDIVPS       Z7, Z3, Z7
-	VMULPS       Z4, Z5, Z4
-	VMOVUPS      (CX)(R10*1), Z17
-	VSUBPS       Z6, Z17, Z17
-	VMINPS.BCST  x3f800000AVX512<>+0(SB), Z4, Z4
-	VMULPS       Z4, Z7, Z4
-	VMOVAPS      Z4, Z7
-	VFNMADD231PS Z4, Z4, Z7
-	VANDPS.BCST  x7fffffffAVX512<>+0(SB), Z17, Z4
-	VPMAXSD      Z4, Z2, Z2
-	VMOVUPS      Z7, (BX)(R10*1)
-	VADDPS       Z7, Z11, Z11
-	VFMADD231PS  Z7, Z17, Z12
-	ADDQ         $0x00000040, R10
-	SUBQ         $0x01, R11
-	JGE          loop2By1
+	VBROADCASTSS     (R12), Z8
+	VMOVUPS          (R10)(R9*1), Z9
+	VSUBPS           Z9, Z8, Z8
+	VANDPS.BCST      x7fffffffAVX512<>+0(SB), Z8, Z9
+	VPMAXSD          Z9, Z0, Z0
+	VBROADCASTSS     x4b400000AVX512<>+0(SB), Z9
+	VFMADD231PS      Z2, Z8, Z9
+	VSUBPS.BCST      x4b400000AVX512<>+0(SB), Z9, Z21
+	VSUBPS.BCST      x3f000000AVX512<>+0(SB), Z21, Z21
+	VFMSUB231PS      Z2, Z8, Z21
+	VPERMPS          Z1, Z9, Z8
+	VPSLLD           $0x14, Z9, Z9
+	VPADDD           Z8, Z9, Z8
+	VBROADCASTSS     x38ecfca4AVX512<>+0(SB), Z9
+	VFMADD213PS.BCST x3b75d12aAVX512<>+0(SB), Z21, Z9
+	VFMADD213PS.BCST x3db17253AVX512<>+0(SB), Z21, Z9
+	VMULPS           Z21, Z9, Z9
+	VFMADD213PS      Z8, Z8, Z9
+	VMOVUPS          Z9, (R11)(R9*1)
+	VBROADCASTSS     x3f800000AVX512<>+0(SB), Z8
+	VMOVUPS          (DX)(R9*1), Z9
+	VMOVAPS          Z8, Z21
+	VFMADD231PS      Z9, Z4, Z21
+	VDIVPS           Z21, Z8, Z8
+	VMULPS           Z4, Z9, Z9
+	VMULPS           Z8, Z9, Z9
+	VMULPS           Z8, Z9, Z8
+	VMOVUPS          (AX)(R9*1), Z9
+	VSUBPS           Z5, Z9, Z9
+	VMOVUPS          Z8, (DX)(R9*1)
+	VADDPS           Z8, Z6, Z6
+	VFMADD231PS      Z8, Z9, Z7
+	VANDPS.BCST      x7fffffffAVX512<>+0(SB), Z9, Z8
+	VPMAXSD          Z8, Z3, Z3
+	ADDQ             $0x00000040, R9
+	SUBQ             $0x01, R13
+	JGE              loop2By1
 
 loop2By1Done:
-	ADDQ         $0x01, R11
-	MOVQ         R9, R11
-	ANDQ         $0x0f, R11
-	JEQ          loop2Done
-	MOVQ         $-1, R12
-	BZHIQ        R11, R12, R12
-	KMOVQ        R12, K1
-	VMOVUPS      (BX)(R10*1), Z4
-	VMOVAPS      Z3, Z7
-	VFMADD231PS  Z4, Z5, Z7
-	VDIVPS       Z7, Z3, Z7
-	VMULPS       Z4, Z5, Z4
-	VMOVUPS.Z    (CX)(R10*1), K1, Z5
-	VSUBPS       Z6, Z5, Z5
-	VPXORD       Z13, Z13, Z13
-	VBLENDMPS    Z5, Z13, K1, Z14
-	VMINPS.BCST  x3f800000AVX512<>+0(SB), Z4, Z4
-	VMULPS       Z4, Z7, Z4
-	VMOVAPS      Z4, Z5
-	VFNMADD231PS Z4, Z4, Z5
-	VPXORD       Z15, Z15, Z15
-	VBLENDMPS    Z5, Z15, K1, Z16
-	VANDPS.BCST  x7fffffffAVX512<>+0(SB), Z14, Z4
-	VPMAXSD      Z4, Z2, Z2
-	VMOVUPS      Z16, (BX)(R10*1)
-	VADDPS       Z16, Z11, Z11
-	VFMADD231PS  Z16, Z14, Z12
+	MOVQ             DI, R13
+	ANDQ             $0x0f, R13
+	JEQ              loop2Done
+	MOVQ             $-1, R14
+	BZHIQ            R13, R14, R14
+	KMOVQ            R14, K1
+	VBROADCASTSS     (R12), Z8
+	VMOVUPS.Z        (R10)(R9*1), K1, Z9
+	VSUBPS           Z9, Z8, Z8
+	VPXORD           Z10, Z10, Z10
+	VBLENDMPS        Z8, Z10, K1, Z11
+	VANDPS.BCST      x7fffffffAVX512<>+0(SB), Z11, Z8
+	VPMAXSD          Z8, Z0, Z0
+	VBROADCASTSS     x4b400000AVX512<>+0(SB), Z8
+	VFMADD231PS      Z2, Z11, Z8
+	VSUBPS.BCST      x4b400000AVX512<>+0(SB), Z8, Z9
+	VSUBPS.BCST      x3f000000AVX512<>+0(SB), Z9, Z9
+	VFMSUB231PS      Z2, Z11, Z9
+	VPERMPS          Z1, Z8, Z21
+	VPSLLD           $0x14, Z8, Z8
+	VPADDD           Z21, Z8, Z8
+	VBROADCASTSS     x38ecfca4AVX512<>+0(SB), Z21
+	VFMADD213PS.BCST x3b75d12aAVX512<>+0(SB), Z9, Z21
+	VFMADD213PS.BCST x3db17253AVX512<>+0(SB), Z9, Z21
+	VMULPS           Z9, Z21, Z9
+	VFMADD213PS      Z8, Z8, Z9
+	MOVQ             $-1, R14
+	BZHIQ            R13, R14, R14
+	KMOVQ            R14, K1
+	VBROADCASTSS     x7f800000AVX512<>+0(SB), Z8
+	VBLENDMPS        Z9, Z8, K1, Z12
+	VMOVUPS          Z12, (R11)(R9*1)
+	VBROADCASTSS     x3f800000AVX512<>+0(SB), Z8
+	VMOVUPS          (DX)(R9*1), Z9
+	VMOVAPS          Z8, Z21
+	VFMADD231PS      Z9, Z4, Z21
+	VDIVPS           Z21, Z8, Z8
+	VMULPS           Z4, Z9, Z4
+	VMULPS           Z8, Z4, Z4
+	VMULPS           Z8, Z4, Z4
+	MOVQ             $-1, R14
+	BZHIQ            R13, R14, R14
+	KMOVQ            R14, K1
+	VPXORD           Z13, Z13, Z13
+	VBLENDMPS        Z4, Z13, K1, Z14
+	VMOVUPS.Z        (AX)(R9*1), K1, Z4
+	VSUBPS           Z5, Z4, Z4
+	VPXORD           Z15, Z15, Z15
+	VBLENDMPS        Z4, Z15, K1, Z16
+	VMOVUPS          Z14, (DX)(R9*1)
+	VADDPS           Z14, Z6, Z6
+	VFMADD231PS      Z14, Z16, Z7
+	VANDPS.BCST      x7fffffffAVX512<>+0(SB), Z16, Z4
+	VPMAXSD          Z4, Z3, Z3
 
 loop2Done:
-	VSHUFF64X2    $0x44, Z12, Z11, Z4
-	VSHUFF64X2    $0xee, Z12, Z11, Z5
+	JMP rowDone
+
+lastRow:
+	XORQ R9, R9
+	MOVQ DI, R13
+	SHRQ $0x04, R13
+	SUBQ $0x01, R13
+	JLT  loop3By1Done
+
+loop3By1:
+	VBROADCASTSS x3f800000AVX512<>+0(SB), Z8
+	VMOVUPS      (DX)(R9*1), Z9
+	VMOVAPS      Z8, Z21
+	VFMADD231PS  Z9, Z4, Z21
+	VDIVPS       Z21, Z8, Z8
+	VMULPS       Z4, Z9, Z9
+	VMULPS       Z8, Z9, Z9
+	VMULPS       Z8, Z9, Z8
+	VMOVUPS      (AX)(R9*1), Z9
+	VSUBPS       Z5, Z9, Z9
+	VMOVUPS      Z8, (DX)(R9*1)
+	VADDPS       Z8, Z6, Z6
+	VFMADD231PS  Z8, Z9, Z7
+	VANDPS.BCST  x7fffffffAVX512<>+0(SB), Z9, Z8
+	VPMAXSD      Z8, Z3, Z3
+	ADDQ         $0x00000040, R9
+	SUBQ         $0x01, R13
+	JGE          loop3By1
+
+loop3By1Done:
+	MOVQ         DI, R13
+	ANDQ         $0x0f, R13
+	JEQ          loop3Done
+	VBROADCASTSS x3f800000AVX512<>+0(SB), Z8
+	VMOVUPS      (DX)(R9*1), Z9
+	VMOVAPS      Z8, Z21
+	VFMADD231PS  Z9, Z4, Z21
+	VDIVPS       Z21, Z8, Z8
+	VMULPS       Z4, Z9, Z4
+	VMULPS       Z8, Z4, Z4
+	VMULPS       Z8, Z4, Z4
+	MOVQ         $-1, R14
+	BZHIQ        R13, R14, R14
+	KMOVQ        R14, K1
+	VPXORD       Z17, Z17, Z17
+	VBLENDMPS    Z4, Z17, K1, Z18
+	VMOVUPS.Z    (AX)(R9*1), K1, Z4
+	VSUBPS       Z5, Z4, Z4
+	VPXORD       Z19, Z19, Z19
+	VBLENDMPS    Z4, Z19, K1, Z20
+	VMOVUPS      Z18, (DX)(R9*1)
+	VADDPS       Z18, Z6, Z6
+	VFMADD231PS  Z18, Z20, Z7
+	VANDPS.BCST  x7fffffffAVX512<>+0(SB), Z20, Z4
+	VPMAXSD      Z4, Z3, Z3
+
+loop3Done:
+rowDone:
+	VSHUFF64X2    $0x44, Z7, Z6, Z4
+	VSHUFF64X2    $0xee, Z7, Z6, Z5
 	VADDPS        Z5, Z4, Z4
-	VSHUFF64X2    $0x44, Z12, Z11, Z5
-	VSHUFF64X2    $0xee, Z12, Z11, Z6
+	VSHUFF64X2    $0x44, Z7, Z6, Z5
+	VSHUFF64X2    $0xee, Z7, Z6, Z6
 	VADDPS        Z6, Z5, Z5
 	VSHUFF64X2    $0x88, Z5, Z4, Z6
 	VSHUFF64X2    $0xdd, Z5, Z4, Z4
@@ -766,37 +1171,38 @@ loop2Done:
 	VADDPS        Z5, Z4, Z4
 	VPERMILPS     $0x4e, Z4, Z5
 	VADDPS        Z5, Z4, Z4
-	MOVL          $0x00001111, R10
-	KMOVW         R10, K1
+	MOVL          $0x00001111, R9
+	KMOVW         R9, K1
 	VCOMPRESSPS.Z Z4, K1, Z4
-	VMOVUPS       X4, (DI)
-	ADDQ          DX, AX
-	ADDQ          DX, CX
-	ADDQ          SI, BX
-	ADDQ          $0x10, DI
-	INCQ          R8
-	CMPQ          R8, rows+24(FP)
-	JLT           row
-	VEXTRACTF64X4 $0x01, Z1, Y0
-	VPMAXSD       Y0, Y1, Y1
-	VEXTRACTF128  $0x01, Y1, X0
-	VPMAXSD       X0, X1, X1
-	VPSHUFD       $0x4e, X1, X0
-	VPMAXSD       X0, X1, X1
-	VPSHUFD       $0xb1, X1, X0
-	VPMAXSD       X0, X1, X1
-	VMOVD         X1, AX
+	VMOVUPS       X4, (SI)
+	ADDQ          CX, AX
+	ADDQ          BX, DX
+	ADDQ          $0x10, SI
+	ADDQ          CX, R10
+	ADDQ          BX, R11
+	ADDQ          $0x04, R12
+	DECQ          R8
+	JNE           row
+	VEXTRACTF64X4 $0x01, Z0, Y1
+	VPMAXSD       Y1, Y0, Y0
+	VEXTRACTF128  $0x01, Y0, X1
+	VPMAXSD       X1, X0, X0
+	VPSHUFD       $0x4e, X0, X1
+	VPMAXSD       X1, X0, X0
+	VPSHUFD       $0xb1, X0, X1
+	VPMAXSD       X1, X0, X0
+	VMOVD         X0, AX
 	MOVL          AX, limit+104(FP)
 	MOVQ          most+96(FP), AX
-	VEXTRACTF64X4 $0x01, Z2, Y0
-	VPMAXSD       Y0, Y2, Y2
-	VEXTRACTF128  $0x01, Y2, X0
-	VPMAXSD       X0, X2, X2
-	VPSHUFD       $0x4e, X2, X0
-	VPMAXSD       X0, X2, X2
-	VPSHUFD       $0xb1, X2, X0
-	VPMAXSD       X0, X2, X2
-	VMOVD         X2, CX
+	VEXTRACTF64X4 $0x01, Z3, Y0
+	VPMAXSD       Y0, Y3, Y3
+	VEXTRACTF128  $0x01, Y3, X0
+	VPMAXSD       X0, X3, X3
+	VPSHUFD       $0x4e, X3, X0
+	VPMAXSD       X0, X3, X3
+	VPSHUFD       $0xb1, X3, X0
+	VPMAXSD       X0, X3, X3
+	VMOVD         X3, CX
 	MOVL          CX, (AX)
 	VZEROUPPER
 	RET
@@ -863,7 +1269,6 @@ loop1By1:
 	JGE     loop1By1
 
 loop1By1Done:
-	ADDQ      $0x01, R10
 	MOVQ      R8, R10
 	ANDQ      $0x0f, R10
 	JEQ       loop1Done
@@ -876,6 +1281,9 @@ loop1By1Done:
 	VMOVUPS   (BX)(R9*1), Z2
 	VMULPS    Z1, Z2, Z1
 	VMULPS    Z1, Z0, Z1
+	MOVQ      $-1, R11
+	BZHIQ     R10, R11, R11
+	KMOVQ     R11, K1
 	VMOVUPS   Z1, K1, (AX)(R9*1)
 
 loop1Done:

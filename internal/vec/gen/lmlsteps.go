@@ -114,7 +114,7 @@ func writeSteps(g *gen) {
 	diff := g.minus(aa, bb)
 	cubes := g.plus(g.times(aa, a), g.times(bb, b))
 	h2 := g.times(H, H)
-	s2 := g.minus(S, C)
+	s2 := C
 	s3 := g.minus(H, g.times(g.num(6), D))
 	f1 := g.times(H, ab)
 	f2 := g.minus(g.times(s2, ab), g.times(h2, diff))

@@ -86,6 +86,63 @@ func (l *rowLoop) vectors(half int, f func(k int, at func(base reg.Register, i i
 	g.Label(name + "Done")
 }
 
+// both is vectors for the vectors of both halves, those of 16 lanes next to each other; most counts 16 lanes, and rest is by
+// vector, made when it is asked for.
+func (l *rowLoop) both(f func(k int, at func(base reg.Register, i int) operand.Mem, rest func(i int) selection), most int) {
+	g, each := l.g, l.g.halves()
+	name := l.sixteens(l.n, func(k int, at func(base reg.Register, i int) operand.Mem) {
+		f(k, at, func(int) selection { return nil })
+	}, most)
+	rest := g.GP64()
+	g.MOVQ(l.n, rest)
+	g.ANDQ(operand.U8(15), rest)
+	g.JEQ(operand.LabelRef(name + "Done"))
+	counts := []reg.GPVirtual{rest}
+	if !g.wide() {
+		bound, low := g.GP64(), g.GP64()
+		g.MOVQ(operand.U32(8), bound)
+		g.MOVQ(rest, low)
+		g.CMPQ(rest, bound)
+		g.CMOVQGT(bound, low)
+		g.SUBQ(low, rest)
+		counts = []reg.GPVirtual{low, rest}
+	}
+	f(each, l.at(), func(i int) selection { return g.firstLanes(counts[i]) })
+	g.Label(name + "Done")
+}
+
+// sixteens writes f for n/16 times 16 lanes, most at a time first, and returns the loops' name.
+func (l *rowLoop) sixteens(n reg.GPVirtual, f func(k int, at func(base reg.Register, i int) operand.Mem), most int) (name string) {
+	g, count, each := l.g, l.g.GP64(), l.g.halves()
+	l.loops++
+	name = fmt.Sprintf("loop%d", l.loops)
+	g.XORQ(l.off, l.off)
+	g.MOVQ(n, count)
+	g.SHRQ(operand.U8(4), count)
+	for k := max(1, most/each); ; k = 1 { // there are half as many registers
+		by := fmt.Sprintf("%sBy%d", name, k)
+		g.SUBQ(operand.U8(k), count)
+		g.JLT(operand.LabelRef(by + "Done"))
+		g.Label(by)
+		f(k*each, l.at())
+		g.ADDQ(operand.U32(k*lmlBytes), l.off)
+		g.SUBQ(operand.U8(k), count)
+		g.JGE(operand.LabelRef(by))
+		g.Label(by + "Done")
+		if k == 1 {
+			return name
+		}
+		g.ADDQ(operand.U8(k), count)
+	}
+}
+
+// at is the address of the i-th vector at hand.
+func (l *rowLoop) at() func(base reg.Register, i int) operand.Mem {
+	return func(base reg.Register, i int) operand.Mem {
+		return operand.Mem{Base: base, Index: l.off, Scale: 1, Disp: i * l.g.bytes}
+	}
+}
+
 // read is the vector there, with zeros in lanes that are not in rest.
 func (g *gen) read(m operand.Mem, rest selection) vector {
 	v := g.vec()
