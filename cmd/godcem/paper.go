@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 
 	"github.com/godcem/godcem/internal/run"
@@ -18,30 +19,15 @@ func newPaper() *cobra.Command {
 descent, the same with 1 to 10 inner iterations, and the cartpole planned in a latent
 space. The figures of all come together in one report; each part also has its own.
 
-The quick preset takes some ten minutes on two cores, the full one, with the paper's
+The quick preset takes a quarter of an hour on two cores, the full one, with the paper's
 sizes, days. --resume goes on where it was left.`,
 		Example: `  godcem paper
   godcem paper --preset full --out out/full
   godcem paper --resume`,
 		Args: noArguments,
 	}
-	cmd.Flags().SortFlags = false
-	common := run.BindCommon(cmd.Flags(), "out/paper")
-	device := bindDevice(cmd.Flags())
-	run.BindFlags(cmd.Flags(), &c)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := common.Resolve(cmd.Flags(), &c, paper.Kind); err != nil {
-			return err
-		}
-		ctx, stop := run.Interruptible(cmd.Context())
-		defer stop()
-		summary := cmd.OutOrStdout()
-		if common.Quiet {
-			summary = io.Discard
-		}
-		return onDevice(*device, c.Machine, func() error {
-			return paper.Run(ctx, c, common.Options("", nil), summary)
-		})
-	}
+	bindProgram(cmd, paper.Kind, "out/paper", &c, &c.Machine, func(ctx context.Context, o run.Options, w io.Writer) error {
+		return paper.Run(ctx, c, o, w)
+	})
 	return cmd
 }

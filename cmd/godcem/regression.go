@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 
 	"github.com/godcem/godcem/internal/run"
@@ -33,23 +34,8 @@ searches at the same time and puts them side by side.`,
   godcem regression --resume`,
 		Args: noArguments,
 	}
-	cmd.Flags().SortFlags = false
-	common := run.BindCommon(cmd.Flags(), "out/regression")
-	device := bindDevice(cmd.Flags())
-	run.BindFlags(cmd.Flags(), &c)
-	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if err := regression.Resolve(cmd.Flags(), common, &c); err != nil {
-			return err
-		}
-		ctx, stop := run.Interruptible(cmd.Context())
-		defer stop()
-		summary := cmd.OutOrStdout()
-		if common.Quiet {
-			summary = io.Discard
-		}
-		return onDevice(*device, c.Machine, func() error {
-			return regression.Run(ctx, c, common.Options("regression", &c), summary)
-		})
-	}
+	resolve := func(common *run.Common) error { return regression.Resolve(cmd.Flags(), common, &c) }
+	bindResolved(cmd, regression.Kind, "out/regression", &c, &c.Machine, resolve,
+		func(ctx context.Context, o run.Options, w io.Writer) error { return regression.Run(ctx, c, o, w) })
 	return cmd
 }

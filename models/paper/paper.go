@@ -12,7 +12,7 @@ import (
 	"io"
 	"path/filepath"
 	"slices"
-	"time"
+	"strconv"
 
 	"github.com/godcem/godcem/internal/run"
 	"github.com/godcem/godcem/models/control/embed"
@@ -80,8 +80,16 @@ func (c Config) regression() regression.Config {
 // ablation is the same with that many inner iterations.
 func (c Config) ablation(iterations int) regression.Config {
 	r := c.regression()
-	r.Iterations, r.Updates, r.Figures = iterations, c.updates(2000, 100_000), false
+	r.Iterations, r.Figures = iterations, false
 	return r
+}
+
+// ablationFolder is where that one is: the regression itself is one of them.
+func (c Config) ablationFolder(iterations int) string {
+	if iterations == c.regression().Iterations {
+		return regressionFolder
+	}
+	return filepath.Join("ablation", strconv.Itoa(iterations))
 }
 
 // cartpole is the paper's second experiment.
@@ -94,7 +102,6 @@ func (c Config) cartpole() embed.Config {
 // Names of the parts' folders below the out folder.
 const (
 	regressionFolder = "regression"
-	ablationFolder   = "ablation"
 	cartpoleFolder   = "cartpole"
 )
 
@@ -112,8 +119,11 @@ func (c Config) parts() []part {
 		return regression.Run(ctx, r, o, io.Discard)
 	}, &r}}
 	for k := 1; k <= c.Most; k++ {
-		a := c.ablation(k)
-		parts = append(parts, part{filepath.Join(ablationFolder, fmt.Sprint(k)), fmt.Sprintf("regression with %d inner iterations", k),
+		a, folder := c.ablation(k), c.ablationFolder(k)
+		if folder == regressionFolder {
+			continue
+		}
+		parts = append(parts, part{folder, fmt.Sprintf("regression with %d inner iterations", k),
 			func(ctx context.Context, o run.Options) error { return regression.Run(ctx, a, o, io.Discard) }, &a})
 	}
 	e := c.cartpole()
@@ -135,17 +145,19 @@ func Run(ctx context.Context, c Config, o run.Options, w io.Writer) error {
 		if err := c.checkResume(o.Out); err != nil {
 			return err
 		}
+		if err := run.Forget(o.Out, run.ResultFile); err != nil { // that of the part before
+			return err
+		}
 	} else if err := run.Forget(o.Out, run.ConfigFile, run.ResultFile, ablationFigure, reportFile); err != nil {
 		return err
 	}
 	if err := run.SaveConfig(filepath.Join(o.Out, run.ConfigFile), &c); err != nil {
 		return err
 	}
-	began := time.Now()
 	parts := c.parts()
 	for i, p := range parts {
 		po := o
-		po.Out = filepath.Join(o.Out, p.name)
+		po.Out, po.Progress.Label = filepath.Join(o.Out, p.name), p.title
 		if o.Resume && complete(po.Out, p.config) {
 			continue
 		}
@@ -163,20 +175,18 @@ func Run(ctx context.Context, c Config, o run.Options, w io.Writer) error {
 	if err != nil {
 		return err
 	}
-	if err := run.WriteResult(o.Out, run.Result{Program: Kind, Config: &c, Seed: c.Seed, Status: run.StatusDone,
-		Seconds: time.Since(began).Seconds(), Metrics: f.metrics}); err != nil {
-		return err
-	}
-	if err := f.draw(); err != nil {
-		return err
-	}
-	if err := f.report(); err != nil {
+	r := run.Result{Program: Kind, Config: &c, Seed: c.Seed, Status: run.StatusDone, Seconds: f.seconds,
+		Metrics: f.metrics}
+	if err := run.Finish(o.Out, r, f.show); err != nil {
 		return err
 	}
 	m := f.metrics
-	fmt.Fprintf(w, "regression  mse %.3g through DCEM, %.3g through gradient descent; least energy at the data for %.0f%% and %.0f%%\n",
-		m["regression_dcem_mse"], m["regression_gd_mse"], 100*m["regression_dcem_minimum_share"], 100*m["regression_gd_minimum_share"])
-	fmt.Fprintf(w, "cartpole    cost %.4g by latent DCEM, %.4g by latent gradient descent, %.4g by CEM over all controls\n",
+	fmt.Fprintf(w, "regression  mse %.3g through DCEM, %.3g through gradient descent; least energy at the data for "+
+		"%.0f%% and %.0f%%\n",
+		m["regression_dcem_mse"], m["regression_gd_mse"], 100*m["regression_dcem_minimum_share"],
+		100*m["regression_gd_minimum_share"])
+	fmt.Fprintf(w, "cartpole    cost %.4g by latent DCEM, %.4g by latent gradient descent, %.4g by CEM over all "+
+		"controls\n",
 		m["cartpole_dcem_cost"], m["cartpole_gd_cost"], m["cartpole_dcem_expert_cost"])
 	fmt.Fprintf(w, "figures     %s\n", filepath.Join(o.Out, reportFile))
 	return nil
@@ -190,7 +200,8 @@ func (c Config) checkResume(dir string) error {
 		return nil // nothing was begun there, or not by this program: the parts look for themselves
 	}
 	if was != c {
-		return fmt.Errorf("%s is of another configuration, %+v: it cannot change in a run that is resumed (now %+v)", path, was, c)
+		return fmt.Errorf("%s is of another configuration, %+v: it cannot change in a run that is resumed (now %+v)",
+			path, was, c)
 	}
 	return nil
 }

@@ -41,18 +41,18 @@ func TestRun(t *testing.T) {
 	r, err := run.ReadResult(dir)
 	noError(t, err)
 	for _, name := range []string{"regression_dcem_mse", "regression_gd_mse", "ablation_dcem_mse_1", "ablation_gd_mse_2",
-		"ablation_gd_minimum_share_1", "cartpole_dcem_cost", "cartpole_gd_cost", "cartpole_dcem_expert_cost"} {
+		"ablation_gd_minimum_share_1", "ablation_dcem_mse_cem_2", "cartpole_dcem_cost", "cartpole_gd_cost", "cartpole_dcem_expert_cost"} {
 		if v, ok := r.Metrics[name]; !ok || math.IsNaN(v) {
 			t.Errorf("%s is %v", name, v)
 		}
 	}
 	page, err := os.ReadFile(filepath.Join(dir, reportFile))
 	noError(t, err)
-	if n := bytes.Count(page, []byte("<img")); n != 8 {
-		t.Errorf("%d figures in the report, want 8", n)
+	if n := bytes.Count(page, []byte("<img")); n != 13 {
+		t.Errorf("%d figures in the report, want 13", n)
 	}
 	// Resumed, nothing is done again.
-	part := filepath.Join(dir, ablationFolder, "2", run.ResultFile)
+	part := filepath.Join(dir, c.ablationFolder(2), run.ResultFile)
 	old := time.Now().Add(-time.Hour)
 	noError(t, os.Chtimes(part, old, old))
 	o.Resume = true

@@ -52,7 +52,8 @@ func (c Config) start(e env.Env) []float64 {
 // Simulate controls one plant for each start, all by one controller, from the configuration's seed: problem b has the
 // noise of problem b, so that an episode is the same alone and beside others. It stops early, with what there is and
 // the context's cause, when ctx is over.
-func Simulate(ctx context.Context, c Config, starts [][]float64, progress func(step int)) (all []*Episode, err error) {
+func Simulate(ctx context.Context, c Config, starts [][]float64, progress func(step int)) (all []*Episode,
+	err error) {
 	if err := c.Validate(); err != nil {
 		return nil, err
 	}

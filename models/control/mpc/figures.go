@@ -37,7 +37,8 @@ func (s *study) draw(ctx context.Context) (err error) {
 	for _, f := range []struct {
 		name string
 		plot viz.Plot
-	}{{trajectoryFigure, s.trajectory()}, {mapFigure, s.plane()}, {timingFigure, s.timing()}, {sensitivityFigure, s.sensitivityPlot()}} {
+	}{{trajectoryFigure, s.trajectory()}, {mapFigure, s.plane()}, {timingFigure, s.timing()},
+		{sensitivityFigure, s.sensitivityPlot()}} {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -171,7 +172,8 @@ func (s *study) timing() viz.Plot {
 	}
 	return viz.Lines{
 		Axes: viz.Axes{Title: fmt.Sprintf("Time of a plan: %d samples, %d iterations, %d steps ahead; the median is %.1f %% of "+
-			"the %.0f ms between two", s.c.Samples, s.c.Iterations, s.c.Horizon, 100*s.metrics["period_share"], s.period()), X: "ms", Y: "plans", Height: 400},
+			"the %.0f ms between two", s.c.Samples, s.c.Iterations, s.c.Horizon, 100*s.metrics["period_share"],
+			s.period()), X: "ms", Y: "plans", Height: 400},
 		Series: []viz.Series{{Name: "plans", X: x, Y: y}},
 		Marks:  []viz.Mark{{At: quantile(plans, 0.5), Label: "median"}, {At: quantile(plans, 0.95), Label: "95 %"}},
 	}
@@ -213,7 +215,8 @@ func (s *study) aboutSensitivity() string {
 	}
 	short := ""
 	if s.c.Horizon > sensitivitySteps {
-		short = fmt.Sprintf(" It is of a plan of %d steps, not %d, whose derivatives would take too long.", sensitivitySteps, s.c.Horizon)
+		short = fmt.Sprintf(" It is of a plan of %d steps, not %d, whose derivatives would take too long.",
+			sensitivitySteps, s.c.Horizon)
 	}
 	from := "the initial state"
 	if s.turn > 0 {
@@ -221,7 +224,8 @@ func (s *study) aboutSensitivity() string {
 	}
 	return fmt.Sprintf("By how much each control of the plan from %s changes: with the logarithms of the parameters "+
 		"(a hundredth of it is what 1 %% more changes), and with the elements of the state, per unit. It is the gradient "+
-		"through the whole search by DCEM with tau = %g, the mean over %d noises.%s%s", from, tau, sensitivityPlans, hard, short)
+		"through the whole search by DCEM with tau = %g, the mean over %d noises.%s%s", from, tau, sensitivityPlans,
+		hard, short)
 }
 
 // report writes the page that explains the pictures.
@@ -252,7 +256,8 @@ func (s *study) report() error {
 				fmt.Sprintf("%.0f", s.metrics[name])})
 		}
 	}
-	timing := viz.Section{Heading: "Planning time", Text: "Of this run on this machine. The first plan is not in the table: it finds cold caches."}
+	timing := viz.Section{Heading: "Planning time",
+		Text: "Of this run on this machine. The first plan is not in the table: it finds cold caches."}
 	if len(s.episode.Plan) > 0 {
 		timing.Figures = []viz.Figure{figure(timingFigure, "How many plans took how long.")}
 	} else {
@@ -264,7 +269,8 @@ func (s *study) report() error {
 	}
 	loops := []viz.Figure{figure(movieFigure, "In real time.")}
 	if s.plane() != nil {
-		loops = append(loops, figure(mapFigure, "The way through the plane, over what it costs to rest at each point of it."))
+		loops = append(loops,
+			figure(mapFigure, "The way through the plane, over what it costs to rest at each point of it."))
 	}
 	loops = append(loops, figure(trajectoryFigure, "States, controls and costs."))
 	return viz.WriteReport(filepath.Join(s.dir, reportFile), viz.Report{
@@ -277,8 +283,9 @@ func (s *study) report() error {
 				Figures: loops},
 			moved, timing,
 			{Heading: "Numbers of the run", Table: t},
-			{Heading: "Configuration", Code: config, Text: "The same configuration and seed give the same controls, bit for bit, " +
-				"unless plans are limited in time:\n\ngodcem mpc --config config.yaml --out out/again"},
+			{Heading: "Configuration", Code: config,
+				Text: "The same configuration and seed give the same controls, bit for bit, " +
+					"unless plans are limited in time:\n\ngodcem mpc --config config.yaml --out out/again"},
 		},
 	})
 }

@@ -69,7 +69,8 @@ func (c Config) sensitivities(ctx context.Context, x0 []float64) (all []sensitiv
 	x := column(g, tensor.Float64, "x0", x0)
 	params, wrt := env.ParamNodes{}, G.Nodes{x}
 	for _, param := range e.Params() {
-		n := G.NodeFromAny(g, tensor.New(tensor.WithShape(1), tensor.WithBacking([]float64{param.Value})), G.WithName(param.Name))
+		n := G.NodeFromAny(g, tensor.New(tensor.WithShape(1), tensor.WithBacking([]float64{param.Value})),
+			G.WithName(param.Name))
 		params[param.Name], wrt = n, append(wrt, n)
 		kind := ofDynamics
 		if param.Cost {
@@ -164,7 +165,8 @@ func (s *study) sensitivityPlot() viz.Plot {
 		ofCost: {"the cost's parameters p", "d%s / d log p"}, ofState: {"the state x it is made from", "d%s / dx"}}
 	for kind, d := range by {
 		for j, control := range controls {
-			f := viz.Lines{Axes: viz.Axes{Title: fmt.Sprintf("Plan of %s by %s", control, d.title), X: "t, s", Y: fmt.Sprintf(d.y, control)}}
+			f := viz.Lines{Axes: viz.Axes{Title: fmt.Sprintf("Plan of %s by %s", control, d.title), X: "t, s",
+				Y: fmt.Sprintf(d.y, control)}}
 			for _, m := range s.moves {
 				if m.kind != sensitivityKind(kind) {
 					continue
