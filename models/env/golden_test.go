@@ -49,6 +49,8 @@ func runAll(t testing.TB, machine string, g *G.ExprGraph, outputs ...*G.Node) {
 	var err error
 	if machine == emulator {
 		vm, err = engine.NewVM(g, engine.Outputs(outputs...), engine.On(emulatedDevice(t)))
+	} else if machine == reference {
+		vm, err = engine.NewVM(g, engine.Outputs(outputs...), engine.On(must[engine.Device](t)(engine.Open(reference))))
 	} else {
 		vm, err = train.NewVM(machine, g, outputs...)
 	}
@@ -71,9 +73,12 @@ func must[T any](t testing.TB) func(T, error) T {
 	}
 }
 
-// emulator is the machine that runs the kernels as CUDA C on the processor. (Tests run on a GPU, or a simulated driver,
-// where GODCEM_DEVICE says so.)
-const emulator = "emulator"
+// emulator is the machine that runs the kernels as CUDA C on the processor, reference the engine's loop by loop. (Tests
+// run on a GPU, or a simulated driver, where GODCEM_DEVICE says so.)
+const (
+	emulator  = "emulator"
+	reference = "ref"
+)
 
 func emulatedDevice(t testing.TB) engine.Device {
 	d, err := emulated.NewWith(emulated.Options{})
@@ -130,7 +135,7 @@ func TestCartpoleGolden(t *testing.T) {
 			check.Close(t, "final state in Go", states[5*horizon:], c.FinalState[5*b:5*b+5], 1e-8)
 			check.Close(t, "cost in Go", []float64{cost}, c.Cost[b:b+1], 1e-8)
 		}
-		forMachines(t, append([]string{emulator}, train.Machines...), func(t *testing.T, machine string, dt tensor.Dtype) {
+		forMachines(t, append([]string{emulator, reference}, train.Machines...), func(t *testing.T, machine string, dt tensor.Dtype) {
 			tol := 1e-8
 			if dt == tensor.Float32 {
 				tol = 1e-4 // 20 steps of a falling pole multiply a rounding of 6e-8 by a few hundred
@@ -177,7 +182,7 @@ func TestPendulumGolden(t *testing.T) {
 			}
 			check.Close(t, "cost in Go", []float64{cost}, c.Cost[b:b+1], 1e-10)
 		}
-		forMachines(t, append([]string{emulator}, train.Machines...), func(t *testing.T, machine string, dt tensor.Dtype) {
+		forMachines(t, append([]string{emulator, reference}, train.Machines...), func(t *testing.T, machine string, dt tensor.Dtype) {
 			tol := 1e-10
 			if dt == tensor.Float32 {
 				tol = 5e-6 // 15 steps that add a few roundings of 6e-8 each

@@ -35,8 +35,8 @@ var ablated = [...]struct {
 	format                  string
 }{
 	{"mse", "Error of the prediction", "mean squared error", "mse", true, "%.3g"},
-	{"mse_cem", "The same energies, searched by vanilla CEM", "mean squared error", "mse by vanilla CEM", true, "%.3g"},
-	{"minimum_share", "Least energy at the data", "share of the x", "least energy at the data", false, "%.2f"},
+	{"mse_cem", "The same energies, searched by vanilla CEM", "mean squared error", "mse, CEM", true, "%.3g"},
+	{"minimum_share", "Least energy at the data", "share of the x", "share", false, "%.2f"},
 }
 
 // collect reads the parts' results.
@@ -100,11 +100,11 @@ func (f *findings) draw() error {
 
 // table is the ablation in numbers.
 func (f *findings) table() *viz.Table {
-	t := &viz.Table{Caption: fmt.Sprintf("Regression by the number of inner iterations, %d updates each.",
-		f.c.ablation(1).Updates),
-		Header: []string{"inner iterations"}}
+	t := &viz.Table{Caption: fmt.Sprintf("Regression by the number of inner iterations, %d updates each: mean squared "+
+		"error of the predictions, of predictions by vanilla CEM on the same energy, and share of the x with the least "+
+		"energy at the data.", f.c.ablation(1).Updates), Header: []string{"iterations"}}
 	for _, a := range ablated {
-		t.Header = append(t.Header, a.short+", DCEM", a.short+", gradient descent")
+		t.Header = append(t.Header, "DCEM: "+a.short, "descent: "+a.short)
 	}
 	for k := range f.c.Most {
 		row := []string{strconv.Itoa(k + 1)}
