@@ -28,7 +28,8 @@ type Config struct {
 	Preset  string `json:"preset" help:"quick: minutes; full: hours, for plans close to the strong expert's"`
 	Method  string `json:"method" help:"search over the latent space: dcem, gd or both (one after the other)"`
 	Updates int    `json:"updates" help:"updates of the decoder; 0: the preset's" resume:"free"`
-	Batch   int    `json:"batch" help:"random initial states of an update; 0: the preset's"`
+	Batch   int    `json:"batch" help:"initial states of an update; 0: the preset's"`
+	Along   int    `json:"along" help:"how many of these lie along closed loops of the controller's own; the others are random"`
 
 	Horizon int    `json:"horizon" help:"steps of a plan"`
 	Latent  int    `json:"latent" help:"dimensions of the latent space"`
@@ -41,6 +42,8 @@ type Config struct {
 	Elites      int     `json:"elites" help:"DCEM: elite samples, the sum of the weights"`
 	Temperature float64 `json:"temperature" help:"DCEM: tau of the soft choice of elites; smaller: closer to CEM"`
 	Sigma       float64 `json:"sigma" help:"DCEM: standard deviation with which each search starts, at the middle"`
+	Answer      string  `json:"answer" help:"DCEM: what a search ends with: mean of its last distribution, or best of all it has tried; empty: the preset's"`
+	Learn       string  `json:"learn" help:"DCEM: whose cost updates learn from: mean, through the search, or best, as found; empty: the preset's"`
 	Backprop    int     `json:"backprop" help:"DCEM: last iterations that gradients flow through; 0: all"`
 	GDBackprop  int     `json:"gd_backprop" help:"gradient descent: last steps that gradients flow through; 0: all"`
 	GDRate      float64 `json:"gd_rate" help:"gradient descent: rate of a step, which is that times the gradient where it is short"`
@@ -49,6 +52,7 @@ type Config struct {
 	Rate     float64 `json:"rate" help:"learning rate of Adam at the start"`
 	Clip     float64 `json:"clip" help:"norm to which the gradient is clipped; 0: not at all"`
 	Patience int     `json:"patience" help:"validations in a row without a new best that halve the rate; 0: never, -1: the preset's"`
+	Halvings int     `json:"halvings" help:"halvings of the rate after which the training ends before its last update; 0: never, -1: the preset's"`
 
 	States          int  `json:"states" help:"fixed initial states of validations; the best is judged on as many others"`
 	Episodes        int  `json:"episodes" help:"closed loops: from hanging at rest, and from random states"`
@@ -66,6 +70,14 @@ const (
 
 var presets = []string{Quick, Full}
 
+// Answers of a search by DCEM.
+const (
+	Mean = "mean" // the mean of the last distribution, as published
+	Best = "best" // the candidate of least cost of all that were tried, in whatever iteration
+)
+
+var answers = []string{Mean, Best}
+
 // Default returns the configuration that the program has without flags: a training of minutes.
 //
 // Gradients flow through the last iterations of the search alone. Through all ten, in which sigma falls from 0.5 to
@@ -77,16 +89,22 @@ func Default() Config {
 	return Config{
 		Method: DCEM, Preset: Quick, Horizon: 20, Latent: 2, Hidden: []int{256, 256, 256}, Machine: train.Engine,
 		Iterations: 10, Samples: 100, Elites: 10, Temperature: 0.1, Backprop: 5, Sigma: 0.5, GDBackprop: 1, GDRate: 0.003, GDStep: 0.1,
-		Rate: 5e-4, Clip: 1, Patience: -1, States: 100, Episodes: 10, Episode: 100,
+		Rate: 5e-4, Clip: 1, Patience: -1, Halvings: -1, States: 100, Episodes: 10, Episode: 100,
 		ValidateEvery: 25, CheckpointEvery: 100, Figures: true,
 	}
 }
 
 // Filled is c with the preset's values where none are given.
 func (c Config) Filled() Config {
-	updates, batch, patience := 1500, 16, 10
+	updates, batch, patience, halvings, answer := 1500, 16, 10, 0, Mean
 	if c.Preset == Full {
-		updates, batch, patience = 10_000, 32, 4
+		updates, batch, patience, halvings, answer = 10_000, 32, 4, 6, Best
+	}
+	if c.Answer == "" {
+		c.Answer = answer
+	}
+	if c.Learn == "" {
+		c.Learn = answer
 	}
 	if c.Patience < 0 {
 		c.Patience = patience
@@ -96,6 +114,9 @@ func (c Config) Filled() Config {
 	}
 	if c.Batch == 0 {
 		c.Batch = batch
+	}
+	if c.Halvings < 0 {
+		c.Halvings = halvings
 	}
 	return c
 }
@@ -123,6 +144,11 @@ func (c Config) Validate() error {
 	if !slices.Contains(train.Machines, c.Machine) {
 		return fmt.Errorf("vm is %q, want one of %s", c.Machine, strings.Join(train.Machines, ", "))
 	}
+	for name, answer := range map[string]string{"answer": c.Answer, "learn": c.Learn} {
+		if answer != "" && !slices.Contains(answers, answer) {
+			return fmt.Errorf("%s is %q, want one of %s", name, answer, strings.Join(answers, ", "))
+		}
+	}
 	for _, v := range []struct {
 		name      string
 		value     int
@@ -135,9 +161,11 @@ func (c Config) Validate() error {
 		{"iterations", c.Iterations, 1, maxIterations},
 		{"samples", c.Samples, 2, maxCandidates},
 		{"elites", c.Elites, 1, c.Samples},
+		{"along", c.Along, 0, c.Filled().Batch},
 		{"backprop", c.Backprop, 0, maxIterations},
 		{"gd_backprop", c.GDBackprop, 0, maxIterations},
 		{"patience", c.Patience, -1, maxUpdates},
+		{"halvings", c.Halvings, -1, 1000},
 		{"states", c.States, 1, maxBatch},
 		{"episodes", c.Episodes, 1, 1000},
 		{"episode", c.Episode, 2, 10_000},

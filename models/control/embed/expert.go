@@ -23,34 +23,52 @@ var (
 	Strong   = Expert{"strong CEM", 1000, 20, 30}
 )
 
-// Plan searches for plans of H steps from the initial states x0 (B,S), flat, and returns the costs (B) of the means
-// that it ends with, simulated in float64.
-func (x Expert) Plan(ctx context.Context, c Config, x0 []float64) (costs []float64, err error) {
+// Plan searches for plans of H steps from the initial states x0 (B,S), flat, and returns the costs (B) of what it ends
+// with by either answer, simulated in float64: of the last means, and of the best plans of all that were tried.
+func (x Expert) Plan(ctx context.Context, c Config, x0 []float64) (means, bests []float64, err error) {
 	size := c.system().StateDim()
-	plan, close, err := x.planner(c, len(x0)/size)
+	solve, close, err := x.solver(c, len(x0)/size)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer func() { err = errors.Join(err, close()) }()
-	u, err := plan(ctx, x0, fixedNoise)
+	mean, best, err := solve(ctx, x0, fixedNoise)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return planCosts(c.system(), x0, u)
+	if means, err = planCosts(c.system(), x0, mean); err != nil {
+		return nil, nil, err
+	}
+	bests, err = planCosts(c.system(), x0, best)
+	return means, bests, err
 }
 
 // A planning finds plans (B,H,U) from the states x0 (B,S), with the noise of a run number.
 type planning func(ctx context.Context, x0 []float64, run uint64) (u []float64, err error)
 
-// planner makes the expert plan from that many states at a time.
+// planner makes the expert plan from that many states at a time, with the answer that c says.
 func (x Expert) planner(c Config, batch int) (planning, func() error, error) {
-	if c.Float64 {
-		return expertPlanner[float64](x, c, batch)
-	}
-	return expertPlanner[float32](x, c, batch)
+	solve, close, err := x.solver(c, batch)
+	return func(ctx context.Context, x0 []float64, run uint64) ([]float64, error) {
+		mean, best, err := solve(ctx, x0, run)
+		if c.Answer == Best {
+			return best, err
+		}
+		return mean, err
+	}, close, err
 }
 
-func expertPlanner[T kernels.Float](x Expert, c Config, b int) (planning, func() error, error) {
+// A solving is a planning that finds the plans of both answers.
+type solving func(ctx context.Context, x0 []float64, run uint64) (mean, best []float64, err error)
+
+func (x Expert) solver(c Config, batch int) (solving, func() error, error) {
+	if c.Float64 {
+		return expertSolver[float64](x, c, batch)
+	}
+	return expertSolver[float32](x, c, batch)
+}
+
+func expertSolver[T kernels.Float](x Expert, c Config, b int) (solving, func() error, error) {
 	e, g := c.system(), G.NewGraph()
 	width, from := c.Horizon*e.ControlDim(), make([]T, b*e.StateDim())
 	states := train.Input(g, "x0", from, b, e.StateDim())
@@ -86,16 +104,16 @@ func expertPlanner[T kernels.Float](x Expert, c Config, b int) (planning, func()
 	if err != nil {
 		return nil, nil, errors.Join(err, vm.Close())
 	}
-	return func(ctx context.Context, x0 []float64, run uint64) ([]float64, error) {
+	return func(ctx context.Context, x0 []float64, run uint64) (mean, best []float64, err error) {
 		copy(from, train.Convert[T](x0))
 		s.SetRun(run)
 		if err := s.Reset(nil, nil); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		found, err := s.Solve(ctx)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		return train.Convert[float64](found.Mean), nil
+		return train.Convert[float64](found.Mean), train.Convert[float64](found.Best), nil
 	}, vm.Close, nil
 }

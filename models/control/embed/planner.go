@@ -39,7 +39,7 @@ func newPlanner[T kernels.Float](c Config, d *Decoder, batch int, trace bool) (*
 		return nil, err
 	}
 	p := &planner[T]{}
-	if p.s, err = newSearch[T](c, shared, batch, nil); err != nil {
+	if p.s, err = newSearch[T](c, shared, batch, nil, false); err != nil {
 		return nil, err
 	}
 	p.outputs = append(G.Nodes{p.s.answer, p.s.u, p.s.cost}, p.s.states...)

@@ -25,8 +25,8 @@ type search[T kernels.Float] struct {
 }
 
 // newSearch adds the search of a method to the decoder's graph. noise, one node (B,N,D) an iteration, takes the place
-// of DCEM's own; nil: its own.
-func newSearch[T kernels.Float](c Config, d *Decoder, batch int, noise G.Nodes) (s *search[T], err error) {
+// of DCEM's own; nil: its own. Where held is set, no gradient flows from the plans into the search.
+func newSearch[T kernels.Float](c Config, d *Decoder, batch int, noise G.Nodes, held bool) (s *search[T], err error) {
 	g, e := d.net.Layers[0].W.Graph(), c.system()
 	s = &search[T]{x0: make([]T, batch*e.StateDim()), counter: func() int64 { return 0 }}
 	s.x = train.Input(g, "x0", s.x0, batch, e.StateDim())
@@ -48,8 +48,18 @@ func newSearch[T kernels.Float](c Config, d *Decoder, batch int, noise G.Nodes) 
 			return nil, err
 		}
 		s.answer, s.run, s.counter = u.Answer, u.Run, u.LostGradients
+		if c.Answer == Best {
+			if s.answer, err = best(u.Iterates); err != nil {
+				return nil, err
+			}
+		}
 		for _, it := range u.Iterates {
 			s.tried = append(s.tried, G.Nodes{it.X, it.Mu, it.Sigma})
+		}
+	}
+	if held {
+		if s.answer, err = dcem.Detach(s.answer); err != nil {
+			return nil, err
 		}
 	}
 	if s.u, err = d.Decode(s.answer); err != nil {
@@ -61,3 +71,25 @@ func newSearch[T kernels.Float](c Config, d *Decoder, batch int, noise G.Nodes) 
 
 // loss is the mean cost of the plans.
 func (s *search[T]) loss() (*G.Node, error) { return G.Mean(s.cost) }
+
+// best is the candidate (B,D) of least cost of all iterations. Where none has a finite cost it is 0, the middle.
+func best(iterates []dcem.Iterate) (*G.Node, error) {
+	var x, f G.Nodes
+	for _, it := range iterates {
+		x, f = append(x, it.X), append(f, it.F)
+	}
+	candidates, err := G.Concat(1, x...)
+	if err != nil {
+		return nil, err
+	}
+	costs, err := G.Concat(1, f...)
+	if err != nil {
+		return nil, err
+	}
+	chosen, err := dcem.TopK(costs, 1)
+	if err != nil {
+		return nil, err
+	}
+	z, _, err := dcem.Refit(candidates, chosen, 1, dcem.RefitOptions{}) // the mean of one
+	return z, err
+}

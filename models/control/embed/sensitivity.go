@@ -29,7 +29,7 @@ func (t *task[T]) Sensitivity(x0 []float64, run uint64) (u, du []float64, err er
 	if err != nil {
 		return nil, nil, err
 	}
-	s, err := newSearch[T](c, d, controls, sameNoise[T](g, c, controls, run))
+	s, err := newSearch[T](c, d, controls, sameNoise[T](g, c, controls, run), false)
 	if err != nil {
 		return nil, nil, err
 	}

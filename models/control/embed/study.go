@@ -15,9 +15,11 @@ import (
 // experts are what the experts make of the states that decoders are judged on.
 type experts struct {
 	known            bool
-	ordinary, strong [2]float64 // mean costs on the states of validations and on the others
-	seconds          [2]float64
-	loops            loops // of the ordinary expert
+	ordinary, strong [2]float64 // mean costs on the states of validations and on the others, of the last means
+	// of the best plans tried
+	ordinaryBest, strongBest [2]float64
+	seconds                  [2]float64
+	loops                    loops // of the ordinary expert
 }
 
 // plan lets the experts plan, once.
@@ -28,11 +30,12 @@ func (x *experts) plan(ctx context.Context, c Config) (err error) {
 	for i, e := range []Expert{Ordinary, Strong} {
 		began := time.Now()
 		for j, states := range [][]float64{c.validationStates(), c.judgedStates()} {
-			costs, err := e.Plan(ctx, c, states)
+			means, bests, err := e.Plan(ctx, c, states)
 			if err != nil {
 				return err
 			}
-			[]*[2]float64{&x.ordinary, &x.strong}[i][j] = mean(costs)
+			[]*[2]float64{&x.ordinary, &x.strong}[i][j] = mean(means)
+			[]*[2]float64{&x.ordinaryBest, &x.strongBest}[i][j] = mean(bests)
 		}
 		x.seconds[i] = time.Since(began).Seconds()
 	}
@@ -57,11 +60,11 @@ func mean(v []float64) float64 {
 }
 
 func (x *experts) summary(w io.Writer) {
-	fmt.Fprintf(w, "expert    mean cost %.3f: CEM over all controls, %d samples, %d elites, %d iterations\n",
-		x.ordinary[1], Ordinary.Samples, Ordinary.Elites, Ordinary.Iterations)
+	fmt.Fprintf(w, "expert    mean cost %.3f (the best plans tried: %.3f): CEM over all controls, %d samples, %d elites, "+
+		"%d iterations\n", x.ordinary[1], x.ordinaryBest[1], Ordinary.Samples, Ordinary.Elites, Ordinary.Iterations)
 	fmt.Fprintf(w, "          closed loops: cost %.3f a step, upright for %.0f%% of the last half\n", x.loops.meanCost(),
 		100*x.loops.stood())
-	fmt.Fprintf(w, "          mean cost %.3f: %d samples, %d elites, %d iterations\n", x.strong[1],
+	fmt.Fprintf(w, "          mean cost %.3f (%.3f): %d samples, %d elites, %d iterations\n", x.strong[1], x.strongBest[1],
 		Strong.Samples, Strong.Elites, Strong.Iterations)
 }
 
@@ -103,6 +106,7 @@ func (s *study) judge(ctx context.Context, task Task, x *experts) (err error) {
 		"halvings": float64(len(task.schedule().Halvings)), "lost_gradients": float64(task.lostGradients()),
 		"best_update": float64(s.outcome.BestStep), "parameters": float64(task.Params().Size()),
 		"expert_cost": x.ordinary[1], "expert_strong_cost": x.strong[1],
+		"expert_best_cost": x.ordinaryBest[1], "expert_strong_best_cost": x.strongBest[1],
 		"expert_validation": x.ordinary[0], "expert_strong_validation": x.strong[0],
 		"expert_episode_cost": x.loops.meanCost(), "expert_episode_upright": x.loops.stood(),
 	}

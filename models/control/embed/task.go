@@ -70,6 +70,7 @@ type task[T kernels.Float] struct {
 	rates   train.Plateau
 	lost    int64 // gradients lost before the state was loaded
 
+	walk      walkers
 	judge     *planner[T]
 	states    []float64 // of validations
 	validated struct {
@@ -83,6 +84,9 @@ func newTask[T kernels.Float](c Config) (t *task[T], err error) {
 	var loss *G.Node
 	if t.decoder, t.s, loss, err = newProblem[T](c); err != nil {
 		return nil, err
+	}
+	if c.Along > 0 {
+		G.Read(t.s.states[1], &t.walk.next)
 	}
 	if t.stepper, err = train.New[T](c.Machine, c.optimizer(), loss, t.Params().Nodes()...); err != nil {
 		return nil, err
@@ -98,7 +102,11 @@ func newProblem[T kernels.Float](c Config) (d *Decoder, s *search[T], loss *G.No
 	if d, err = c.decoder(G.NewGraph()); err != nil {
 		return nil, nil, nil, err
 	}
-	if s, err = newSearch[T](c, d, c.Batch, nil); err != nil {
+	c.Answer = c.Learn
+	// The cost of the best of all candidates z has the derivative with respect to the decoder that it has with z held
+	// fixed (the envelope theorem; a best of samples is the smallest of finitely many functions).
+	held := c.Method == DCEM && c.Learn == Best
+	if s, err = newSearch[T](c, d, c.Batch, nil, held); err != nil {
 		return nil, nil, nil, err
 	}
 	copy(s.x0, train.Convert[T](c.trainingStates(1)))
@@ -160,7 +168,9 @@ func (t *task[T]) Step(ctx context.Context, step int) (run.StepMetrics, error) {
 	if err := t.reschedule(step - 1); err != nil {
 		return run.StepMetrics{}, err
 	}
-	copy(t.s.x0, train.Convert[T](t.c.trainingStates(step)))
+	x0 := t.c.trainingStates(step)
+	t.walk.put(t.c, x0, step)
+	copy(t.s.x0, train.Convert[T](x0))
 	if t.s.run != nil {
 		if err := G.Let(t.s.run, int64(step)); err != nil {
 			return run.StepMetrics{}, err
@@ -171,6 +181,13 @@ func (t *task[T]) Step(ctx context.Context, step int) (run.StepMetrics, error) {
 	if err != nil {
 		return run.StepMetrics{}, err
 	}
+	if t.c.Along > 0 {
+		x1, err := nn.Slice[T](t.walk.next)
+		if err != nil {
+			return run.StepMetrics{}, err
+		}
+		t.walk.at = train.Convert[float64](x1[:t.c.Along*t.c.system().StateDim()])
+	}
 	return run.StepMetrics{Loss: loss, GradNorm: info.GradNorm, Skipped: info.Skipped,
 		Values: map[string]float64{"rate": rate}}, nil
 }
@@ -178,7 +195,7 @@ func (t *task[T]) Step(ctx context.Context, step int) (run.StepMetrics, error) {
 // reschedule shows the learning rate's schedule the score after an update if that was a validation's turn. It is the
 // next update that does so: whether a run ended there, or was killed before its validation, then makes no difference.
 func (t *task[T]) reschedule(after int) error {
-	if after == 0 || after%t.c.ValidateEvery != 0 {
+	if after == 0 || after%t.c.ValidateEvery != 0 || t.rates.Scores >= after/t.c.ValidateEvery {
 		return nil
 	}
 	if t.validated.step != after {
@@ -188,6 +205,15 @@ func (t *task[T]) reschedule(after int) error {
 	}
 	t.rates.Observe(t.validated.score, after, t.c.Patience)
 	return nil
+}
+
+// Ended implements run.Ender: the rate was halved as often as it may be.
+func (t *task[T]) Ended(step int) (bool, error) {
+	if t.c.Halvings == 0 {
+		return false, nil
+	}
+	err := t.reschedule(step)
+	return len(t.rates.Halvings) >= t.c.Halvings, err
 }
 
 // Validate implements run.Validator: the score is the mean cost of the plans from fixed states, on the same noise
@@ -238,6 +264,9 @@ type saved struct {
 // Save implements run.Task.
 func (t *task[T]) Save(c *run.Checkpoint) error {
 	err := train.Save(c, t.stepper, t.Params())
+	if t.walk.at != nil {
+		run.PutArray(c, "walk", t.walk.at, len(t.walk.at))
+	}
 	return errors.Join(err, c.Put("training", saved{t.c.Method, t.rates, t.lostGradients()}))
 }
 
@@ -250,9 +279,17 @@ func (t *task[T]) Load(c *run.Checkpoint) error {
 	if s.Method != t.c.Method {
 		return fmt.Errorf("is of method %s, want %s", s.Method, t.c.Method)
 	}
+	at := []float64(nil)
+	if t.c.Along > 0 && c.Step > 0 {
+		at = make([]float64, t.c.Along*t.c.system().StateDim())
+		if err := run.GetArray(c, "walk", at, len(at)); err != nil {
+			return err
+		}
+	}
 	if err := train.Load(c, t.stepper, t.Params()); err != nil {
 		return err
 	}
+	t.walk.at = at
 	t.rates, t.lost = s.Rates, s.Lost-t.s.counter()
 	t.rates.Halvings = slices.Clip(t.rates.Halvings)
 	t.validated.step = 0

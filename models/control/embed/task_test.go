@@ -257,16 +257,19 @@ func TestExpert(t *testing.T) {
 	noError(t, err)
 	var costs []float64
 	for _, x := range []Expert{{"", 60, 12, 4}, {"", 200, 20, 15}} {
-		v, err := x.Plan(context.Background(), c, x0)
+		v, best, err := x.Plan(context.Background(), c, x0)
 		noError(t, err)
 		costs = append(costs, mean(v))
+		if !(mean(best) <= mean(v)) {
+			t.Errorf("the best plans cost %v, the means of the last iteration %v", mean(best), mean(v))
+		}
 	}
 	if !(costs[1] < costs[0] && costs[0] < still) {
 		t.Errorf("mean costs %v, without force %v", costs, still)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	stop()
-	if _, err := (Expert{"", 60, 12, 4}).Plan(ctx, c, x0); !errors.Is(err, context.Canceled) {
+	if _, _, err := (Expert{"", 60, 12, 4}).Plan(ctx, c, x0); !errors.Is(err, context.Canceled) {
 		t.Errorf("error %v, want that it was cancelled", err)
 	}
 }
