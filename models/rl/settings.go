@@ -80,9 +80,10 @@ func preset(program, envName, name string) Settings {
 			// The cart of random actions runs some 10 m away, and has to be held within tenths of one: with a variance of
 			// 1 around standardised observations nothing is gained by seeing that. An update of the decoder takes ten
 			// times as long as one of the model, and less where gradients go through the last iterations alone.
-			s.Steps, s.Agent.Updates, s.Agent.DecoderEvery = 30, 100, 5
+			s.Steps, s.Every, s.Agent.Updates, s.Agent.DecoderEvery = 30, 5, 100, 4
 			s.Agent.Model.ObsWeight = 100
 			s.Agent.Planner.Horizon, s.Agent.Planner.Backprop = 8, 2
+			s.Agent.Planner.Latent, s.Agent.Planner.Temperature, s.Agent.DecoderRate = 4, 0.1, 1e-3
 		}
 	case name == Day:
 		s.Steps = 400
