@@ -96,7 +96,7 @@ func rlProgram(p rl.Program, short, long string) *cobra.Command {
 }
 
 func rlEval() *cobra.Command {
-	episodes, seed := 100, uint64(0)
+	episodes, seed, planner := 100, uint64(0), ""
 	cmd := &cobra.Command{
 		Use:     "eval FOLDER",
 		Short:   "Judge the best state of a run on new episodes",
@@ -111,12 +111,13 @@ func rlEval() *cobra.Command {
 	}
 	cmd.Flags().IntVar(&episodes, "episodes", episodes, "episodes")
 	cmd.Flags().Uint64Var(&seed, "seed", seed, "seed of the episodes")
+	cmd.Flags().StringVar(&planner, "planner", planner, "cem: plan by the full cross-entropy method in the run's model; empty: as the run does")
 	device := bindDevice(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		ctx, stop := run.Interruptible(cmd.Context())
 		defer stop()
 		return onDevice(*device, "engine", func() error {
-			r, err := rl.Evaluation(ctx, args[0], episodes, seed, mujocoTask)
+			r, err := rl.Evaluation(ctx, args[0], episodes, seed, planner, mujocoTask)
 			if err != nil {
 				return err
 			}

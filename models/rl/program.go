@@ -199,11 +199,15 @@ func (p Program) Run(ctx context.Context, settings Settings, o run.Options, w io
 	return nil
 }
 
-// Evaluation judges the best state of the run in dir on n episodes: those of the seed.
-func Evaluation(ctx context.Context, dir string, n int, seed uint64,
+// Evaluation judges the best state of the run in dir on n episodes: those of the seed. planner is "" for the run's own,
+// or [FullCEM]: what the model of a run of embed is worth to the search of train with the same preset.
+func Evaluation(ctx context.Context, dir string, n int, seed uint64, planner string,
 	tasks func(name string) (env.Task, error)) (r Returns, err error) {
 	if n < 1 {
 		return r, fmt.Errorf("episodes is %d, want at least 1", n)
+	}
+	if planner != "" && planner != FullCEM {
+		return r, fmt.Errorf("planner is %q, want %q, or nothing for the run's own", planner, FullCEM)
 	}
 	result := DefaultSettings()
 	if err := run.LoadConfig(filepath.Join(dir, run.ConfigFile), &result); err != nil {
@@ -229,13 +233,27 @@ func Evaluation(ctx context.Context, dir string, n int, seed uint64,
 		return r, err
 	}
 	defer func() { err = errors.Join(err, task.Close()) }()
-	if a, ok := task.(*Agent); ok {
+	a, ok := task.(*Agent)
+	switch {
+	case ok:
 		err = a.load(c, false)
-	} else {
+	case planner != "":
+		err = fmt.Errorf("a run of %s, which has no model of the agent's to plan in", p.Name)
+	default:
 		err = task.Load(c)
 	}
 	if err != nil {
 		return r, fmt.Errorf("%s: %w", dir, err)
+	}
+	if planner != "" {
+		full, err := result.resolve("train")
+		if err != nil {
+			return r, err
+		}
+		// What the run's settings say of samples is of its own search.
+		c, of := full.Agent.Planner, preset("train", full.Env, full.Preset).Agent.Planner
+		c.Samples, c.Elites, c.Iterations, c.Sigma = of.Samples, of.Elites, of.Iterations, of.Sigma
+		return a.Judge(ctx, c, n, seed)
 	}
 	return task.returns(ctx, n, seed)
 }

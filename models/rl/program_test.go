@@ -77,12 +77,20 @@ func TestPrograms(t *testing.T) {
 				t.Errorf("%s: %v", p.Name, err)
 			}
 		}
-		judged, err := Evaluation(context.Background(), out, 2, mix(s.Seed, finalDraw), nil)
+		judged, err := Evaluation(context.Background(), out, 2, mix(s.Seed, finalDraw), "", nil)
 		if err != nil {
 			t.Fatal(p.Name, err)
 		}
 		if judged.Mean() != r.Metrics["return_mean"] {
 			t.Errorf("%s: judged again, the same episodes return %v, not %v", p.Name, judged.Mean(), r.Metrics["return_mean"])
+		}
+		full, err := Evaluation(context.Background(), out, 2, mix(s.Seed, finalDraw), FullCEM, nil)
+		if p.Name == "embed" {
+			if err != nil || full.Mean() == judged.Mean() {
+				t.Errorf("%v: by the full search the same episodes return %v", err, full.Mean())
+			}
+		} else if err == nil || !strings.Contains(err.Error(), p.Name) {
+			t.Errorf("%s: error %v, want that it has no model to search in", p.Name, err)
 		}
 	}
 	s.Figures, s.Beside = false, ""
@@ -164,7 +172,7 @@ func TestSettings(t *testing.T) {
 		!strings.Contains(err.Error(), "finished run") {
 		t.Errorf("error %v, want one about the run beside it", err)
 	}
-	if _, err := Evaluation(context.Background(), t.TempDir(), 1, 1, nil); err == nil {
+	if _, err := Evaluation(context.Background(), t.TempDir(), 1, 1, "", nil); err == nil {
 		t.Error("an empty folder is judged")
 	}
 	if s := Score(60, 20, 100); s != 0.5 {

@@ -133,18 +133,18 @@ func measureFineTune(ctx context.Context, seed uint64, c config) (*outcome, erro
 	return o, nil
 }
 
-// half trains embed in dir, two phases at a time, until its best state's score is between least and most.
+// half trains embed in dir, phase by phase, until its best state's score is between least and most.
 func half(ctx context.Context, s rl.Settings, dir string, resume bool) (run.Result, error) {
-	s.Figures, s.Steps = false, 2
+	s.Figures, s.Steps, s.Every = false, 3, 1
 	if resume {
 		if r, err := run.ReadResult(dir); err == nil && r.Status == run.StatusDone {
 			if score := r.Metrics["score"]; score >= least && score <= most {
 				return r, nil
 			}
-			s.Steps = int(r.Metrics["steps"]) + 2
+			s.Steps = int(r.Metrics["steps"]) + 1
 		}
 	}
-	for ; s.Steps <= 200; s.Steps += 2 {
+	for ; s.Steps <= 200; s.Steps++ {
 		r, err := start(ctx, rl.EmbedProgram, s, dir, resume)
 		if err != nil {
 			return r, err
