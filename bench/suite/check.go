@@ -9,8 +9,8 @@ import (
 	"github.com/godcem/godcem/bench/record"
 )
 
-// A ratio to the yardstick is worse than the record's beyond noise if its interval begins this much above the record's
-// end. Two quiet runs of one commit were seen to differ by less.
+// A ratio to the yardstick is worse than the record's beyond noise if its interval begins this much above the
+// record's end. Two quiet runs of one commit were seen to differ by less.
 const slack = 1.10
 
 // attempts that a case has: what disturbs one is gone in the next.
@@ -67,7 +67,7 @@ func (b *bench) compare() error {
 	}
 	for _, r := range old {
 		if cpu := record.Processor(); r.Contestant == "godcem" && r.Processor != cpu {
-			return fmt.Errorf("-check: %s is of %q, and this is %q: measure here (make bench-full) or give -json another record",
+			return fmt.Errorf("-check: %s is of %q, and this is %q: measure here (make bench-full) or give another -json",
 				b.json, r.Processor, cpu)
 		}
 	}
@@ -105,7 +105,8 @@ func (b *bench) compare() error {
 		}
 	}
 	if compared == 0 {
-		return errors.New("-check: nothing was compared: the record has none of these cases for this instruction set and number of threads")
+		return errors.New("-check: nothing was compared: " +
+			"the record has none of these cases for this instruction set and number of threads")
 	}
 	if slow > 0 {
 		return fmt.Errorf("-check: %d of %d cases are slower than the record beyond noise", slow, compared)

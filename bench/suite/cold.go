@@ -46,8 +46,8 @@ const (
 	coldKept  = "cold start, caches kept"
 )
 
-// cold measures from before a process is started to its end, after one training step: with nothing compiled before, or,
-// kept, with what the peers keep on disk from earlier processes (godcem keeps nothing).
+// cold measures from before a process is started to its end, after one training step: with nothing compiled before,
+// or, kept, with what the peers keep on disk from earlier processes (godcem keeps nothing).
 func (b *bench) cold(about result, kept bool) error {
 	names := []string{"godcem", "torch", "compile", "jax"}
 	if kept {

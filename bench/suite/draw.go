@@ -89,10 +89,11 @@ func (p *page) bars(isa string, titles, who []string, title string) *viz.Bars {
 // curves are step times over each size, beside what the products alone would take at the machine's best rate.
 func (p *page) curves() viz.Grid {
 	g := viz.Grid{Columns: 3, Title: "Step times as one size grows (B=16 otherwise), float32, " + p.isas[0]}
-	peak := p.peak(p.isas[0])
+	peak, copying := p.peak(p.isas[0]), p.copying(p.isas[0])
 	for _, a := range axes() {
 		l := viz.Lines{Axes: viz.Axes{Title: fmt.Sprintf("%s over %s", a.model, a.letter), X: a.letter, Y: "ms"}}
 		limit := viz.Series{Name: "products at the machine's rate"}
+		memory := viz.Series{Name: "arrays at the rate of copying"}
 		for _, w := range []string{"godcem", "torch", "jax"} {
 			s := viz.Series{Name: w}
 			for _, size := range a.sizes {
@@ -104,13 +105,18 @@ func (p *page) curves() viz.Grid {
 				if w == "godcem" && peak > 0 {
 					limit.X, limit.Y = append(limit.X, float64(size)), append(limit.Y, r.Flops/peak/1e6)
 				}
+				if w == "godcem" && copying > 0 && r.Bytes > 0 {
+					memory.X, memory.Y = append(memory.X, float64(size)), append(memory.Y, r.Bytes/copying/1e6)
+				}
 			}
 			if len(s.X) > 1 {
 				l.Series = append(l.Series, s)
 			}
 		}
-		if len(limit.X) > 1 {
-			l.Series = append(l.Series, limit)
+		for _, s := range []viz.Series{limit, memory} {
+			if len(s.X) > 1 {
+				l.Series = append(l.Series, s)
+			}
 		}
 		if len(l.Series) > 0 {
 			g.Plots = append(g.Plots, l)

@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// busyTime is the time in ms that the cores of this process were not idle, since the system's start; 0 where /proc does
-// not tell. It is counted in ticks of 10 ms.
+// busyTime is the time in ms that the cores of this process were not idle, since the system's start; 0 where /proc
+// does not tell. It is counted in ticks of 10 ms.
 func busyTime() float64 {
 	raw, err := os.ReadFile("/proc/stat")
 	if err != nil {

@@ -40,6 +40,7 @@ type settings struct {
 	patience time.Duration
 	resume   time.Duration
 	budget   time.Duration // for all cases; 0: none
+	slice    time.Duration // that a contestant runs in a round at least
 	compile  time.Duration // that a peer may take to compile a case
 	only     []string      // contestants
 	cases    []string      // kinds of cases
@@ -85,6 +86,7 @@ func start() error {
 	flag.StringVar(&batch, "batch", "1,16,100", "batch sizes of the training steps")
 	flag.StringVar(&dtypes, "dtype", "float32,float64", "element types of the training steps")
 	flag.IntVar(&s.rounds, "rounds", 7, "rounds, in each of which every contestant runs once; with -full 15")
+	flag.DurationVar(&s.slice, "slice", 100*time.Millisecond, "time that a contestant runs in a round, at least")
 	flag.DurationVar(&s.budget, "budget", 0,
 		"time for everything: a case has as many rounds, up to -rounds, as leave time for the others; 0: no limit")
 	flag.IntVar(&s.thread, "threads", 2, "threads that every contestant has, each on a core")
@@ -144,7 +146,7 @@ func start() error {
 			"patience": func() { s.patience = 5 * time.Second },
 			"cases":    func() { cases = "regression,cartpole,sgemm,functions,sampling,lml,topk,refit" }})
 	}
-	if _, err := os.Stat(s.python); err != nil && !given["only"] && !s.gpu() {
+	if _, err := os.Stat(s.python); err != nil && !given["only"] && !s.gpu() && !s.report {
 		only = "godcem,gomlx,tape,yardstick"
 		if s.check {
 			only = "godcem,yardstick"
@@ -152,9 +154,11 @@ func start() error {
 			fmt.Fprintf(os.Stderr, "suite: no peers: %v; `make bench-peers` installs them\n", err)
 		}
 	}
-	if flag.NArg() > 0 || s.rounds < 1 || s.thread < 1 || !(s.plant > 0) || s.budget < 0 || s.compile <= 0 {
-		return fmt.Errorf("want flags alone, -rounds and -threads of at least 1, -plant and -compile above 0 and -budget of "+
-			"at least 0, got %q, %d, %d, %g, %v and %v", flag.Args(), s.rounds, s.thread, s.plant, s.compile, s.budget)
+	if flag.NArg() > 0 || s.rounds < 1 || s.thread < 1 || !(s.plant > 0) || s.budget < 0 || s.compile <= 0 ||
+		s.slice <= 0 {
+		return fmt.Errorf("want flags alone, -rounds and -threads of at least 1, -plant, -compile and -slice above 0 and "+
+			"-budget of at least 0, got %q, %d, %d, %g, %v, %v and %v",
+			flag.Args(), s.rounds, s.thread, s.plant, s.compile, s.slice, s.budget)
 	}
 	for _, w := range strings.Split(batch, ",") {
 		b, err := strconv.Atoi(w)
@@ -293,6 +297,11 @@ func measure(s *settings) (err error) {
 	}
 	b := &bench{settings: s, dir: dir, peers: peers, log: newLog(s.json), late: map[string]string{}}
 	defer func() { closeAll(b.peers) }()
+	defer onSignal(func(os.Signal) {
+		for _, p := range b.peers {
+			p.cmd.Process.Kill()
+		}
+	})()
 	for _, p := range peers {
 		b.log.versions[p.name] = p.version()
 	}

@@ -34,8 +34,8 @@ type peer struct {
 // answerTime is what a peer may take for anything but getting ready.
 const answerTime = 5 * time.Minute
 
-// ready makes a peer a contestant in a case; numbers are the case's own. Its compiler has as long as -compile says, and
-// once it has not kept that, it is not asked for other sizes of the same model.
+// ready makes a peer a contestant in a case; numbers are the case's own. Its compiler has as long as -compile says,
+// and once it has not kept that, it is not asked for other sizes of the same model.
 func (b *bench) ready(p *peer, about result, kind, dtype, file string, numbers ...int) error {
 	what := p.name + " " + kind + " " + dtype
 	if why := b.late[what]; why != "" {
@@ -91,8 +91,8 @@ var peerScripts = []struct {
 	{"numpy", []string{"numpy_peer.py"}},
 }
 
-// startPeers starts those of the wanted contestants that are Python's. On a GPU machine there are those that there are:
-// one that does not start is left out, with its error on stderr.
+// startPeers starts those of the wanted contestants that are Python's. On a GPU machine there are those that there
+// are: one that does not start is left out, with its error on stderr.
 func startPeers(settings *settings, dir string) (peers []*peer, err error) {
 	defer func() {
 		if err != nil {

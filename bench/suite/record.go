@@ -63,8 +63,8 @@ type ratio struct {
 	High   float64 `json:"high"`
 }
 
-// ratioOf takes the interval from the order statistics: of n, that from the j-th least to the j-th greatest misses the
-// median with twice the probability of fewer than j heads in n throws.
+// ratioOf takes the interval from the order statistics: of n, that from the j-th least to the j-th greatest misses
+// the median with twice the probability of fewer than j heads in n throws.
 func ratioOf(sample []float64) *ratio {
 	s := slices.Sorted(slices.Values(sample))
 	n, j := len(s), 1

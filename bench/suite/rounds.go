@@ -211,11 +211,9 @@ func (c stepCase) judge(x *contestant) error {
 	return nil
 }
 
-// target is how long a contestant runs in a round at least, in ms.
-const target = 100.0
-
 // race times the contestants in turn, in rounds that begin with another one each.
 func (b *bench) race(all []*contestant) error {
+	target := b.slice.Seconds() * 1e3
 	patience := time.Now().Add(b.patience)
 	repeat := make([]int, len(all))
 	for i, x := range all { // what is compiled or allocated on first use is so now
@@ -263,8 +261,8 @@ func (b *bench) race(all []*contestant) error {
 	}
 }
 
-// disturbed is the share of the cores' time that others may take of a run: what cannot be told from none, since time is
-// counted in ticks.
+// disturbed is the share of the cores' time that others may take of a run: what cannot be told from none, since time
+// is counted in ticks.
 const disturbed = 0.08
 
 // undisturbed runs the contestant n times while the cores are its own; after the deadline it takes what it gets.

@@ -23,6 +23,7 @@ const (
 	unknownSetup = 5.0
 	unknownRound = 1.0
 	betweenRuns  = 0.13 // a look at the load, and a pause
+	usualSlice   = 100  // ms
 	warmRounds   = 3    // about what finding the number of repetitions takes
 )
 
@@ -60,7 +61,7 @@ func costOfCase(j job, old []result) (c cost) {
 			continue
 		}
 		known = true
-		per := betweenRuns + max(target, r.Median)/1e3
+		per := betweenRuns + max(usualSlice, r.Median)/1e3
 		c.setup += r.Setup + warmRounds*per
 		if n := atMost(r.Case, r.Contestant); n < math.MaxInt {
 			c.setup += float64(n) * per

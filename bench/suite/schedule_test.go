@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// A budget gives every case as many rounds as there is time for, never fewer than are needed for an interval, and time
-// that was lost is made up for by the cases that follow.
+// A budget gives every case as many rounds as there is time for, never fewer than are needed for an interval, and
+// time that was lost is made up for by the cases that follow.
 func TestScheduleKeepsTheBudget(t *testing.T) {
 	var jobs []job
 	var old []result
@@ -58,7 +58,8 @@ func TestScheduleKeepsTheBudget(t *testing.T) {
 		if took := at.Sub(time.Unix(0, 0)); c.budget > 0 && took.Seconds() > c.within*c.budget.Seconds() {
 			t.Errorf("%s: %v of %v", c.name, took, c.budget)
 		}
-		if n := strings.Count(out.String(), "\n"); n != len(jobs) || !strings.Contains(out.String(), "[20/20] avx2 case19 float32") {
+		if n := strings.Count(out.String(), "\n"); n != len(jobs) ||
+			!strings.Contains(out.String(), "[20/20] avx2 case19 float32") {
 			t.Errorf("%s: %d lines of progress:\n%s", c.name, n, &out)
 		}
 	}
@@ -66,14 +67,16 @@ func TestScheduleKeepsTheBudget(t *testing.T) {
 
 func TestDistinctCases(t *testing.T) {
 	a, b := result{Case: "a", Batch: 16}, result{Case: "a", Batch: 32}
-	if got := distinct([]job{{about: a}, {about: b}, {about: a, half: true}}); len(got) != 2 || got[0].half || got[1].about.Batch != 32 {
+	if got := distinct([]job{{about: a}, {about: b}, {about: a, half: true}}); len(got) != 2 || got[0].half ||
+		got[1].about.Batch != 32 {
 		t.Errorf("%+v", got)
 	}
 }
 
 // Every case that something is claimed of is in the plan, and none twice.
 func TestPlanHasTheClaims(t *testing.T) {
-	b := &bench{settings: &settings{isas: []string{"avx512"}, full: true, batch: []int{1, 16, 100}, cases: kinds, device: "cpu",
+	b := &bench{settings: &settings{isas: []string{"avx512"}, full: true, batch: []int{1, 16, 100}, cases: kinds,
+		device: "cpu",
 		dtypes: []string{"float32", "float64"}, thread: 2}}
 	jobs, err := b.plan()
 	if err != nil {

@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // limits are the environments that hold every contestant to an instruction set.
@@ -41,8 +43,26 @@ func spawn(s *settings, isa string, more ...string) error {
 	cmd.Env = append(cmd.Env, "TORCHINDUCTOR_CACHE_DIR="+filepath.Join(cache, "inductor"),
 		"JAX_COMPILATION_CACHE_DIR="+filepath.Join(cache, "jax"))
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-	if err := cmd.Run(); err != nil {
+	if err := cmd.Start(); err != nil {
+		return fmt.Errorf("%s: %w", strings.Join(args, " "), err)
+	}
+	defer onSignal(func(sig os.Signal) { cmd.Process.Signal(sig) })()
+	if err := cmd.Wait(); err != nil {
 		return fmt.Errorf("%s: %w", strings.Join(args, " "), err)
 	}
 	return nil
+}
+
+// onSignal does something when the process is to end, before it does; what it returns undoes that. Otherwise a peer
+// that is compiling would go on, beside whatever is measured next.
+func onSignal(do func(os.Signal)) (undo func()) {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		if sig, ok := <-c; ok {
+			do(sig)
+			os.Exit(130)
+		}
+	}()
+	return func() { signal.Stop(c); close(c) }
 }

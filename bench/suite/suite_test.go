@@ -114,7 +114,7 @@ func TestDocHasPlaces(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"machine", "claims", "steps", "kernels", "cold", "scaling", "where"} {
+	for _, name := range []string{"machine", "claims", "steps", "kernels", "cold", "scaling", "where", "absent"} {
 		if _, err := replace(text, name, ""); err != nil {
 			t.Error(err)
 		}

@@ -2,8 +2,8 @@ package main
 
 import "github.com/godcem/godcem/internal/vec"
 
-// A yardJob is the yardstick's work: sums of products in four plain chains over an array that stays in the first-level
-// cache. Only the compiler and the machine make it faster or slower.
+// A yardJob is the yardstick's work: sums of products in four plain chains over an array that stays in the
+// first-level cache. Only the compiler and the machine make it faster or slower.
 type yardJob struct {
 	a   []float32
 	out []float32
