@@ -3,6 +3,8 @@ package kernels
 import (
 	"fmt"
 	"math"
+
+	"github.com/godcem/godcem/internal/vec"
 )
 
 // Refitted moments. Samples x (b,n,d) with weights w (b,n), which sum to about k per problem, give
@@ -35,8 +37,8 @@ func refitReference(mu, sigma, x, w []float64, sigmaMin, k float64) {
 // about k count. x: (b,n,d); w: (b,n), not negative; mu, sigma, prevMu, prevSigma: (b,d); sigmaMin >= 0; 1 <= k <= n.
 // mu or sigma may be nil: then it is not wanted. A problem whose weights are all 0 gets prevMu and prevSigma as they
 // are; where that is nil it gets what the formulas give, 0 and sigmaMin. mu may be prevMu, and sigma prevSigma. The
-// sums are compensated, so what is lost is lost in the products and in rounding mu, however large |mu| beside sigma;
-// in float64 (x-mu)^2 must not overflow. A sample that is not finite and has a weight makes its dimension not finite.
+// sums are in float64, of float64 compensated, so what is lost is lost in the products and in rounding mu, however large |mu|
+// beside sigma; in float64 (x-mu)^2 must not overflow. The bits are the same on every machine. A sample that is not finite and has a weight makes its dimension not finite.
 // Threads share the problems, here and in the other refits: a single problem runs on one.
 func RefitForward[T Float](mu, sigma, x, w, prevMu, prevSigma []T, sigmaMin float64, k, b, n, d int) {
 	checkRefit("RefitForward", x, w, sigmaMin, k, b, n, d)
@@ -93,19 +95,20 @@ func refit[T Float](args refitJob[T], sigmaMin float64, k, b, n, d int) {
 
 // refitScratch holds one problem's sums over the samples.
 type refitScratch[T Float] struct {
-	sums    []compensated // (d)
-	c, byMu []float64     // (d)
-	mu      []T           // (d)
+	hi, lo  []float64 // (d), vec.MomentLanes at least
+	c, byMu []float64 // (d)
+	mu      []T       // (d)
 }
 
 var refitScratches poolPair
 
 func (j *refitJob[T]) Run(lo, hi int) {
 	s := fromPool[T, refitScratch[T]](&refitScratches)
-	if cap(s.mu) < j.d {
-		s.sums, s.c, s.byMu, s.mu = make([]compensated, j.d), make([]float64, j.d), make([]float64, j.d), make([]T, j.d)
+	if cap(s.mu) < j.d || s.hi == nil {
+		room := max(j.d, vec.MomentLanes)
+		s.hi, s.lo, s.c, s.byMu, s.mu = make([]float64, room), make([]float64, room), make([]float64, j.d), make([]float64, j.d), make([]T, j.d)
 	}
-	s.sums, s.c, s.byMu, s.mu = s.sums[:j.d], s.c[:j.d], s.byMu[:j.d], s.mu[:j.d]
+	s.c, s.byMu, s.mu = s.c[:j.d], s.byMu[:j.d], s.mu[:j.d]
 	for b := lo; b < hi; b++ {
 		switch j.op {
 		case refitForward, refitSigma:
@@ -168,64 +171,18 @@ func (j *refitJob[T]) forward(s *refitScratch[T], b int) {
 	}
 }
 
-// refitMean writes mu = sum w x / k. Samples are the outer loop: memory is read once, in order, and the
-// dimensions' sums do not wait for each other.
+// refitMean writes mu = sum w x / k.
 func refitMean[T Float](mu []T, scratch *refitScratch[T], x, w []T, k float64) {
-	if len(mu) == 1 {
-		var s compensated
-		for i, wi := range w {
-			if wi != 0 {
-				s = s.plus(float64(float64(wi) * float64(x[i])))
-			}
-		}
-		mu[0] = T(s.total() / k)
-		return
-	}
-	d := len(mu)
-	sums := scratch.sums[:d]
-	clear(sums)
-	for i, wi := range w {
-		if wi == 0 {
-			continue
-		}
-		wi, xi := float64(wi), x[i*d:][:d]
-		for j, v := range xi {
-			sums[j] = sums[j].plus(float64(wi * float64(v)))
-		}
-	}
+	vec.WeightedSums(scratch.hi, scratch.lo, x, w, len(mu))
 	for j := range mu {
-		mu[j] = T(sums[j].total() / k)
+		mu[j] = T(compensated{scratch.hi[j], scratch.lo[j]}.total() / k)
 	}
 }
 
 // refitVariance leaves sum w (x-mu)^2 / k in scratch.c.
 func refitVariance[T Float](scratch *refitScratch[T], mu, x, w []T, k float64) {
-	d := len(mu)
-	sums := scratch.sums[:d]
-	clear(sums)
-	if d == 1 {
-		var s compensated
-		m := float64(mu[0])
-		for i, wi := range w {
-			if wi != 0 {
-				t := float64(x[i]) - m
-				s = s.plus(float64(float64(wi) * float64(t*t)))
-			}
-		}
-		sums[0] = s
-	} else {
-		for i, wi := range w {
-			if wi == 0 {
-				continue
-			}
-			wi, xi := float64(wi), x[i*d:][:d]
-			for j, v := range xi {
-				t := float64(v) - float64(mu[j])
-				sums[j] = sums[j].plus(float64(wi * float64(t*t)))
-			}
-		}
-	}
-	for j, s := range sums {
-		scratch.c[j] = s.total() / k
+	vec.WeightedSquares(scratch.hi, scratch.lo, x, w, mu)
+	for j := range mu {
+		scratch.c[j] = compensated{scratch.hi[j], scratch.lo[j]}.total() / k
 	}
 }

@@ -30,6 +30,7 @@ var subjects = []struct {
 	{"lml", lml},
 	{"noise", noise},
 	{"reduce", reduce},
+	{"moments", moments},
 }
 
 func main() {
