@@ -172,7 +172,7 @@ func (p Program) Run(ctx context.Context, settings Settings, o run.Options, w io
 		return err
 	}
 	if err := study.outcome.Err(); err != nil {
-		return errors.Join(study.write(), err)
+		return errors.Join(run.WriteResult(o.Out, study.result()), err)
 	}
 	if study.outcome.BestStep > 0 {
 		if _, err := run.LoadBest(o.Out, task); err != nil {
@@ -185,14 +185,14 @@ func (p Program) Run(ctx context.Context, settings Settings, o run.Options, w io
 	if err := nn.SaveNPZ(filepath.Join(o.Out, ParamsFile), task.Params()); err != nil {
 		return err
 	}
-	if err := study.write(); err != nil {
-		return err
-	}
 	fmt.Fprintln(w, study.summary())
-	if !s.Figures {
-		return nil
-	}
-	if err := study.draw(ctx, task); err != nil {
+	err = run.Finish(o.Out, study.result(), func() error {
+		if !s.Figures {
+			return nil
+		}
+		return study.draw(ctx, task)
+	})
+	if err != nil || !s.Figures {
 		return err
 	}
 	fmt.Fprintf(w, "figures   %s\n", filepath.Join(o.Out, reportFile))

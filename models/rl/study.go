@@ -120,13 +120,13 @@ func (s *study) all() map[string]Returns {
 	return all
 }
 
-func (s *study) write() error {
+func (s *study) result() run.Result {
 	r := run.Result{Program: "rl " + s.program.Name, Config: &s.settings, Seed: s.s.Seed, Seconds: s.outcome.Seconds,
 		Status: run.StatusDone, Metrics: s.metrics()}
 	if s.outcome.Interrupted {
 		r.Status = run.StatusInterrupted
 	}
-	return run.WriteResult(s.dir, r)
+	return r
 }
 
 func (s *study) summary() string {
