@@ -144,7 +144,9 @@ func (DoubleIntegrator) Reset(rng func() float64, x []float64) {
 }
 
 // Draw implements Env: obstacles, the goal, the body with its velocity, and the force.
-func (e DoubleIntegrator) Draw(img draw.Image, x, u []float64) {
+func (e DoubleIntegrator) Draw(img draw.Image, x, u []float64) { e.drawWith(img, x, u, bodyDefaults) }
+
+func (e DoubleIntegrator) drawWith(img draw.Image, x, u, params []float64) {
 	s := newSketch(img, 4.2, 3.4)
 	defer s.show(img)
 	for i := -4.0; i <= 4; i++ {
@@ -157,7 +159,7 @@ func (e DoubleIntegrator) Draw(img draw.Image, x, u []float64) {
 		}
 		s.disc(point{c.X, c.Y}, c.R, stone)
 	}
-	s.star(point{bodyDefaults[bodyGoalX], bodyDefaults[bodyGoalY]}, 0.14, green)
+	s.star(point{params[bodyGoalX], params[bodyGoalY]}, 0.14, green)
 	if !drawable(x) {
 		s.lost()
 		return

@@ -116,6 +116,8 @@ func TestDrawSides(t *testing.T) {
 		}
 		return x/n - 119.5, 89.5 - y/n
 	}
+	moved := must[Env](t)(With(DoubleIntegrator{}, map[string]float64{"goal_x": -1, "goal_y": 1}))
+	moved = must[Env](t)(With(moved, map[string]float64{"mass": 2})) // also one that was changed before
 	for _, c := range []struct {
 		e      Env
 		x, u   []float64
@@ -130,6 +132,8 @@ func TestDrawSides(t *testing.T) {
 		{Cartpole{}, []float64{0, 0, -1, 0, 0}, []float64{-90}, vermilion, -1, 0},
 		{DoubleIntegrator{}, []float64{1, 1, 0, 0}, nil, blue, 1, 1},
 		{DoubleIntegrator{}, []float64{0, 0, 0, 0}, []float64{0, -1}, vermilion, 0, -1},
+		{DoubleIntegrator{}, []float64{0, 0, 0, 0}, nil, green, 1, 0},
+		{moved, []float64{0, 0, 0, 0}, nil, green, -1, 1},
 	} {
 		x, y := mean(picture(c.e, c.x, c.u), c.colour)
 		if !(x*c.sx >= 0 && y*c.sy >= 0) || c.sx != 0 && math.Abs(x) < 3 || c.sy != 0 && math.Abs(y) < 3 {

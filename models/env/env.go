@@ -165,6 +165,22 @@ func (c changed) fill(p ParamNodes) (ParamNodes, error) {
 	return full, nil
 }
 
+// drawer draws what depends on its parameters.
+type drawer interface {
+	drawWith(img draw.Image, x, u, params []float64)
+}
+
+// Draw implements Env: the picture is that of the parameters.
+func (c changed) Draw(img draw.Image, x, u []float64) { c.drawWith(img, x, u, c.values) }
+
+func (c changed) drawWith(img draw.Image, x, u, params []float64) {
+	if d, ok := c.Env.(drawer); ok {
+		d.drawWith(img, x, u, params)
+		return
+	}
+	c.Env.Draw(img, x, u)
+}
+
 func (c changed) StepGo(next, x, u, params []float64) { c.Env.StepGo(next, x, u, c.or(params)) }
 
 func (c changed) CostGo(x, u, params []float64) float64 { return c.Env.CostGo(x, u, c.or(params)) }
