@@ -7,12 +7,14 @@
 //	finetune  PPO through the controller of a run of embed that ends at a score of 0.4 to 0.6 gains at least 0.1 on
 //	          average, 20 episodes each, and comes to its score in at most half the steps of the environment that PPO
 //	          on a net needs for it; at most 60 minutes for a seed
+//	cost      no claim: how long the paper's preset would take here, from single steps (some 30 seconds; it wants an
+//	          idle machine)
 //
 // What is measured goes into bench/results/rl.json after each seed, beside what the file has of other programs and
 // seeds, and the curves into doc/img. It prints a table and exits with 1 if a claim of the programs measured does not
 // hold; a claim holds when all three seeds are there.
 //
-//	go run ./bench/accept/rl [-only ppo,embed,finetune] [-seeds 0,1,2] [-resume]
+//	go run ./bench/accept/rl [-only ppo,embed,finetune,cost] [-seeds 0,1,2] [-resume]
 package main
 
 import (
@@ -40,7 +42,7 @@ type experiment struct {
 }
 
 var experiments = []experiment{{"ppo", measurePPO, judgePPO}, {"embed", measureEmbed, judgeEmbed},
-	{"finetune", measureFineTune, judgeFineTune}}
+	{"finetune", measureFineTune, judgeFineTune}, {"cost", measureCost, judgeCost}}
 
 // config is what the flags say about runs.
 type config struct {
@@ -52,7 +54,7 @@ func main() {
 	out := flag.String("out", "out/accept/rl", "folder for the runs")
 	path := flag.String("json", "bench/results/rl.json", "file for the results")
 	figures := flag.String("figures", "doc/img", "folder for the curves; empty: none")
-	only := flag.String("only", "", "programs to check, comma-separated: ppo, embed, finetune; empty: all")
+	only := flag.String("only", "", "programs to check, comma-separated: ppo, embed, finetune, cost; empty: all")
 	which := flag.String("seeds", "0,1,2", "seeds to run, comma-separated; those of the record are kept")
 	resume := flag.Bool("resume", false, "go on with the runs in -out")
 	flag.Parse()
@@ -77,6 +79,9 @@ func main() {
 	for _, e := range wanted {
 		s := r.section(e.name)
 		for _, seed := range numbers {
+			if e.name == "cost" && seed > 0 {
+				continue // nothing is random about it
+			}
 			dir := filepath.Join(*out, e.name, fmt.Sprint(seed))
 			o, err := e.measure(ctx, seed, config{dir, *resume})
 			if err != nil {
@@ -108,7 +113,7 @@ func choose(only string) (wanted []experiment, err error) {
 	for name := range strings.SplitSeq(only, ",") {
 		at := slices.IndexFunc(experiments, func(e experiment) bool { return e.name == name })
 		if at < 0 {
-			return nil, fmt.Errorf("-only names %q, want ppo, embed or finetune", name)
+			return nil, fmt.Errorf("-only names %q, want ppo, embed, finetune or cost", name)
 		}
 		wanted = append(wanted, experiments[at])
 	}

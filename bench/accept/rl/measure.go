@@ -92,6 +92,29 @@ func measureEmbed(ctx context.Context, seed uint64, c config) (*outcome, error) 
 	return o, o.add("model and latent DCEM", c.out)
 }
 
+// measureCost says how long the paper's preset would take.
+func measureCost(ctx context.Context, _ uint64, _ config) (*outcome, error) {
+	o := &outcome{Metrics: map[string]float64{}}
+	for _, env := range []string{"cheetah-run", "walker-walk"} {
+		s := rl.DefaultSettings()
+		s.Env, s.Preset = env, rl.Paper
+		all, err := rl.Costs(ctx, s, nil)
+		if err != nil {
+			return nil, err
+		}
+		fmt.Println(env)
+		if err := rl.PrintCosts(os.Stdout, all); err != nil {
+			return nil, err
+		}
+		for _, c := range all {
+			of := fmt.Sprintf("%s, %s", env, c.Program)
+			o.Metrics[of+": "+c.Part+", seconds"] = c.Seconds * float64(c.Of) / float64(c.Rows)
+			o.Metrics[of+": hours"] += c.Hours()
+		}
+	}
+	return o, nil
+}
+
 // Scores from which fine-tuning begins.
 const least, most = 0.4, 0.6
 
@@ -135,7 +158,7 @@ func measureFineTune(ctx context.Context, seed uint64, c config) (*outcome, erro
 
 // half trains embed in dir, phase by phase, until its best state's score is between least and most.
 func half(ctx context.Context, s rl.Settings, dir string, resume bool) (run.Result, error) {
-	s.Figures, s.Steps, s.Every = false, 3, 1
+	s.Figures, s.Steps, s.Every = false, 4, 1000 // judged at its end
 	if resume {
 		if r, err := run.ReadResult(dir); err == nil && r.Status == run.StatusDone {
 			if score := r.Metrics["score"]; score >= least && score <= most {
