@@ -22,7 +22,7 @@ With the learner's own noise for the expert it finds both to the last digits. --
 independent gives the expert noise of its own; --expert hard makes it vanilla CEM.`
 		cmd.Example = `  godcem learn-dynamics
   godcem learn-dynamics --start 0.6,1.3
-  godcem learn-dynamics --noise independent --samples 1000 --elites 50 --iterations 20 --updates 200 --average 0.5 --clip 0.05
+  godcem learn-dynamics --noise independent --samples 1000 --elites 50 --iterations 20 --updates 200 --average 0.5
   godcem learn-dynamics --expert hard`
 	} else {
 		cmd.Short = "Learn the weights of a pendulum's cost from an expert's controls, by gradients through the controller"

@@ -255,7 +255,7 @@ func dynamicsCommon(ctx context.Context, seed uint64, dir string) (map[string]fl
 
 func dynamicsIndependent(ctx context.Context, seed uint64, dir string) (map[string]float64, bool, error) {
 	c := learn.Default(learn.Dynamics)
-	c.Seed, c.Noise, c.Samples, c.Elites, c.Iterations, c.Average, c.Updates, c.Clip = seed, learn.Independent, 1000, 50, 20, 0.5, 200, 0.05
+	c.Seed, c.Noise, c.Samples, c.Elites, c.Iterations, c.Average, c.Updates = seed, learn.Independent, 1000, 50, 20, 0.5, 200
 	f, err := learnt(ctx, learn.Dynamics, c, dir)
 	return f, f["error"] <= 0.05, err
 }

@@ -67,6 +67,8 @@ func Default(kind string) Config {
 	}
 	if kind == Cost { // a flat valley leads to the answer; a softer choice of elites makes it less flat
 		c.Start, c.Temperature = []float64{1, 0.4, 0.05}, 2
+	} else { // with some noises a plan swings to the other side, with a thousand times the gradient
+		c.Clip = 0.05
 	}
 	return c
 }
@@ -143,9 +145,9 @@ func (c Config) plan() dcem.PlanConfig {
 	}
 }
 
-// optimizer is Adam. With independent noise it has a short memory of the gradients' squares: with some noises a plan
-// swings to the other side, and its gradient is a thousand times what it is with others. With common noise gradients
-// vanish at the truth, and the long memory makes steps as small.
+// optimizer is Adam. With independent noise it has a short memory of the gradients' squares, which some noises make a
+// thousand times what they are with others. With common noise gradients vanish at the truth, and the long memory makes
+// steps as small.
 func (c Config) optimizer() kernels.Optimizer {
 	o := kernels.Optimizer{Rate: c.Rate, ClipNorm: c.Clip}
 	if c.Noise == Independent {

@@ -40,9 +40,8 @@ func (c Config) states() []float64 {
 }
 
 // byInertia says that the mass is moved as the inertia m l^2. A torque shows m l^2 and gravity l: in logarithms of mass
-// and length the steps that follow the one upset the other, and with independent noise the two slide along the valley
-// of equal inertias. With common noise the loss vanishes at the truth, which ends that by itself.
-func (c Config) byInertia(kind string) bool { return kind == Dynamics && c.Noise == Independent }
+// and length the steps that follow the one upset the other, and the two slide along the valley of equal inertias.
+func (c Config) byInertia(kind string) bool { return kind == Dynamics }
 
 // coordinates are what is learnt as the learner moves it: logarithms.
 func (c Config) coordinates(kind string, values []float64) []float64 {
