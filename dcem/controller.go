@@ -115,9 +115,10 @@ type PlanResult[T kernels.Float] struct {
 // PlanConfig, what is for graphs must not be set: MuNode, SigmaNode, Run, Noise, Backprop, Previous and Candidates.
 // Close it when done.
 func NewController[T kernels.Float](g *G.ExprGraph, m Model, c PlanConfig, o ControllerOptions) (
-	*Controller[T], error,
+	_ *Controller[T], err error,
 ) {
 	const fn = "NewController"
+	defer recovered(&err, fn)
 	if g == nil {
 		g = G.NewGraph()
 	}
@@ -139,7 +140,7 @@ func NewController[T kernels.Float](g *G.ExprGraph, m Model, c PlanConfig, o Con
 	if c.Batch == 0 {
 		c.Batch = 1
 	}
-	c, err := c.withDefaults(fn, m, max(c.Batch, 1))
+	c, err = c.withDefaults(fn, m, max(c.Batch, 1))
 	if err != nil {
 		return nil, err
 	}

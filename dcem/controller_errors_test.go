@@ -274,3 +274,41 @@ func TestControllerBudgets(t *testing.T) {
 		t.Errorf("%d iterations to a tolerance, %v", r.Iterations, r.Diagnoses[0])
 	}
 }
+
+// A function of the caller's that panics, as with gorgonia.Must, is an error of what builds graphs from it.
+func TestPanicsWhileBuilding(t *testing.T) {
+	boom := errors.New("boom")
+	objective := func(*G.Node) (*G.Node, error) { panic(boom) }
+	m := scalarModel(func(x, _ *G.Node) (*G.Node, error) { return x, nil },
+		func(*G.Node, *G.Node) (*G.Node, error) { panic(boom) })
+	c := PlanConfig{Horizon: 2, Config: Config{Samples: 4, Elites: 2, Iterations: 1}}
+	for name, build := range map[string]func(g *G.ExprGraph) (bool, error){
+		"Unroll": func(g *G.ExprGraph) (bool, error) {
+			p, err := Unroll(g, objective, Config{Dim: 1})
+			return p == nil, err
+		},
+		"UnrollGD": func(g *G.ExprGraph) (bool, error) {
+			p, err := UnrollGD(g, objective, GDConfig{Dim: 1})
+			return p == nil, err
+		},
+		"Plan": func(g *G.ExprGraph) (bool, error) {
+			p, err := Plan(g, inputOf(g, tensor.Float64, "x0", []float64{1}, 1, 1), m, c)
+			return p == nil, err
+		},
+		"NewController": func(g *G.ExprGraph) (bool, error) {
+			p, err := NewController[float64](g, m, c, ControllerOptions{})
+			return p == nil, err
+		},
+		"Implicit": func(g *G.ExprGraph) (bool, error) {
+			y := inputOf(g, tensor.Float64, "y", []float64{1}, 1, 1)
+			p, err := Implicit(y, objective, G.Nodes{y}, ImplicitConfig{})
+			return p == nil, err
+		},
+	} {
+		isNil, err := build(G.NewGraph())
+		var p *PanicError
+		if !isNil || !errors.Is(err, boom) || !errors.As(err, &p) || err.Error() != "dcem: "+name+": panic: boom" {
+			t.Errorf("%s: error %v, nothing else: %v", name, err, isNil)
+		}
+	}
+}

@@ -49,8 +49,9 @@ func (p *Planned) ExcludedGradients() int64 { return p.count.excluded.Load() }
 //
 // A problem with fewer than k finite costs keeps its mu and sigma, so that the controls are finite and within the
 // bounds, as long as mu + sigma*eps is within the range of the type; Diagnose says so (call Keep first).
-func Plan(g *G.ExprGraph, x0 *G.Node, m Model, c PlanConfig) (*Planned, error) {
+func Plan(g *G.ExprGraph, x0 *G.Node, m Model, c PlanConfig) (_ *Planned, err error) {
 	const fn = "Plan"
+	defer recovered(&err, fn)
 	if g == nil {
 		return nil, fmt.Errorf("dcem: %s: the graph is nil", fn)
 	}
@@ -60,7 +61,7 @@ func Plan(g *G.ExprGraph, x0 *G.Node, m Model, c PlanConfig) (*Planned, error) {
 	if c.Dtype == (tensor.Dtype{}) {
 		c.Dtype = x0.Dtype()
 	}
-	c, err := c.withDefaults(fn, m, rowsOf(x0))
+	c, err = c.withDefaults(fn, m, rowsOf(x0))
 	if err != nil {
 		return nil, err
 	}

@@ -35,8 +35,9 @@ type UnrolledGD struct {
 // UnrollGD adds the baseline, doc/equations.md (6), to g: T steps of gradient descent on the same kind of objective, y <- y - a dE/dy, whose
 // gradients are nodes of the graph, so that the descent itself can be differentiated (second order). The objective
 // sees y as candidates of shape (B, 1, D).
-func UnrollGD(g *G.ExprGraph, objective Objective, c GDConfig) (*UnrolledGD, error) {
+func UnrollGD(g *G.ExprGraph, objective Objective, c GDConfig) (_ *UnrolledGD, err error) {
 	const fn = "UnrollGD"
+	defer recovered(&err, fn)
 	if g == nil || objective == nil {
 		return nil, fmt.Errorf("dcem: %s: the graph and the objective must not be nil", fn)
 	}

@@ -92,8 +92,9 @@ var implicits atomic.Uint64
 //
 // The theorem asks for a solution at which the residual's Jacobian is not singular. [ImplicitGradient.Diagnose] says
 // after a run for which problems that holds; where the linear system cannot be solved the gradient is 0.
-func Implicit(y *G.Node, residual Residual, theta []*G.Node, c ImplicitConfig) (*ImplicitGradient, error) {
+func Implicit(y *G.Node, residual Residual, theta []*G.Node, c ImplicitConfig) (_ *ImplicitGradient, err error) {
 	const fn = "Implicit"
+	defer recovered(&err, fn)
 	if err := wantShape(fn, "y", y, -1, -1); err != nil {
 		return nil, err
 	}
@@ -109,7 +110,6 @@ func Implicit(y *G.Node, residual Residual, theta []*G.Node, c ImplicitConfig) (
 		return nil, err
 	}
 	s := &ImplicitGradient{id: implicits.Add(1), b: y.Shape()[0], d: y.Shape()[1], residual: residual}
-	var err error
 	if s.c, err = c.withDefaults(fn, y); err != nil {
 		return nil, err
 	}

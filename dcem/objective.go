@@ -110,7 +110,8 @@ func (p *projection[T]) Run(lo, hi int) {
 	}
 }
 
-// A PanicError is a panic in a function given to a [Solver], as the error that the solver returns (errors.As finds it).
+// A PanicError is a panic in a function given to a [Solver], or to what builds graphs ([Unroll], [Plan] and so on), as the
+// error that it returns (errors.As finds it). So a Model may be written with gorgonia.Must.
 type PanicError struct {
 	Value any    // what was given to panic
 	Stack []byte // of the goroutine that panicked, as from debug.Stack

@@ -66,10 +66,10 @@ var unrolls atomic.Uint64
 //
 // The last sigma has no consumer. A LispMachine, which wants every root of its graph to be a scalar, is given
 // g.SubgraphRoots(loss) instead of g.
-func Unroll(g *G.ExprGraph, objective Objective, c Config) (*Unrolled, error) {
+func Unroll(g *G.ExprGraph, objective Objective, c Config) (_ *Unrolled, err error) {
 	const fn = "Unroll"
-	c, err := c.withDefaults(fn)
-	if err != nil {
+	defer recovered(&err, fn)
+	if c, err = c.withDefaults(fn); err != nil {
 		return nil, err
 	}
 	if g == nil || objective == nil {
