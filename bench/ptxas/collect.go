@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/godcem/godcem/bench/step"
@@ -24,15 +25,31 @@ import (
 )
 
 // sms is how many multiprocessors a common device of a compute capability has: emitted kernels depend on it.
-var sms = map[int]int{75: 40 /* T4 */, 80: 108 /* A100 */, 86: 82 /* RTX 3090 */, 89: 128 /* RTX 4090 */, 90: 132 /* H200 */}
+var sms = map[int]int{75: 40 /* T4 */, 80: 108 /* A100 */, 86: 82 /* RTX 3090 */, 89: 128, /* RTX 4090 */
+	90: 132 /* H200 */}
 
 // A program is something that is emitted.
 type program struct {
 	name string
 	// plans gives its plans.
 	plans func() ([]*plan.Program, error)
-	// main: for every device; else for the last one of the list alone.
+	// main: for the oldest and the newest device; else for the newest alone.
 	main bool
+}
+
+// sample are the main programs that are compiled for the devices between too: they have a kernel of nearly every
+// kind. What differs between devices is the compiler's, not the program's.
+var sample = []string{"regression", "regression B=100", "cartpole dcem", "spen dcem", "bumps"}
+
+// on reports whether the program is compiled for the i-th of n devices, the oldest first.
+func (p *program) on(i, n int) bool {
+	switch i {
+	case n - 1:
+		return true
+	case 0:
+		return p.main
+	}
+	return slices.Contains(sample, p.name)
 }
 
 // programs are the training steps of the repository's programs, with what their flags change, in both types, and the
@@ -55,13 +72,17 @@ func programs() []program {
 			{" cem-forward", 0, func(c *regression.Config) { c.Method = regression.CEMForward }},
 			{" icnn", 0, func(c *regression.Config) { c.Model = regression.ModelICNN }},
 			{" feedforward", 0, func(c *regression.Config) { c.Model = regression.ModelFeedForward }},
-			{" bounded, k = N", 0, func(c *regression.Config) { c.Lower, c.Upper, c.Elites = []float64{-7}, []float64{7}, c.Samples }},
+			{" bounded, k = N", 0, func(c *regression.Config) {
+				c.Lower, c.Upper, c.Elites = []float64{-7}, []float64{7},
+					c.Samples
+			}},
 			{" of 10,000 samples", 0, func(c *regression.Config) { c.Samples, c.Iterations = 10_000, 2 }},
 		} {
 			c := regression.Default()
 			c.Float64 = wide
 			v.change(&c)
-			graph("regression"+v.name+width(wide), v.main == 2 || v.main == 1 && !wide, func() (*G.Node, G.Nodes, kernels.Optimizer, error) { return regression.StepGraph(c) })
+			graph("regression"+v.name+width(wide), v.main == 2 || v.main == 1 && !wide,
+				func() (*G.Node, G.Nodes, kernels.Optimizer, error) { return regression.StepGraph(c) })
 		}
 		t := tensor.Float32
 		if wide {
@@ -77,7 +98,8 @@ func programs() []program {
 		for _, method := range []string{embed.DCEM, embed.GD} {
 			c := embed.Default()
 			c.Float64, c.Method = wide, method
-			graph("cartpole "+method+width(wide), !wide || method == embed.DCEM, func() (*G.Node, G.Nodes, kernels.Optimizer, error) { return embed.StepGraph(c) })
+			graph("cartpole "+method+width(wide), !wide || method == embed.DCEM,
+				func() (*G.Node, G.Nodes, kernels.Optimizer, error) { return embed.StepGraph(c) })
 		}
 	}
 	for _, method := range []string{spen.DCEM, spen.GD, spen.FeedForward} {
@@ -86,7 +108,10 @@ func programs() []program {
 		graph("spen "+method, true, func() (*G.Node, G.Nodes, kernels.Optimizer, error) { return spen.StepGraph(c) })
 	}
 	for _, kind := range []string{learn.Dynamics, learn.Cost} {
-		graph(kind, true, func() (*G.Node, G.Nodes, kernels.Optimizer, error) { return learn.StepGraph(kind, learn.Default(kind)) })
+		graph(kind, true, func() (*G.Node, G.Nodes, kernels.Optimizer,
+			error) {
+			return learn.StepGraph(kind, learn.Default(kind))
+		})
 	}
 	c := bumps.Default()
 	graph("bumps", true, func() (*G.Node, G.Nodes, kernels.Optimizer, error) { return bumps.StepGraph(c) })
@@ -163,7 +188,8 @@ func cases() (all []*plan.Program, err error) {
 }
 
 // generic are the files of package kernels that are no ops of DCEM.
-var generic = []string{"common.cu", "math.cu", "philox.cu", "gemm.cu", "update.cu", "prims.cu", "reduce.cu", "loop.cu"}
+var generic = []string{"common.cu", "math.cu", "philox.cu", "gemm.cu", "update.cu", "prims.cu", "reduce.cu",
+	"loop.cu"}
 
 // isDCEM reports whether a kernel has one of DCEM's ops in it.
 func isDCEM(k *emit.Kernel) bool {

@@ -1,6 +1,6 @@
-// Command ptxas compiles every kernel that the engine emits for the programs of this repository, and for the cases that
-// all backends pass, with NVIDIA's own compiler for several devices, and writes what each needs: registers, spills,
-// shared memory. It needs NVRTC (`make cuda`), not a GPU.
+// Command ptxas compiles every kernel that the engine emits for the programs of this repository, and for the cases
+// that all backends pass, with NVIDIA's own compiler for several devices, and writes what each needs: registers,
+// spills, shared memory. It needs NVRTC (`make cuda`), not a GPU.
 //
 //	go run ./bench/ptxas [-arch 75,80,86,89,90] [-json out/ptxas.json]
 package main

@@ -46,6 +46,8 @@ type report struct {
 	Programs []programReport `json:"programs"`
 	Kernels  []*kernelReport `json:"kernels"`
 	Failed   []string        `json:"failed,omitempty"` // what could not be emitted or compiled
+	Compiled int             `json:"compiled"`         // how many texts were, for all devices
+	Kept     int             `json:"kept"`             // and of how many the compiler's answer was kept
 }
 
 // A programReport counts what one program was emitted as, for the last device.
@@ -56,7 +58,8 @@ type programReport struct {
 	Host     int    `json:"host"` // launches that are the host's
 }
 
-// compileAll emits the programs for devices of those compute capabilities and compiles every distinct kernel.
+// compileAll emits the programs for devices of those compute capabilities, the newest last, and compiles every
+// distinct kernel of which the compiler has not said before what it needs.
 func compileAll(lib *nvrtc.Library, programs []program, archs []int) *report {
 	major, minor := lib.Version()
 	r := &report{NVRTC: fmt.Sprintf("%d.%d", major, minor), Archs: archs}
@@ -69,7 +72,7 @@ func compileAll(lib *nvrtc.Library, programs []program, archs []int) *report {
 		}
 		for i, arch := range archs {
 			last := i == len(archs)-1
-			if !p.main && !last {
+			if !p.on(i, len(archs)) {
 				continue
 			}
 			count := programReport{Name: p.name}
@@ -98,7 +101,11 @@ func compileAll(lib *nvrtc.Library, programs []program, archs []int) *report {
 		}
 	}
 	slices.SortFunc(r.Kernels, func(a, b *kernelReport) int { return cmp.Compare(a.Name, b.Name) })
-	r.Failed = append(r.Failed, compileKernels(lib, rows, todo)...)
+	known := openKept(r.NVRTC)
+	r.Failed = append(r.Failed, r.compile(lib, rows, todo, known)...)
+	if err := known.save(len(archs) == len(sms)); err != nil {
+		r.Failed = append(r.Failed, fmt.Sprintf("%s: %v", keptEnv, err))
+	}
 	return r
 }
 
@@ -114,10 +121,12 @@ func (c *programReport) add(e *emit.Program) {
 }
 
 // want puts a kernel on the list for a device.
-func (r *report) want(rows map[string]*kernelReport, todo map[int][]emit.Kernel, k *emit.Kernel, program string, arch int, alone bool) {
+func (r *report) want(rows map[string]*kernelReport, todo map[int][]emit.Kernel, k *emit.Kernel, program string,
+	arch int, alone bool) {
 	row := rows[k.Name]
 	if row == nil {
-		row = &kernelReport{Name: k.Name, Program: program, DCEM: isDCEM(k), Product: slices.Contains(k.Files, "gemm.cu"), Threads: k.Threads,
+		row = &kernelReport{Name: k.Name, Program: program, DCEM: isDCEM(k),
+			Product: slices.Contains(k.Files, "gemm.cu"), Threads: k.Threads,
 			Archs: map[int]*usage{}}
 		rows[k.Name] = row
 		r.Kernels = append(r.Kernels, row)
@@ -132,8 +141,24 @@ func (r *report) want(rows map[string]*kernelReport, todo map[int][]emit.Kernel,
 // batch is how many kernels are compiled as one text, as in the CUDA backend.
 const batch = 16
 
-// compileKernels fills the rows, and says what could not be compiled.
-func compileKernels(lib *nvrtc.Library, rows map[string]*kernelReport, todo map[int][]emit.Kernel) (failed []string) {
+// compile fills the rows, and says what could not be compiled.
+func (r *report) compile(lib *nvrtc.Library, rows map[string]*kernelReport, todo map[int][]emit.Kernel,
+	known *kept) (failed []string) {
+	for arch, kernels := range todo {
+		todo[arch] = slices.DeleteFunc(kernels, func(k emit.Kernel) bool {
+			id, err := key(k, arch)
+			if err != nil {
+				return false // compiling it says what is wrong
+			}
+			u, ok := known.find(id)
+			if ok {
+				*rows[k.Name].Archs[arch] = u
+				r.Kept++
+			}
+			return ok
+		})
+		r.Compiled += len(todo[arch])
+	}
 	room := make(chan struct{}, runtime.GOMAXPROCS(0))
 	var wait sync.WaitGroup
 	var mu sync.Mutex
@@ -142,12 +167,12 @@ func compileKernels(lib *nvrtc.Library, rows map[string]*kernelReport, todo map[
 			wait.Go(func() {
 				room <- struct{}{}
 				defer func() { <-room }()
-				err := compileBatch(lib, rows, arch, part)
+				err := compileBatch(lib, rows, arch, part, known)
 				if err == nil {
 					return
 				}
 				for i := range part { // one by one, to name those at fault
-					if err := compileBatch(lib, rows, arch, part[i:i+1]); err != nil {
+					if err := compileBatch(lib, rows, arch, part[i:i+1], known); err != nil {
 						mu.Lock()
 						failed = append(failed, fmt.Sprintf("sm_%d: %s: %v", arch, part[i].Name, err))
 						mu.Unlock()
@@ -161,12 +186,14 @@ func compileKernels(lib *nvrtc.Library, rows map[string]*kernelReport, todo map[
 	return failed
 }
 
-func compileBatch(lib *nvrtc.Library, rows map[string]*kernelReport, arch int, part []emit.Kernel) error {
+func compileBatch(lib *nvrtc.Library, rows map[string]*kernelReport, arch int, part []emit.Kernel,
+	known *kept) error {
 	text, err := emit.Text(part)
 	if err != nil {
 		return err
 	}
-	_, log, err := lib.Compile(fmt.Sprintf("%s.cu", part[0].Name), text, append(slices.Clone(options), "--ptxas-options=-v", fmt.Sprintf("-arch=sm_%d", arch))...)
+	_, log, err := lib.Compile(fmt.Sprintf("%s.cu", part[0].Name), text,
+		append(slices.Clone(options), "--ptxas-options=-v", fmt.Sprintf("-arch=sm_%d", arch))...)
 	if err != nil {
 		return err
 	}
@@ -180,6 +207,9 @@ func compileBatch(lib *nvrtc.Library, rows map[string]*kernelReport, arch int, p
 			return fmt.Errorf("%s: the compiler's log for sm_%d says nothing of it:\n%s", part[i].Name, arch, log)
 		}
 		*rows[part[i].Name].Archs[arch] = u
+		if id, err := key(part[i], arch); err == nil {
+			known.add(id, u)
+		}
 	}
 	return nil
 }
@@ -231,13 +261,13 @@ type limit struct {
 	kind   string
 	spills int // bytes per thread, stores or loads
 	stack  int // bytes per thread
-	// blocks that are on a multiprocessor at a time at least, as far as registers go: with two, one works while the other
-	// waits.
+	// blocks that are on a multiprocessor at a time at least, as far as registers go: with two, one works while the
+	// other waits.
 	blocks int
 }
 
-// limits are those of every kind. DCEM's ops spill nothing, in whatever kernel they are. A rollout keeps the states of 20
-// steps in a thread, so that it is one kernel; what does not fit into registers is in the first-level cache.
+// limits are those of every kind. DCEM's ops spill nothing, in whatever kernel they are. A rollout keeps the states
+// of 20 steps in a thread, so that it is one kernel; what does not fit into registers is in the first-level cache.
 var limits = []limit{
 	{"DCEM's ops", 0, 0, 2},             // as kernels of their own
 	{"fused with DCEM's ops", 0, 40, 1}, // 40: where CUDA's sin and cos reduce arguments beyond 1e5, in bumps
@@ -273,11 +303,13 @@ func (r *report) broken() (all []string) {
 			}
 			l := limitOf(k)
 			if max(u.SpillStores, u.SpillLoads) > l.spills || u.Stack > l.stack {
-				all = append(all, at+fmt.Sprintf("%d and %d bytes spilled, a stack of %d, want at most %d and %d", u.SpillStores, u.SpillLoads, u.Stack, l.spills, l.stack))
+				all = append(all, at+fmt.Sprintf("%d and %d bytes spilled, a stack of %d, want at most %d and %d",
+					u.SpillStores, u.SpillLoads, u.Stack, l.spills, l.stack))
 			}
 			// Registers are given to warps in eights.
 			if need := (u.Registers + 7) / 8 * 8 * k.Threads * l.blocks; need > registerFile {
-				all = append(all, at+fmt.Sprintf("%d registers: fewer than %d blocks of %d threads at a time", u.Registers, l.blocks, k.Threads))
+				all = append(all, at+fmt.Sprintf("%d registers: fewer than %d blocks of %d threads at a time", u.Registers,
+					l.blocks, k.Threads))
 			}
 			if u.Shared > maxShared {
 				all = append(all, at+fmt.Sprintf("%d bytes of shared memory, want at most %d", u.Shared, maxShared))
@@ -289,7 +321,9 @@ func (r *report) broken() (all []string) {
 
 // print writes a summary.
 func (r *report) print(w io.Writer) {
-	fmt.Fprintf(w, "NVRTC %s, %d kernels\n%-36s%9s%10s%6s\n", r.NVRTC, len(r.Kernels), "program", "launches", "kernels", "host")
+	fmt.Fprintf(w, "NVRTC %s, %d kernels: %d texts compiled, of %d others it was kept what the compiler said (%s)\n",
+		r.NVRTC, len(r.Kernels), r.Compiled, r.Kept, keptEnv)
+	fmt.Fprintf(w, "%-36s%9s%10s%6s\n", "program", "launches", "kernels", "host")
 	for _, p := range r.Programs {
 		fmt.Fprintf(w, "%-36s%9d%10d%6d\n", p.Name, p.Launches, p.Kernels, p.Host)
 	}
@@ -305,6 +339,7 @@ func (r *report) print(w io.Writer) {
 				spills = max(spills, u.SpillStores+u.SpillLoads+u.Stack)
 			}
 		}
-		fmt.Fprintf(w, "%-22s %4d kernels, at most %d registers, %d bytes spilled or on the stack, %d bytes shared\n", l.kind, n, regs, spills, shared)
+		fmt.Fprintf(w, "%-22s %4d kernels, at most %d registers, %d bytes spilled or on the stack, %d bytes shared\n",
+			l.kind, n, regs, spills, shared)
 	}
 }

@@ -9,11 +9,12 @@ import (
 	"testing"
 
 	"github.com/godcem/godcem/bench/record"
+	"github.com/godcem/godcem/engine/emit"
 	"github.com/godcem/godcem/internal/nvrtc"
 )
 
-// TestLimits compiles everything for real and holds it to the limits. It takes minutes, so by itself it compiles the main
-// programs for one device; `make ptxas` asks for all.
+// TestLimits compiles everything for real and holds it to the limits. It takes minutes, so by itself it compiles the
+// main programs for one device; `make ptxas` asks for all.
 func TestLimits(t *testing.T) {
 	if os.Getenv("GODCEM_PTXAS") == "later" {
 		t.Skip("not run: GODCEM_PTXAS=later says that `make ptxas` follows")
@@ -62,6 +63,84 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// What was said of a text is said again for it, for the same device and text alone, and nothing else is believed.
+func TestKept(t *testing.T) {
+	dir := t.TempDir()
+	t.Setenv(keptEnv, dir)
+	plans, err := programs()[0].plans()
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := emit.New(plans[0], emit.Options{SMs: sms[90]})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := map[string]bool{}
+	for _, k := range e.Kernels {
+		for _, arch := range []int{80, 90} {
+			id, err := key(k, arch)
+			if err != nil {
+				t.Fatal(err)
+			}
+			ids[id] = true
+		}
+	}
+	if len(ids) != 2*len(e.Kernels) {
+		t.Errorf("%d keys of %d kernels for two devices", len(ids), len(e.Kernels))
+	}
+	first := openKept("1.2")
+	first.add("a", usage{Registers: 7})
+	first.add("b", usage{Registers: 8})
+	first.add("broken", usage{})
+	if err := first.save(false); err != nil {
+		t.Fatal(err)
+	}
+	second := openKept("1.2")
+	if u, ok := second.find("a"); !ok || u.Registers != 7 {
+		t.Errorf("a: %v, %v", u, ok)
+	}
+	for _, id := range []string{"c", "broken"} {
+		if u, ok := second.find(id); ok {
+			t.Errorf("%s was never said: %v", id, u)
+		}
+	}
+	if _, ok := openKept("1.3").find("a"); ok {
+		t.Error("another compiler's answer is believed")
+	}
+	if err := second.save(true); err != nil {
+		t.Fatal(err)
+	}
+	if _, ok := openKept("1.2").find("b"); ok {
+		t.Error("what nobody wanted is kept")
+	}
+	if err := os.WriteFile(second.path, []byte("{"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if k := openKept("1.2"); len(k.said) != 0 {
+		t.Errorf("of a broken file: %v", k.said)
+	}
+	t.Setenv(keptEnv, "off")
+	if k := openKept("1.2"); k.path != "" || k.save(true) != nil {
+		t.Errorf("off: %q", k.path)
+	}
+}
+
+// All devices are in the table, the oldest and the newest with all main programs.
+func TestSampleIsThere(t *testing.T) {
+	names := map[string]bool{}
+	for _, p := range programs() {
+		names[p.name] = p.main
+		if !p.on(4, 5) || p.on(0, 5) != p.main || !p.on(0, 1) {
+			t.Errorf("%s: on the oldest %v, on the newest %v", p.name, p.on(0, 5), p.on(4, 5))
+		}
+	}
+	for _, s := range sample {
+		if !names[s] {
+			t.Errorf("%s is no main program", s)
+		}
+	}
+}
+
 const log = `ptxas info    : 0 bytes gmem
 ptxas info    : Compiling entry function 'k_b' for 'sm_90'
 ptxas info    : Function properties for k_b
@@ -103,9 +182,11 @@ func TestTheLimitsCanFail(t *testing.T) {
 		{false, false, usage{Registers: 255, SpillLoads: 9999, Stack: 8 << 10}, ""},
 		{false, false, usage{Registers: 255, Stack: 8<<10 + 8}, "a stack of 8200, want at most"},
 	} {
-		r := &report{Archs: []int{80}, Kernels: []*kernelReport{{Name: "k", DCEM: c.dcem, Alone: !c.fused, Threads: 256, Archs: map[int]*usage{80: &c.used}}}}
+		r := &report{Archs: []int{80}, Kernels: []*kernelReport{{Name: "k", DCEM: c.dcem, Alone: !c.fused, Threads: 256,
+			Archs: map[int]*usage{80: &c.used}}}}
 		got := r.broken()
-		if c.want == "" && len(got) > 0 || c.want != "" && !slices.ContainsFunc(got, func(s string) bool { return strings.Contains(s, c.want) }) {
+		if c.want == "" && len(got) > 0 || c.want != "" && !slices.ContainsFunc(got,
+			func(s string) bool { return strings.Contains(s, c.want) }) {
 			t.Errorf("%+v: %q, want %q", c, got, c.want)
 		}
 	}

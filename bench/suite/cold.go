@@ -134,7 +134,13 @@ func (b *bench) process(x *contestant, command []string, loss float64, kept bool
 		var out, log bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &log
 		began := time.Now()
-		if err := cmd.Run(); err != nil {
+		err = cmd.Start()
+		if err == nil {
+			b.running.Store(cmd.Process)
+			err = cmd.Wait()
+			b.running.Store(nil)
+		}
+		if err != nil {
 			return d, fmt.Errorf("%s: %w: %s", strings.Join(command, " "), err, log.String())
 		}
 		d.wall = time.Since(began).Seconds() * 1e3

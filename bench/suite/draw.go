@@ -17,7 +17,7 @@ func (p *page) draw() error {
 	for _, isa := range p.isas {
 		if b := p.bars(isa, []string{"regression B=1", "regression B=16", "regression B=100", "cartpole B=1",
 			"cartpole B=16", "cartpole B=100"},
-			[]string{"godcem", "torch", "compile", "jax"}, "A training step, float32, "+isa); b != nil {
+			[]string{"godcem", "torch", "jax", "compile"}, "A training step, float32, "+isa); b != nil {
 			steps.Plots = append(steps.Plots, *b)
 		}
 		var names []string
@@ -27,10 +27,10 @@ func (p *page) draw() error {
 		for _, part := range []struct {
 			title  string
 			titles []string
-		}{{"Matrix products", p.titles("sgemm")}, {"LML, forward and backward; top-k; refit; a million normals",
-			p.titles("lml", "topk", "refit", "normal 1000000")},
+		}{{"Matrix products", p.titles("sgemm")}, {"LML, forward and backward", p.titles("lml")},
+			{"Top-k, refit and normal numbers", p.titles("topk", "refit", "normal")},
 			{"Functions of 65,536 numbers", append(names, "atan2")}} {
-			if b := p.bars(isa, part.titles, []string{"godcem", "torch", "compile", "jax", "numpy"},
+			if b := p.bars(isa, part.titles, []string{"godcem", "torch", "jax", "compile", "numpy"},
 				part.title+", float32, "+isa); b != nil {
 				kernels.Plots = append(kernels.Plots, *b)
 			}

@@ -301,6 +301,9 @@ func measure(s *settings) (err error) {
 		for _, p := range b.peers {
 			p.cmd.Process.Kill()
 		}
+		if p := b.running.Load(); p != nil {
+			p.Kill()
+		}
 	})()
 	for _, p := range peers {
 		b.log.versions[p.name] = p.version()

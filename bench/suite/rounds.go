@@ -3,8 +3,10 @@ package main
 import (
 	"fmt"
 	"math"
+	"os"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/godcem/godcem/bench/record"
@@ -22,6 +24,8 @@ type bench struct {
 	on    engine.Device // nil: the CPU
 	log   *log
 	late  map[string]string // why a peer is not asked for a model again
+
+	running atomic.Pointer[os.Process] // of a cold start
 }
 
 // about is the beginning of a case's results.

@@ -20,8 +20,8 @@ const fewest = 5
 
 // What a case costs for which the record does not say it, in seconds: to get ready, and a round.
 const (
-	unknownSetup = 5.0
-	unknownRound = 1.0
+	unknownSetup = 12.0
+	unknownRound = 1.2
 	betweenRuns  = 0.13 // a look at the load, and a pause
 	usualSlice   = 100  // ms
 	warmRounds   = 3    // about what finding the number of repetitions takes
@@ -62,7 +62,7 @@ func costOfCase(j job, old []result) (c cost) {
 		}
 		known = true
 		per := betweenRuns + max(usualSlice, r.Median)/1e3
-		c.setup += r.Setup + warmRounds*per
+		c.setup += setupOf(r) + warmRounds*per
 		if n := atMost(r.Case, r.Contestant); n < math.MaxInt {
 			c.setup += float64(n) * per
 		} else {
@@ -73,6 +73,19 @@ func costOfCase(j job, old []result) (c cost) {
 		c = cost{unknownSetup, unknownRound}
 	}
 	return c
+}
+
+// setupOf is what a contestant takes to be ready, in seconds: compiled, unless its compiler has kept it.
+func setupOf(r result) float64 {
+	switch {
+	case r.Setup > 0:
+		return r.Setup
+	case r.Contestant == "compile":
+		return 30
+	case r.Contestant == "jax":
+		return 6
+	}
+	return 0.5
 }
 
 // of is how many rounds job i has where a whole one has n.
