@@ -70,9 +70,11 @@ cross: ## builds for the other platforms that import godcem
 	  echo "build $$p"; CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build ./... || exit 1; done
 
 # What takes minutes under the race detector, which sees nothing in it; `make test` runs it. Kernels on the emulator run
-# in C++, out of its sight. All shapes of products, long rows, and batches beside single problems are about numbers: the
-# workers that share them are seen in TestGemmConcurrent, TestParallel* and all other tests of these packages.
-RACE_SKIP = ^TestCUDA|^TestGemmShapes$$|^TestSoftTopKLongRows$$|^TestBatchIsItsProblems$$
+# in C++, out of its sight; TestNoFusedMultiplyAdd compiles. Shapes of products, errors of functions, distributions,
+# long rows, and batches beside single problems are about numbers: the workers that share them are seen in
+# TestGemmConcurrent, TestGemmSameBits, TestParallel* and all other tests of these packages.
+RACE_SKIP = ^TestCUDA|^Test(NoFusedMultiplyAdd|GemmShapes|GemmAlphaBeta|SoftTopKLongRows|BatchIsItsProblems)$$|$(NUM)
+NUM = ^TestFuncErrors|Distribution$$
 
 race: ## the library under the race detector (needs cgo); the backends' table without its variants
 	$(GO) test -race -skip '$(RACE_SKIP)' ./kernels/... ./internal/... ./dcem/... ./autodiff/... ./models/nn/... \
