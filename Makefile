@@ -69,9 +69,9 @@ cross: ## builds for the other platforms that import godcem
 	@for p in linux/arm64 darwin/arm64 windows/amd64; do \
 	  echo "build $$p"; CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build ./... || exit 1; done
 
-# What takes minutes under the race detector, which sees nothing in it; `make test` runs it. Kernels on the emulator run
-# in C++, out of its sight; TestNoFusedMultiplyAdd compiles. Shapes of products, errors of functions, distributions,
-# long rows, and batches beside single problems are about numbers: the workers that share them are seen in
+# What takes minutes under the race detector, which sees nothing in it; `make test` runs it. Kernels on the emulator are
+# C++, out of its sight; TestNoFusedMultiplyAdd compiles. Shapes of products, errors of functions, distributions, long
+# rows, and batches beside single problems are about numbers: the workers that share them are seen in
 # TestGemmConcurrent, TestGemmSameBits, TestParallel* and all other tests of these packages.
 RACE_SKIP = ^TestCUDA|^Test(NoFusedMultiplyAdd|GemmShapes|GemmAlphaBeta|SoftTopKLongRows|BatchIsItsProblems)$$|$(NUM)
 NUM = ^TestFuncErrors|Distribution$$
