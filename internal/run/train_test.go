@@ -324,3 +324,45 @@ func TestProgress(t *testing.T) {
 		t.Errorf("silent, but %q", b.String())
 	}
 }
+
+// ending ends after a step.
+type ending struct {
+	*walk
+	at int
+}
+
+func (e ending) Ended(step int) (bool, error) {
+	if e.at < 0 {
+		return false, errors.New("cannot tell")
+	}
+	return step >= e.at, nil
+}
+
+// A task that ends by itself leaves a checkpoint there, from which a resumed run takes no step more.
+func TestTrainEnds(t *testing.T) {
+	dir := t.TempDir()
+	o := options(dir, 23)
+	out := train(t, ending{newWalk(walkConfig{Size: 9}), 10}, o)
+	if out.Step != 10 || out.Interrupted {
+		t.Errorf("got %+v, want an end at 10", out)
+	}
+	c, err := Load(filepath.Join(dir, CheckpointFile), "walk")
+	if err != nil || c.Step != 10 {
+		t.Fatalf("checkpoint of step %v, %v", c, err)
+	}
+	before, err := os.ReadFile(filepath.Join(dir, MetricsFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Resume = true
+	if out := train(t, ending{newWalk(walkConfig{Size: 9}), 10}, o); out.Step != 10 || out.Resumed != 10 {
+		t.Errorf("got %+v, want no step", out)
+	}
+	if after, err := os.ReadFile(filepath.Join(dir, MetricsFile)); err != nil || !bytes.Equal(before, after) {
+		t.Errorf("metrics changed, %v", err)
+	}
+	if _, err := Train(context.Background(), ending{newWalk(walkConfig{Size: 9}), -1}, options(t.TempDir(), 23)); err == nil ||
+		!strings.Contains(err.Error(), "cannot tell") {
+		t.Errorf("error %v, want that of Ended", err)
+	}
+}

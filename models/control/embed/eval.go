@@ -17,6 +17,7 @@ type EvalConfig struct {
 	States   int    `json:"states" help:"initial states to judge on; 0: as many as the training says"`
 	Episodes int    `json:"episodes" help:"closed loops; 0: as many as the training says"`
 	Episode  int    `json:"episode" help:"steps of a closed loop; 0: as many as the training says"`
+	Answer   string `json:"answer" help:"DCEM: mean or best; empty: what the training says"`
 	Machine  string `json:"vm" help:"what runs the graphs: engine or tape; empty: what the training says"`
 	Figures  bool   `json:"figures" help:"draw the figures and the report"`
 }
@@ -51,6 +52,9 @@ func Eval(ctx context.Context, e EvalConfig, o run.Options, w io.Writer) (err er
 		c.Machine = e.Machine
 	}
 	c = c.Filled()
+	if e.Answer != "" {
+		c.Answer = e.Answer
+	}
 	c.Figures = e.Figures
 	if err := c.Validate(); err != nil {
 		return err
@@ -70,29 +74,35 @@ func Eval(ctx context.Context, e EvalConfig, o run.Options, w io.Writer) (err er
 	}
 	experts := &experts{}
 	var studies []*study
+	var r run.Result
 	one := func(c Config, from, out string) error {
 		s, err := evalOne(ctx, c, from, out, experts)
 		studies = append(studies, s)
 		return err
 	}
 	if c.Method != Both {
-		err = one(c, e.From, o.Out)
+		if err = one(c, e.From, o.Out); err == nil {
+			r = studies[0].result()
+		}
 	} else {
 		for _, method := range sides {
 			out := filepath.Join(o.Out, method)
 			if err = os.MkdirAll(out, 0o777); err == nil {
 				err = one(*c.side(method), filepath.Join(e.From, method), out)
 			}
+			if err == nil {
+				err = run.WriteResult(out, studies[len(studies)-1].result())
+			}
 			if err != nil {
 				return fmt.Errorf("%s: %w", method, err)
 			}
 		}
-		err = writeBoth(c, o.Out)
+		r, err = parts.Result(o.Out, resultOfBoth(c))
 	}
 	if err != nil {
 		return err
 	}
-	return show(ctx, c, o, studies, experts, w)
+	return finish(ctx, c, o, r, studies, experts, w)
 }
 
 // apart returns an error if the two folders are one.
@@ -137,7 +147,7 @@ func evalOne(ctx context.Context, c Config, from, out string, experts *experts) 
 		return nil, err
 	}
 	s.dir = out
-	return s, s.write()
+	return s, nil
 }
 
 func exists(path string) bool {

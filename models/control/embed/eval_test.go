@@ -46,6 +46,19 @@ func TestEval(t *testing.T) {
 	if more.Metrics["cost"] == want.Metrics["dcem_cost"] {
 		t.Error("more states give the same mean")
 	}
+	e = EvalConfig{From: filepath.Join(from, DCEM), Answer: Best}
+	noError(t, Eval(context.Background(), e, run.Options{Out: out, Progress: silent}, &bytes.Buffer{}))
+	best, err := run.ReadResult(out)
+	noError(t, err)
+	if m := best.Metrics; !(m["cost"] < want.Metrics["dcem_cost"]) || !(m["expert_best_cost"] < m["expert_cost"]) {
+		t.Errorf("best plans cost %v, means %v; the expert's %v and %v", m["cost"], want.Metrics["dcem_cost"], m["expert_best_cost"],
+			m["expert_cost"])
+	}
+	e.Answer = "last"
+	if err := Eval(context.Background(), e, run.Options{Out: out, Progress: silent}, &bytes.Buffer{}); err == nil ||
+		!strings.Contains(err.Error(), `answer is "last"`) {
+		t.Errorf("error %v, want one that names the answer", err)
+	}
 	for wanted, v := range map[string]struct {
 		from, out string
 		states    int

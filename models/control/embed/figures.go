@@ -114,7 +114,6 @@ func (p *pictures) latents() viz.Plot {
 			for _, t := range s.plan.Tried {
 				f.Path = append(f.Path, viz.Point{X: t.X[0], Y: t.X[1]})
 			}
-			f.Samples = [][]viz.Point{f.Path}
 			plots = append(plots, f)
 			continue
 		}

@@ -9,7 +9,7 @@ import (
 
 // closedLoops are the costs of steps and the poles that stand, over time, of all closed loops together.
 func (p *pictures) closedLoops() viz.Plot {
-	cost := viz.Lines{Axes: viz.Axes{Title: fmt.Sprintf("Mean cost of a step of %d closed loops", p.c.Episodes),
+	cost := viz.Lines{Axes: viz.Axes{Title: fmt.Sprintf("Cost of a step, median of %d closed loops", p.c.Episodes),
 		X: "t, s", Y: "cost"}}
 	stand := viz.Lines{Axes: viz.Axes{Title: fmt.Sprintf("Share of them with cos theta > %g", upright), X: "t, s",
 		Y: "share", YRange: [2]float64{-0.03, 1.03}}}
@@ -27,25 +27,26 @@ func (p *pictures) closedLoops() viz.Plot {
 	return g
 }
 
-// sensitivities are the derivatives of the plan from hanging with respect to where it starts.
+// sensitivities are the derivatives of a plan with respect to where it starts: there where the cost of the closed loop
+// from hanging falls most.
 func (p *pictures) sensitivities() viz.Plot {
 	var plots []viz.Plot
 	size := p.c.system().StateDim()
 	for _, v := range []struct {
 		what, unit string
-		of         func(d []float64) float64
+		of         func(d, x []float64) float64
 	}{
-		{"place of the cart", "N per m", func(d []float64) float64 { return d[0] }},
-		{"speed of the cart", "N per m/s", func(d []float64) float64 { return d[1] }},
+		{"place of the cart", "N per m", func(d, _ []float64) float64 { return d[0] }},
+		{"speed of the cart", "N per m/s", func(d, _ []float64) float64 { return d[1] }},
 		// cos and sin of theta move by -sin and cos of it.
-		{"angle of the pole", "N per rad", func(d []float64) float64 { return -d[2]*hanging[3] + d[3]*hanging[2] }},
-		{"speed of the pole", "N per rad/s", func(d []float64) float64 { return d[4] }},
+		{"angle of the pole", "N per rad", func(d, x []float64) float64 { return -d[2]*x[3] + d[3]*x[2] }},
+		{"speed of the pole", "N per rad/s", func(d, _ []float64) float64 { return d[4] }},
 	} {
 		f := viz.Lines{Axes: viz.Axes{Title: "Forces by the " + v.what, X: "t, s", Y: v.unit}}
 		for _, s := range p.studies {
 			y := make([]float64, p.c.Horizon)
 			for t := range y {
-				y[t] = v.of(s.jacobian[t*size : (t+1)*size])
+				y[t] = v.of(s.jacobian[t*size:(t+1)*size], s.turn)
 			}
 			f.Series = append(f.Series, viz.Series{Name: s.title(), X: p.times(len(y)), Y: y})
 		}

@@ -3,6 +3,7 @@ package embed
 import (
 	"context"
 	"math"
+	"slices"
 
 	"github.com/godcem/godcem/models/env"
 )
@@ -48,16 +49,37 @@ func closeLoops(ctx context.Context, e env.Env, x0 []float64, steps int, plan pl
 	return all, nil
 }
 
-// meanCost is the mean cost of a step.
-func (l loops) meanCost() float64 { return mean(l.costs()) }
+// turn is the state from which the cost falls most within h steps: there a plan is no toss-up, as it is from the hanging
+// pole, which may swing to either side.
+func (l loop) turn(h int) []float64 {
+	at, most := 0, math.Inf(-1)
+	for t, c := range l.cost {
+		if fall := c - l.cost[min(t+h, len(l.cost)-1)]; fall > most && finite(l.x[t]) { // a NaN is no fall
+			at, most = t, fall
+		}
+	}
+	return l.x[at]
+}
 
-// costs are the means over the loops of the cost of each step.
+// meanCost is the mean cost of a step.
+func (l loops) meanCost() float64 {
+	sum := 0.0
+	for _, one := range l {
+		sum += mean(one.cost)
+	}
+	return sum / float64(len(l))
+}
+
+// costs are the medians over the loops of the cost of each step: of a mean, one cart that runs away is all one sees.
 func (l loops) costs() []float64 {
 	v := make([]float64, len(l[0].cost))
-	for _, one := range l {
-		for t, c := range one.cost {
-			v[t] += c / float64(len(l))
+	for t := range v {
+		var all []float64
+		for _, one := range l {
+			all = append(all, one.cost[t])
 		}
+		slices.Sort(all)
+		v[t] = (all[(len(all)-1)/2] + all[len(all)/2]) / 2
 	}
 	return v
 }

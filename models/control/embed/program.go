@@ -50,28 +50,32 @@ func Run(ctx context.Context, c Config, o run.Options, w io.Writer) (err error) 
 	}
 	experts := &experts{}
 	var studies []*study
+	var r run.Result
 	if c.Method != Both {
 		s, err := runOne(ctx, c, o, experts)
 		if err != nil {
 			return err
 		}
-		studies = append(studies, s)
+		studies, r = []*study{s}, s.result()
 	} else {
 		if err := run.SaveConfig(filepath.Join(o.Out, run.ConfigFile), &c); err != nil {
 			return err
 		}
 		if err := parts.Each(o, func(method string, o run.Options) error {
 			s, err := runOne(ctx, *c.side(method), o, experts)
+			if err != nil {
+				return err
+			}
 			studies = append(studies, s)
-			return err
+			return run.WriteResult(o.Out, s.result())
 		}); err != nil {
 			return err
 		}
-		if err := writeBoth(c, o.Out); err != nil {
+		if r, err = parts.Result(o.Out, resultOfBoth(c)); err != nil {
 			return err
 		}
 	}
-	return show(ctx, c, o, studies, experts, w)
+	return finish(ctx, c, o, r, studies, experts, w)
 }
 
 // interruptedBy is err, or run.ErrInterrupted where that is why: the experts' searches say no more than that their
@@ -83,27 +87,33 @@ func interruptedBy(ctx context.Context, err error) error {
 	return err
 }
 
-// show prints the summary and draws the figures of what was judged.
-func show(ctx context.Context, c Config, o run.Options, studies []*study, experts *experts, w io.Writer) error {
+// finish prints the summary, draws the figures of what was judged and writes the result.
+func finish(ctx context.Context, c Config, o run.Options, r run.Result, studies []*study, experts *experts,
+	w io.Writer) error {
 	for _, s := range studies {
 		s.summary(w)
 	}
 	experts.summary(w)
-	if !c.Figures {
+	p := &pictures{c: c, dir: o.Out, studies: studies, experts: experts}
+	if err := run.Finish(o.Out, r, func() error { return p.show(ctx, o) }); err != nil || !c.Figures {
+		return err
+	}
+	fmt.Fprintf(w, "figures   %s\n", filepath.Join(o.Out, reportFile))
+	return nil
+}
+
+// show draws the figures and the report, if there are to be any.
+func (p *pictures) show(ctx context.Context, o run.Options) error {
+	if !p.c.Figures {
 		return nil
 	}
 	if !o.Progress.Silent {
 		fmt.Fprintln(os.Stderr, "drawing the figures ...")
 	}
-	p := &pictures{c: c, dir: o.Out, studies: studies, experts: experts}
 	if err := p.draw(ctx); err != nil {
 		return err
 	}
-	if err := p.report(); err != nil {
-		return err
-	}
-	fmt.Fprintf(w, "figures   %s\n", filepath.Join(o.Out, reportFile))
-	return nil
+	return p.report()
 }
 
 // runOne trains through one method and judges the outcome.
@@ -120,7 +130,7 @@ func runOne(ctx context.Context, c Config, o run.Options, experts *experts) (*st
 	}
 	s := &study{c: c, dir: o.Out, outcome: outcome}
 	if err := outcome.Err(); err != nil {
-		return nil, errors.Join(s.write(), err)
+		return nil, errors.Join(run.WriteResult(o.Out, s.result()), err)
 	}
 	if err := experts.plan(ctx, c); err != nil {
 		return nil, err
@@ -128,10 +138,7 @@ func runOne(ctx context.Context, c Config, o run.Options, experts *experts) (*st
 	if err := s.judge(ctx, task, experts); err != nil {
 		return nil, err
 	}
-	if err := nn.SaveNPZ(filepath.Join(o.Out, ParamsFile), task.Params()); err != nil {
-		return nil, err
-	}
-	return s, s.write()
+	return s, nn.SaveNPZ(filepath.Join(o.Out, ParamsFile), task.Params())
 }
 
 // checkResume returns an error if the folder holds a run that c does not continue: before anything there is touched.

@@ -51,15 +51,17 @@ func (p *pictures) report() error {
 			Figures: append(figure(trajectoryFigure, "States and forces."), movies...),
 		},
 		viz.Section{Heading: "Closed loops beside the expert", Text: p.aboutLoops(),
-			Figures: figure(loopFigure, "Closed loops from the same starts, the hanging pole among them.")},
+			Figures: figure(loopFigure, "Closed loops from the same starts, the hanging pole among them; of the costs the "+
+				"median, since one cart that runs away hides all others in a mean.")},
 		viz.Section{
 			Heading: "What the plan depends on",
 			Text: "The search can be differentiated, so that the plan has a derivative with respect to anything that the " +
-				"cost depends on: here to the state it starts from, the hanging pole. A plan that moves a lot with its start is " +
-				"one that the search finds at the edge between two kinds of plans: hanging straight down, swinging up to the left " +
-				"is as good as to the right. The curves of a search are alike but for their scales, since its plans can but move " +
-				"along the few directions that the latent space has.",
-			Figures: figure(sensitivityFigure, "Derivatives of each force of the plan with respect to the initial state."),
+				"cost depends on: here to the state it starts from, the one in the closed loop from the hanging pole after which " +
+				"the cost falls most. (From the hanging pole itself, swinging up to the left is as good as to the right.) A plan " +
+				"that moves a lot with its start is one that the search finds at the edge between two kinds of plans. The curves of " +
+				"a search are alike but for their scales, since its plans can but move along the few directions that the latent " +
+				"space has.",
+			Figures: figure(sensitivityFigure, "Derivatives of each force of the plan with respect to its initial state."),
 		},
 		viz.Section{Heading: "Training", Text: p.aboutTraining()},
 		viz.Section{Heading: "Numbers of the run", Table: p.table()},
@@ -73,16 +75,40 @@ func (p *pictures) report() error {
 func (p *pictures) intro() string {
 	return fmt.Sprintf("A plan for the cartpole is %d forces. Instead of searching for those, one searches over %d "+
 		"numbers z in [-1, 1], which a net, the decoder, turns into a plan. The decoder is trained through the search: "+
-		"its loss is the cost of the plan that the search ends with, and the gradient follows the search back.",
-		p.c.Horizon, p.c.Latent)
+		"its loss is the cost of the plan that the search ends with. %s",
+		p.c.Horizon, p.c.Latent, p.aboutLearning())
+}
+
+func (p *pictures) aboutLearning() string {
+	switch {
+	case p.c.Method == GD || p.c.Learn == Mean:
+		return "The gradient follows the search back."
+	case p.c.Method == Both:
+		return "Through gradient descent the gradient follows the search back; through DCEM updates learn from the best plan " +
+			"that the search has tried, whose latents are held fixed."
+	}
+	return "Updates learn from the best plan that the search has tried, whose latents are held fixed: moving them a little " +
+		"from where the cost is least changes that little."
+}
+
+// aboutAnswer says what searches by DCEM end with.
+func (c Config) aboutAnswer() string {
+	if c.Answer == Best {
+		return "the best plan of all that it has tried"
+	}
+	return "the mean of its last samples"
 }
 
 func (p *pictures) aboutCosts() string {
 	text := fmt.Sprintf("The expert, the cross-entropy method over all %d forces with %d samples, %d elites and %d "+
-		"iterations, has the mean cost %.3f on %d initial states that no training or validation has seen. With %d elites "+
-		"and %d iterations it has %.3f. ",
+		"iterations, has the mean cost %.3f on %d initial states that no training or validation has seen, if it answers with "+
+		"the mean of its last samples, and %.3f with the best plan of all that it has tried. With %d elites and %d iterations "+
+		"it has %.3f and %.3f. ",
 		p.c.Horizon, Ordinary.Samples, Ordinary.Elites, Ordinary.Iterations, p.experts.ordinary[1], p.c.States,
-		Strong.Elites, Strong.Iterations, p.experts.strong[1])
+		p.experts.ordinaryBest[1], Strong.Elites, Strong.Iterations, p.experts.strong[1], p.experts.strongBest[1])
+	if p.c.Method != GD {
+		text += fmt.Sprintf("Latent DCEM answers with %s. ", p.c.aboutAnswer())
+	}
 	for _, s := range p.studies {
 		text += fmt.Sprintf("%s has %.3f", capital(s.title()), s.metrics["cost"])
 		if s.c.Method == DCEM {
@@ -96,9 +122,15 @@ func (p *pictures) aboutCosts() string {
 
 func (p *pictures) aboutLoops() string {
 	text := fmt.Sprintf("From %d starts, the first hanging at rest and the others drawn as in training, each method plans "+
-		"anew at every one of %d steps, from scratch: nothing is carried over from the plan before. Training has known "+
-		"slow carts near the middle of the rail alone; a closed loop may go where the decoder has never planned from. ",
+		"anew at every one of %d steps, from scratch: nothing is carried over from the plan before. ",
 		p.c.Episodes, p.c.Episode)
+	if p.c.Along > 0 {
+		text += fmt.Sprintf("%d of the %d states of an update lay along closed loops of the controller in training. ",
+			p.c.Along, p.c.Batch)
+	} else {
+		text += "Training has known slow carts near the middle of the rail alone; a closed loop may go where the decoder has " +
+			"never planned from. "
+	}
 	for _, s := range p.studies {
 		text += fmt.Sprintf("%s costs %.3f a step and stands for %.0f %% of the second half. ", capital(s.title()),
 			s.metrics["episode_cost"], 100*s.metrics["episode_upright"])
@@ -109,7 +141,7 @@ func (p *pictures) aboutLoops() string {
 
 func (p *pictures) aboutTraining() string {
 	c := p.c
-	text := fmt.Sprintf("Each update learns from %d random initial states, with fresh noise. Every %d updates the "+
+	text := fmt.Sprintf("Each update learns from %d initial states, with fresh noise. Every %d updates the "+
 		"plans from %d fixed states are judged, on noise that is always the same; the state that does best is the one "+
 		"shown. Adam, learning rate %g",
 		c.Batch, c.ValidateEvery, c.States, c.Rate)
@@ -118,6 +150,9 @@ func (p *pictures) aboutTraining() string {
 	}
 	if c.Patience > 0 {
 		text += fmt.Sprintf("; the rate is halved after more than %d validations in a row without improvement", c.Patience)
+	}
+	if c.Halvings > 0 {
+		text += fmt.Sprintf("; after %d halvings the training ends", c.Halvings)
 	}
 	return text + "."
 }
@@ -133,7 +168,9 @@ func (p *pictures) table() *viz.Table {
 		{"the same after the last update", "cost_last", "%.3f"},
 		{"mean cost of the best validation", "validation", "%.3f"},
 		{"expert's mean cost, states not seen before", "expert_cost", "%.3f"},
+		{"the same, best plan tried", "expert_best_cost", "%.3f"},
 		{"strong expert's", "expert_strong_cost", "%.3f"},
+		{"the same, best plan tried", "expert_strong_best_cost", "%.3f"},
 		{"closed loops: mean cost of a step", "episode_cost", "%.3f"},
 		{"closed loops: share of the last half with cos theta > 0.95", "episode_upright", "%.2f"},
 		{"expert's closed loops: mean cost of a step", "expert_episode_cost", "%.3f"},

@@ -79,8 +79,9 @@ type study struct {
 
 	plan     *Plan     // from hanging at rest
 	surface  []float64 // costs over the grid of the latents there; nil unless there are two
-	jacobian []float64 // d plan / d x0 there, (H,U,S)
 	loops    loops     // the first from there
+	turn     []float64 // where the cost falls most in that loop
+	jacobian []float64 // d plan / d x0 there, (H,U,S)
 	seconds  float64   // of judging
 }
 
@@ -177,9 +178,6 @@ func (s *study) show(ctx context.Context, task Task) (err error) {
 			return err
 		}
 	}
-	if _, s.jacobian, err = task.Sensitivity(hanging, fixedNoise); err != nil {
-		return err
-	}
 	many, err := task.Planner(s.c.Episodes, false)
 	if err != nil {
 		return err
@@ -196,6 +194,10 @@ func (s *study) show(ctx context.Context, task Task) (err error) {
 	if err != nil {
 		return err
 	}
+	s.turn = s.loops[0].turn(s.c.Horizon)
+	if _, s.jacobian, err = task.Sensitivity(s.turn, fixedNoise); err != nil {
+		return err
+	}
 	s.metrics["episode_cost"], s.metrics["episode_upright"] = s.loops.meanCost(), s.loops.stood()
 	s.metrics["sensitivity"] = rms(s.jacobian)
 	return nil
@@ -209,8 +211,8 @@ func rms(v []float64) float64 {
 	return math.Sqrt(sum / float64(len(v)))
 }
 
-// write writes result.json; that of an interrupted run has what is known without judging.
-func (s *study) write() error {
+// result is what result.json holds; that of an interrupted run has what is known without judging.
+func (s *study) result() run.Result {
 	r := run.Result{
 		Program: Kind, Config: &s.c, Seed: s.c.Seed, Seconds: s.outcome.Seconds + s.seconds,
 		Status: run.StatusDone, Metrics: s.metrics,
@@ -222,30 +224,22 @@ func (s *study) write() error {
 			r.Metrics["validation"], r.Metrics["best_update"] = s.outcome.BestScore, float64(s.outcome.BestStep)
 		}
 	}
-	return run.WriteResult(s.dir, r)
+	return r
 }
 
-// writeBoth writes the result of Both from those of its sides: their metrics with the side's name before them.
-func writeBoth(c Config, dir string) error {
-	r := run.Result{Program: Kind, Config: &c, Seed: c.Seed, Status: run.StatusDone, Metrics: map[string]float64{}}
-	for _, method := range sides {
-		side, err := run.ReadResult(filepath.Join(dir, method))
-		if err != nil {
-			return err
-		}
-		r.Seconds += side.Seconds
-		for name, v := range side.Metrics {
-			r.Metrics[method+"_"+name] = v
-		}
-	}
-	return run.WriteResult(dir, r)
+func resultOfBoth(c Config) run.Result {
+	return run.Result{Program: Kind, Config: &c, Seed: c.Seed, Status: run.StatusDone}
 }
 
 // summary is the run in two lines.
 func (s *study) summary(w io.Writer) {
 	m := s.metrics
-	fmt.Fprintf(w, "%-9s mean cost %.3f of plans from %d initial states, update %.0f of %.0f, %.0f s\n", s.c.Method,
-		m["cost"], s.c.States, m["best_update"], m["updates"], s.outcome.Seconds)
+	answer := ""
+	if s.c.Method == DCEM {
+		answer = ", each " + s.c.aboutAnswer()
+	}
+	fmt.Fprintf(w, "%-9s mean cost %.3f of plans from %d initial states%s; update %.0f of %.0f, %.0f s\n", s.c.Method,
+		m["cost"], s.c.States, answer, m["best_update"], m["updates"], s.outcome.Seconds)
 	fmt.Fprintf(w, "          closed loops from %d starts: cost %.3f a step, upright for %.0f%% of the last half of %d steps\n",
 		s.c.Episodes, m["episode_cost"], 100*m["episode_upright"], s.c.Episode)
 }

@@ -103,8 +103,8 @@ func newProblem[T kernels.Float](c Config) (d *Decoder, s *search[T], loss *G.No
 		return nil, nil, nil, err
 	}
 	c.Answer = c.Learn
-	// The cost of the best of all candidates z has the derivative with respect to the decoder that it has with z held
-	// fixed (the envelope theorem; a best of samples is the smallest of finitely many functions).
+	// The least cost over z has the derivative with respect to the decoder that it has with z held fixed (the envelope
+	// theorem). Of a best of samples, that leaves out how those of later iterations move with the decoder.
 	held := c.Method == DCEM && c.Learn == Best
 	if s, err = newSearch[T](c, d, c.Batch, nil, held); err != nil {
 		return nil, nil, nil, err

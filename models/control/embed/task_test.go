@@ -40,12 +40,14 @@ func open(t *testing.T, c Config) Task {
 	return task
 }
 
-// The gradient of the loss through the whole search, against finite differences of the loss.
+// The gradient of the loss through the whole search, against finite differences of the loss; that of the best plans,
+// against those of the costs of their latents.
 func TestGradient(t *testing.T) {
-	for _, method := range []string{DCEM, GD} {
+	for _, v := range []struct{ method, learn string }{{DCEM, Mean}, {GD, Mean}, {DCEM, Best}} {
+		method := v.method
 		c := tiny(method)
 		c.Float64, c.Hidden, c.Horizon, c.Iterations = true, []int{3, 2}, 3, 2
-		c.Backprop, c.GDBackprop = 0, 0
+		c.Backprop, c.GDBackprop, c.Learn = 0, 0, v.learn
 		d, s, loss, err := newProblem[float64](c)
 		noError(t, err)
 		for _, v := range nn.Values[float64](d.Params()) {
@@ -67,6 +69,9 @@ func TestGradient(t *testing.T) {
 			return loss.Value().Data().(float64)
 		}
 		evaluate()
+		if v.learn == Best {
+			evaluate = heldCosts(t, c, d)
+		}
 		var flat, got []float64
 		values := nn.Values[float64](d.Params())
 		for i, v := range values {
@@ -83,6 +88,75 @@ func TestGradient(t *testing.T) {
 		check.Close(t, method, got, want, 1e-7)
 		if norm(want) == 0 {
 			t.Error("the gradient is 0: nothing was compared")
+		}
+	}
+}
+
+// heldCosts gives the mean cost of the latents that the search from the first update's states answers with now.
+func heldCosts(t *testing.T, c Config, d *Decoder) func() float64 {
+	c.Answer = Best
+	p, err := newPlanner[float64](c, d, c.Batch, false)
+	noError(t, err)
+	defer p.close()
+	x0 := c.trainingStates(1)
+	plan, err := p.plan(x0, 3)
+	noError(t, err)
+	var of []*surveyor[float64]
+	for i := range c.Batch {
+		s, err := newSurveyor[float64](c, d, plan.Z[2*i:2*i+2])
+		noError(t, err)
+		t.Cleanup(func() { s.close() })
+		of = append(of, s)
+	}
+	return func() (sum float64) {
+		for i, s := range of {
+			cost, err := s.survey(x0[5*i : 5*i+5])
+			noError(t, err)
+			sum += cost[0] / float64(c.Batch)
+		}
+		return sum
+	}
+}
+
+// The best answer is the candidate of least cost over all iterations, which the mean of the last does not reach.
+func TestAnswerBest(t *testing.T) {
+	for _, machine := range train.Machines {
+		c := tiny(DCEM)
+		c.Machine, c.Float64, c.Hidden, c.States = machine, true, []int{4}, 20
+		x0, from := c.judgedStates(), make([]int, c.Iterations)
+		costs := map[string][]float64{}
+		for _, c.Answer = range answers {
+			task := open(t, c)
+			p, err := task.Planner(c.States, true)
+			noError(t, err)
+			defer p.Close()
+			plan, err := p.Plan(x0, 9)
+			noError(t, err)
+			costs[c.Answer] = plan.Cost
+			if c.Answer == Mean {
+				continue
+			}
+			for i := range c.States {
+				var z []float64 // all that was tried for problem i
+				for _, tried := range plan.Tried {
+					z = append(z, tried.X[i*2*c.Samples:(i+1)*2*c.Samples]...)
+				}
+				if len(z) != 2*c.Samples*c.Iterations {
+					t.Fatalf("%d numbers were tried, want %d", len(z), 2*c.Samples*c.Iterations)
+				}
+				all, err := task.Survey(z, x0[5*i:5*i+5])
+				noError(t, err)
+				least := slices.Index(all, slices.Min(all))
+				from[least/c.Samples]++
+				check.Close(t, "cost", plan.Cost[i:i+1], all[least:least+1], 1e-12) // rounding of costs of some units
+				check.Close(t, "z", plan.Z[2*i:2*i+2], z[2*least:2*least+2], 0)
+			}
+		}
+		if slices.Contains(from, 0) {
+			t.Errorf("%s: by iteration %v problems have their best plan there, want some in each", machine, from)
+		}
+		if !(mean(costs[Best]) < mean(costs[Mean])) {
+			t.Errorf("%s: the best plans cost %v, the means %v", machine, mean(costs[Best]), mean(costs[Mean]))
 		}
 	}
 }
@@ -194,6 +268,53 @@ func TestLoss(t *testing.T) {
 	}
 }
 
+// States along closed loops are those that the first controls of the updates' plans lead to, and they take the place of
+// as many random ones; a cart that is lost, and a loop that has had its steps, begin anew.
+func TestAlong(t *testing.T) {
+	c := tiny(DCEM)
+	c.Float64, c.Along, c.Episode = true, 2, 100
+	task := open(t, c)
+	p, err := task.Planner(c.Batch, false)
+	noError(t, err)
+	defer p.Close()
+	x0 := c.trainingStates(1)
+	for step := 1; step <= 3; step++ {
+		plan, err := p.Plan(x0, uint64(step))
+		noError(t, err)
+		m, err := task.Step(context.Background(), step)
+		noError(t, err)
+		check.Close(t, fmt.Sprint("loss ", step), []float64{m.Loss}, []float64{mean(plan.Cost)}, 1e-12)
+		next := c.trainingStates(step + 1)
+		for i := range c.Along {
+			env.Cartpole{}.StepGo(next[5*i:5*i+5], x0[5*i:5*i+5], plan.U[i*c.Horizon:i*c.Horizon+1], nil)
+		}
+		x0 = next
+	}
+	w := walkers{at: []float64{9, 0, 1, 0, 0, 1, 2, 1, 0, 0}}
+	for _, v := range []struct {
+		step int
+		at   []float64
+		kept []bool
+	}{{1, w.at, []bool{false, true}}, {50, w.at, []bool{false, false}}, {100, []float64{1, 0, 1, 0, 0, 1, math.NaN(), 1, 0, 0},
+		[]bool{false, false}}, {101, []float64{1, 0, 1, 0, 0, 1, math.NaN(), 1, 0, 0}, []bool{true, false}}} {
+		random := c.trainingStates(7)
+		x0 := slices.Clone(random)
+		(&walkers{at: v.at}).put(c, x0, v.step)
+		for i, kept := range v.kept {
+			want := random
+			if kept {
+				want = v.at
+			}
+			if !slices.Equal(x0[5*i:5*i+5], want[5*i:5*i+5]) {
+				t.Errorf("step %d: walker %d is at %v, want %v", v.step, i, x0[5*i:5*i+5], want[5*i:5*i+5])
+			}
+		}
+		if !slices.Equal(x0[10:], random[10:]) {
+			t.Error("a random state beside the walkers has changed")
+		}
+	}
+}
+
 // Columns whose bounds differ are scaled each by its own.
 type twoForces struct{ env.Cartpole }
 
@@ -282,6 +403,9 @@ type cut struct {
 	at int
 }
 
+// Ended makes a cut task a run.Ender, as the task is.
+func (c *cut) Ended(step int) (bool, error) { return c.Task.(run.Ender).Ended(step) }
+
 func (c *cut) Step(ctx context.Context, step int) (run.StepMetrics, error) {
 	if step == c.at {
 		return run.StepMetrics{}, errCut
@@ -294,25 +418,33 @@ func TestResume(t *testing.T) {
 	for _, v := range []struct {
 		method, machine string
 		double          bool
-	}{{DCEM, train.Engine, false}, {DCEM, train.Tape, true}, {GD, train.Engine, true}} {
+		halvings        int
+	}{{DCEM, train.Engine, false, 0}, {DCEM, train.Tape, true, 0}, {GD, train.Engine, true, 0}, {DCEM, train.Engine, false, 1}} {
 		c := tiny(v.method)
-		c.Machine, c.Float64 = v.machine, v.double
+		c.Machine, c.Float64, c.Halvings = v.machine, v.double, v.halvings
+		if v.halvings > 0 { // a rate at which nothing gets better: it ends after validations 1, 2 and 3
+			c.Answer, c.Learn, c.Along, c.Rate = Best, Best, 2, 1e-12
+		}
 		if v.machine == train.Tape {
 			c.Updates, c.Hidden = 10, []int{4}
 		}
 		whole, parts := t.TempDir(), t.TempDir()
 		part := func(dir string, at int, resume bool) {
 			task := open(t, c)
-			_, err := run.Train(context.Background(), &cut{task, at}, run.Options{Steps: c.Updates,
+			got, err := run.Train(context.Background(), &cut{task, at}, run.Options{Steps: c.Updates,
 				CheckpointEvery: c.CheckpointEvery, ValidateEvery: c.ValidateEvery, Out: dir, Resume: resume, Config: &c,
 				Progress: run.ProgressOptions{Silent: true}})
 			if at > 0 && !errors.Is(err, errCut) || at == 0 && err != nil {
 				t.Fatal(err)
 			}
+			if want := 3 * c.ValidateEvery; v.halvings > 0 && at == 0 && got.Step != want {
+				t.Errorf("%v: ended at %d, want %d", v, got.Step, want)
+			}
 		}
 		part(whole, 0, false)
 		part(parts, 5, false)
 		part(parts, 9, true)
+		part(parts, 0, true)
 		part(parts, 0, true)
 		for _, name := range []string{run.CheckpointFile, run.BestFile} {
 			a, err := os.ReadFile(filepath.Join(whole, name))
