@@ -74,7 +74,7 @@ cross: ## builds for the other platforms that import godcem
 # rows, and batches beside single problems are about numbers: the workers that share them are seen in
 # TestGemmConcurrent, TestGemmSameBits, TestParallel* and all other tests of these packages.
 RACE_SKIP = ^TestCUDA|^Test(NoFusedMultiplyAdd|GemmShapes|GemmAlphaBeta|SoftTopKLongRows|BatchIsItsProblems)$$|$(NUM)
-NUM = ^TestFuncErrors|Distribution$$
+NUM = ^Test(Func|Pair)Errors|Distribution$$
 
 race: ## the library under the race detector (needs cgo); the backends' table without its variants
 	$(GO) test -race -skip '$(RACE_SKIP)' ./kernels/... ./internal/... ./dcem/... ./autodiff/... ./models/nn/... \
