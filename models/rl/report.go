@@ -133,7 +133,7 @@ func (s *study) report(drawn []figure) error {
 		of := []viz.Figure{picture(predictFigure, "From what was observed so far, under the actions that followed. On "+
 			"episodes with random actions that the model has not learnt from.")}
 		if has(rolloutFigure) {
-			of = append(of, picture(rolloutFigure, "The episode below: every 12 steps the model goes on from there alone."))
+			of = append(of, picture(rolloutFigure, "The episode below: every 12 steps the model is shown the truth, and goes on alone."))
 		}
 		sections = append(sections, viz.Section{Heading: "Prediction", Figures: of})
 	}

@@ -138,7 +138,7 @@ func (p *show) rollouts(t *Agent, horizon int) (viz.Plot, error) {
 		}
 		for j := range shown {
 			s, q := &guess[j], t.state.Seen
-			s.X, s.Y = append(s.X, float64(at), float64(at)), append(s.Y, math.NaN(), float64(e.Obs[at*o+j]))
+			s.X, s.Y = append(s.X, float64(at)), append(s.Y, float64(e.Obs[at*o+j])) // back to the truth
 			for k := range horizon {
 				s.X = append(s.X, float64(at+k+1))
 				s.Y = append(s.Y, q.Mean[j]+q.std(j)*float64(g[k*o+j]))
