@@ -30,6 +30,7 @@ type gemmJob[T Float] struct {
 	j0, l0, nb, kb int // of runBlocks: the columns j0.. < j0+nb and terms l0.. < l0+kb are packed
 	ci, cj         int // of runDots: the strides of C along the rows and the vectors
 	parts, each    int // of runLong: the number of partial sums and of their terms
+	begun, groups  int // of GemmParts: the parts that are added to, and the groups of columns
 	packed         []T // strips of B
 	partial, sum   []T // of runLong
 	onto           []T // what the sum is added to; nil: nothing

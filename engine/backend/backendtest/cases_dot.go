@@ -149,6 +149,24 @@ func epilogueCases() []Case {
 		Tol: 300, Why: "each layer multiplies errors by up to the norm of its weights, about 4", Variants: true,
 		Bench: true,
 	}, {
+		Name: "dot/gradients of an unrolled layer",
+		Build: func(b *ir.Builder, t ir.DType) {
+			// A weight and a bias that each of some iterations uses: sums of products over their rows.
+			var gw, gb ir.ID
+			for i, rows := range []int{1, 40, 40, 90} {
+				x := b.Unary(ir.Tanh, input(b, t, fmt.Sprint("x", i), rows, 24))
+				g := input(b, t, fmt.Sprint("g", i), rows, 20)
+				w, c := b.Dot(x, g, ir.Trans{A: true}), b.Reduce(ir.ReduceSum, g, 0)
+				if i == 0 {
+					gw, gb = w, c
+				} else {
+					gw, gb = b.Binary(ir.Add, gw, w), b.Binary(ir.Add, gb, c)
+				}
+			}
+			b.Output(gw, gb)
+		},
+		Tol: 32, Why: "sums of 171 products of up to 4, whose roundings do not all go the same way", Variants: true,
+	}, {
 		Name: "dot/one operand twice",
 		Build: func(b *ir.Builder, t ir.DType) {
 			x := input(b, t, "x", 9, 9)

@@ -50,17 +50,9 @@ func compileDot[T vec.Float](x *executable, d *plan.Dot) (step, error) {
 			ep.Type, ep.Dims, d.Batch, d.M, d.N, d.Type)
 	}
 	var err error
-	if s.a, err = typed[T](x, d.A.Buf, "operand A"); err != nil {
+	if s.a, s.b, err = operandsOf[T](x, d); err != nil {
 		return nil, err
 	}
-	if s.b, err = typed[T](x, d.B.Buf, "operand B"); err != nil {
-		return nil, err
-	}
-	if d.A.Offset < 0 || d.A.Offset > len(s.a) || d.B.Offset < 0 || d.B.Offset > len(s.b) {
-		return nil, fmt.Errorf("operands from elements %d and %d of %d and %d on",
-			d.A.Offset, d.B.Offset, len(s.a), len(s.b))
-	}
-	s.a, s.b = s.a[d.A.Offset:], s.b[d.B.Offset:]
 	x.refer(d.A.Buf, suffix[T]{&s.a, d.A.Offset})
 	x.refer(d.B.Buf, suffix[T]{&s.b, d.B.Offset})
 	if s.Batch > 1 && s.B.Batch == 0 && !s.A.Trans && s.A.Batch == s.M*s.A.Ld {
@@ -93,6 +85,21 @@ func compileDot[T vec.Float](x *executable, d *plan.Dot) (step, error) {
 		s.lookBeside()
 	}
 	return s, nil
+}
+
+// operandsOf are the operands from their offsets on.
+func operandsOf[T vec.Float](x *executable, d *plan.Dot) (a, b []T, err error) {
+	if a, err = typed[T](x, d.A.Buf, "operand A"); err != nil {
+		return nil, nil, err
+	}
+	if b, err = typed[T](x, d.B.Buf, "operand B"); err != nil {
+		return nil, nil, err
+	}
+	if d.A.Offset < 0 || d.A.Offset > len(a) || d.B.Offset < 0 || d.B.Offset > len(b) {
+		return nil, nil, fmt.Errorf("operands from elements %d and %d of %d and %d on",
+			d.A.Offset, d.B.Offset, len(a), len(b))
+	}
+	return a[d.A.Offset:], b[d.B.Offset:], nil
 }
 
 // beside is an array of the product's shape that the epilogue reads or writes.

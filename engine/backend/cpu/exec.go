@@ -58,6 +58,7 @@ func compile(p *plan.Program) (x *executable, err error) {
 		return nil, err
 	}
 	x.prepareBindings()
+	links := x.chains()
 	current := -1
 	defer func() {
 		if r := recover(); r != nil {
@@ -66,7 +67,7 @@ func compile(p *plan.Program) (x *executable, err error) {
 	}()
 	for i := range p.Steps {
 		current = i
-		if x.steps[i], err = x.compileStep(&p.Steps[i]); err != nil {
+		if x.steps[i], err = x.compileStep(&p.Steps[i], links[i]); err != nil {
 			return nil, fmt.Errorf("cpu: %s: %w", x.label(i), err)
 		}
 	}
@@ -109,7 +110,7 @@ func (x *executable) buffers() error {
 	return nil
 }
 
-func (x *executable) compileStep(s *plan.Step) (step, error) {
+func (x *executable) compileStep(s *plan.Step, l link) (step, error) {
 	switch {
 	case s.Loop != nil:
 		if s.Loop.Points() == 0 {
@@ -125,6 +126,12 @@ func (x *executable) compileStep(s *plan.Step) (step, error) {
 	case s.Dot != nil:
 		if s.Dot.Epilogue.Points() == 0 {
 			return nothing{x, &s.Dot.Epilogue}, nil
+		}
+		switch {
+		case l.chain != nil && s.Dot.Type == ir.F32:
+			return compileAddend[float32](x, s.Dot, l)
+		case l.chain != nil && s.Dot.Type == ir.F64:
+			return compileAddend[float64](x, s.Dot, l)
 		}
 		switch s.Dot.Type {
 		case ir.F32:
