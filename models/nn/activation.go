@@ -58,8 +58,10 @@ func (a *Activation) UnmarshalText(text []byte) (err error) {
 }
 
 // Apply adds a(x) to the graph of x, a float32 or float64 node of any shape but a scalar's. Values and derivatives
-// are finite for every finite x, without loss of relative accuracy where the function or the derivative is tiny, and
-// exist to third order.
+// are finite for every finite x, without loss of relative accuracy where the function or the derivative is tiny,
+// and exist to third order. One exception is the slope of ELU in a compiled graph: it is taken from ELU's value, as
+// value + 1 below 0, so that a net keeps one array per layer and not two; it is right to half a last place of 1,
+// not of itself.
 //
 // Gorgonia's own ops are not used: Softplus in v0.9.18 is x above 16, off by up to 1.1e-7 in float64 too, the
 // derivatives of Sigmoid and Tanh cancel, and there is no ELU. A forward and backward pass of the 2-128-128-128-1

@@ -36,15 +36,18 @@ func (k activationOp) Lower(b *ir.Builder, dt ir.DType, _ []int, in []ir.ID) ir.
 		y = lowerSigmoid(b, x, k.order)
 	case Tanh:
 		y = lowerTanh(b, x, k.order)
-	case ELU: // on the left every derivative is exp(x); on the right they are 1, then 0
-		left, right := b.Unary(ir.Exp, x), b.Scalar(dt, 0)
+	case ELU:
+		zero := b.Scalar(dt, 0)
+		right := b.Binary(ir.Gt, x, zero)
 		switch k.order {
 		case 0:
-			left, right = b.Unary(ir.Expm1, x), x
-		case 1:
-			right = one()
+			y = b.Where(right, x, b.Unary(ir.Expm1, x))
+		case 1: // from the value, which a net keeps for the next layer: nothing else has to be stored
+			value := b.Where(right, x, b.Unary(ir.Expm1, x))
+			y = b.Binary(ir.Add, b.Binary(ir.Min, value, zero), one())
+		default: // on the left every derivative is exp(x)
+			y = b.Where(right, zero, b.Unary(ir.Exp, x))
 		}
-		y = b.Where(b.Binary(ir.Gt, x, b.Scalar(dt, 0)), right, left)
 	case ReLU: // NaN stays NaN
 		zero := b.Scalar(dt, 0)
 		if k.order == 0 {
