@@ -117,3 +117,42 @@ func benchBest(b *testing.B, flops int, f func()) {
 	b.ReportMetric(float64(flops)/float64(fastest.Nanoseconds()), "GFLOP/s-best")
 	b.ReportMetric(float64(fastest.Nanoseconds()), "ns-best")
 }
+
+// BenchmarkGemmLimit has the micro-kernel on all threads at once without anything to wait for, one column of A and one row
+// of B again and again, and on a panel and a strip in the first-level cache: what no product can exceed, and what one may
+// hope for.
+func BenchmarkGemmLimit(b *testing.B) {
+	const k = 256
+	for set := best; set > isaGo; set-- {
+		kern := &gemmSets32[set].main
+		for _, c := range []struct {
+			name   string
+			rs, ks int
+			bs     int
+		}{{"registers", 0, 0, 0}, {"near cache", k, 1, kern.cols}} {
+			b.Run(c.name+"/"+isaNames[set], func(b *testing.B) {
+				j := &limitJob{kern: kern, k: k, rs: c.rs, ks: c.ks, bs: c.bs}
+				benchBest(b, Threads()*limitRuns*2*kern.rows*kern.cols*k, func() { Parallel(Threads(), 1, j) })
+			})
+		}
+	}
+}
+
+const limitRuns = 1000
+
+type limitJob struct {
+	kern          *strip[float32]
+	k, rs, ks, bs int
+}
+
+func (j *limitJob) Run(lo, hi int) {
+	s := j.kern
+	var buf [3][]float32
+	for i, n := range []int{s.rows * j.k, s.cols * j.k, s.rows * s.cols} {
+		buf[i] = make([]float32, n+16)
+	}
+	a, b, c := aligned(&buf[0], s.rows*j.k), aligned(&buf[1], s.cols*j.k), aligned(&buf[2], s.rows*s.cols)
+	for range (hi - lo) * limitRuns {
+		s.run(s.rows, s.rows, j.k, &a[0], j.rs, j.ks, 0, &a[0], 0, &b[0], j.bs, &c[0], s.cols, s.cols, 1, 0)
+	}
+}
