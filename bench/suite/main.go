@@ -263,7 +263,12 @@ func (s *settings) shares() (all []float64, err error) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, newSchedule(jobs, old, s.rounds, 0, io.Discard).least())
+		plan := newSchedule(jobs, old, s.rounds, 0, io.Discard)
+		all = append(all, plan.least())
+		if s.budget > 0 {
+			fmt.Fprintf(os.Stderr, "%s: %d cases, by the record some %s with %d rounds, %s with %d\n", isa, len(jobs),
+				clock(seconds(plan.least())), min(fewest, s.rounds), clock(seconds(plan.from(0, s.rounds))), s.rounds)
+		}
 	}
 	return all, nil
 }
@@ -304,6 +309,7 @@ func measure(s *settings) (err error) {
 		if p := b.running.Load(); p != nil {
 			p.Kill()
 		}
+		os.RemoveAll(dir)
 	})()
 	for _, p := range peers {
 		b.log.versions[p.name] = p.version()

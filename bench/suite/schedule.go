@@ -24,7 +24,6 @@ const (
 	unknownRound = 1.2
 	betweenRuns  = 0.13 // a look at the load, and a pause
 	usualSlice   = 100  // ms
-	warmRounds   = 3    // about what finding the number of repetitions takes
 )
 
 // A schedule shares a budget of time among jobs and says how far they are. What a case takes is what the record says
@@ -62,7 +61,7 @@ func costOfCase(j job, old []result) (c cost) {
 		}
 		known = true
 		per := betweenRuns + max(usualSlice, r.Median)/1e3
-		c.setup += setupOf(r) + warmRounds*per
+		c.setup += setupOf(r) + warm(r.Median/1e3)
 		if n := atMost(r.Case, r.Contestant); n < math.MaxInt {
 			c.setup += float64(n) * per
 		} else {
@@ -81,11 +80,19 @@ func setupOf(r result) float64 {
 	case r.Setup > 0:
 		return r.Setup
 	case r.Contestant == "compile":
-		return 30
+		return 12
 	case r.Contestant == "jax":
-		return 6
+		return 3
 	}
 	return 0.5
+}
+
+// warm is about what finding the number of repetitions takes, of what takes so many seconds.
+func warm(once float64) float64 {
+	if once > 0.2 {
+		return once
+	}
+	return 0.1 + 3*once
 }
 
 // of is how many rounds job i has where a whole one has n.
