@@ -51,26 +51,55 @@ func decayed[T Float](g, p, factor, decay T) T {
 	return g
 }
 
-// The loops below copy the coefficients, which stores to p could change for all the compiler knows.
+// updateTile is the number of elements that adam takes from operation to operation while they are in the near cache.
+const updateTile = 512
 
+// updateRoom is a thread's room for a tile.
+type updateRoom[T Float] struct{ g, u [updateTile]T }
+
+var updateRooms poolPair
+
+// adam is, for every element,
+//
+//	g = factor*g + decay*p
+//	m += weight*(g-m)                    // torch.lerp: from the nearer end
+//	v = keep*v + add*g*g
+//	p -= rate*m / (sqrt(v)/correction + eps)
+//
+// an operation at a time over a tile.
 func (j *updateJob[T]) adam(lo, hi int) {
-	p, g, m, v := j.p[lo:hi], j.g[lo:hi], j.m[lo:hi], j.v[lo:hi]
-	factor, decay, weight, keep, add := j.factor, j.decay, j.meanWeight, j.keep, j.add
-	rate, correction, eps := j.rate, j.correction, j.eps
-	for i, pi := range p {
-		gi := decayed(g[i], pi, factor, decay)
-		// torch.lerp: from the nearer end.
-		mi := m[i]
-		if d := gi - mi; weight < 0.5 {
-			mi += T(weight * d)
-		} else {
-			mi = gi - T(d*(1-weight))
+	room := fromPool[T, updateRoom[T]](&updateRooms)
+	for ; lo < hi; lo += updateTile {
+		n := min(updateTile, hi-lo)
+		p, m, v, g, u := j.p[lo:lo+n], j.m[lo:lo+n], j.v[lo:lo+n], room.g[:n], room.u[:n]
+		vec.MulS(g, j.g[lo:lo+n], j.factor)
+		if j.decay != 0 {
+			vec.MulS(u, p, j.decay)
+			vec.Add(g, g, u)
 		}
-		vi := T(v[i]*keep) + T(add*gi*gi)
-		m[i], v[i] = mi, vi
-		p[i] = pi - T(rate*mi)/(root(vi)/correction+eps)
+		vec.Sub(u, g, m)
+		if j.meanWeight < 0.5 {
+			vec.MulS(u, u, j.meanWeight)
+			vec.Add(m, m, u)
+		} else {
+			vec.MulS(u, u, 1-j.meanWeight)
+			vec.Sub(m, g, u)
+		}
+		vec.MulS(u, g, j.add)
+		vec.Mul(u, u, g)
+		vec.MulS(v, v, j.keep)
+		vec.Add(v, v, u)
+		vec.Sqrt(u, v)
+		vec.DivS(u, u, j.correction)
+		vec.AddS(u, u, j.eps)
+		vec.MulS(g, m, j.rate)
+		vec.Div(g, g, u)
+		vec.Sub(p, p, g)
 	}
+	poolOf[T](&updateRooms).Put(room)
 }
+
+// The loops below copy the coefficients, which stores to p could change for all the compiler knows.
 
 func (j *updateJob[T]) rmsprop(lo, hi int) {
 	p, g, v, buf := j.p[lo:hi], j.g[lo:hi], j.v[lo:hi], j.buf
