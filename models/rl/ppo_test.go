@@ -166,30 +166,39 @@ func smallPPO(t *testing.T, maker Maker, c Config) *PPO {
 
 // TestResume: a run that was cut ends in the bits of one that was not.
 func TestResume(t *testing.T) {
+	for _, rate := range []float64{0, 0.01} {
+		c, other := Config{Seed: 3}, Config{Seed: 4}
+		c.ValueRate, other.ValueRate = rate, rate
+		testResume(t, c, other)
+	}
+}
+
+func testResume(t *testing.T, c, other Config) {
+	t.Helper()
 	var ends [][]float32
 	for _, cut := range []bool{false, true} {
 		o := run.Options{Steps: 4, ValidateEvery: 2, Out: t.TempDir(), Progress: run.ProgressOptions{Silent: true}}
-		task := smallPPO(t, Named("pendulum"), Config{Seed: 3})
+		task := smallPPO(t, Named("pendulum"), c)
 		if cut {
 			o.Steps = 2
 			if _, err := run.Train(context.Background(), task, o); err != nil {
 				t.Fatal(err)
 			}
 			o.Steps, o.Resume = 4, true
-			task = smallPPO(t, Named("pendulum"), Config{Seed: 4}) // other start values: all comes from the checkpoint
+			task = smallPPO(t, Named("pendulum"), other) // other start values: all comes from the checkpoint
 			task.c.Seed = 3
 		}
 		out, err := run.Train(context.Background(), task, o)
 		if err != nil || out.Step != 4 || out.Skipped != 0 {
 			t.Fatal(out, err)
 		}
-		c, err := run.Load(filepath.Join(o.Out, run.CheckpointFile), ppoKind)
+		saved, err := run.Load(filepath.Join(o.Out, run.CheckpointFile), ppoKind)
 		if err != nil {
 			t.Fatal(err)
 		}
 		var all []float32
-		for _, name := range c.Arrays() {
-			v, _, err := run.ArrayOf[float32](c, name)
+		for _, name := range saved.Arrays() {
+			v, _, err := run.ArrayOf[float32](saved, name)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -202,6 +211,33 @@ func TestResume(t *testing.T) {
 	}
 	if !slices.Equal(ends[0], ends[1]) {
 		t.Error("the resumed run ends elsewhere")
+	}
+}
+
+// TestCritic: a value net by itself comes near what it should be, and PPO's own updates leave it alone.
+func TestCritic(t *testing.T) {
+	c := Config{Seed: 3}
+	c.ValueRate, c.ValuePasses = 0.01, 3
+	task := smallPPO(t, Named("pendulum"), c)
+	losses := []float64{}
+	for step := range 8 {
+		m, err := task.Step(context.Background(), step+1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		losses = append(losses, m.Values["value_loss"])
+	}
+	if !(losses[7] < losses[0]/2) {
+		t.Errorf("losses of the value %v, want half at the end", losses)
+	}
+	for _, name := range task.free().Names() {
+		if strings.HasPrefix(name, "value/") {
+			t.Errorf("%s is PPO's own", name)
+		}
+	}
+	c.ValueRate = -1
+	if err := c.Validate(); err == nil || !strings.Contains(err.Error(), "value_rate") {
+		t.Errorf("error %v", err)
 	}
 }
 

@@ -24,6 +24,7 @@ const (
 	episodeDraw
 	orderDraw
 	judgeDraw
+	criticDraw
 )
 
 // Config configures [PPO].
@@ -54,6 +55,7 @@ type PPO struct {
 
 	worlds, judged *Worlds
 	stepper        train.Stepper[float32]
+	critic         *critic // nil: the value net is trained with the policy
 	batch          ppoInputs
 	distance       G.Value
 	clipped        G.Value
@@ -165,18 +167,41 @@ func (t *PPO) compile(m, o, a int) error {
 	G.Read(l.distance, &t.distance)
 	G.Read(l.clipped, &t.clipped)
 	G.Read(l.entropy, &t.entropy)
+	if t.c.ValueRate > 0 {
+		if t.critic, err = newCritic(t.c.Machine, t.value, m, o, t.c.MaxNorm); err != nil {
+			return err
+		}
+	}
 	t.stepper, err = train.New[float32](t.c.Machine, kernels.Optimizer{Epsilon: 1e-5, ClipNorm: t.c.MaxNorm}, l.total,
 		t.free().Nodes()...)
 	return err
 }
 
-func (t *PPO) free() nn.Params { return append(t.policy.Free(), t.value.Params()...) }
+// free are the parameters that PPO's own updates move.
+func (t *PPO) free() nn.Params {
+	if t.critic != nil {
+		return t.policy.Free()
+	}
+	return append(t.policy.Free(), t.value.Params()...)
+}
+
+// sync brings the values of the parameters' nodes up to date.
+func (t *PPO) sync() error {
+	err := t.stepper.Sync()
+	if t.critic != nil {
+		err = errors.Join(err, t.critic.stepper.Sync())
+	}
+	return err
+}
 
 // Close frees the machines and the environments.
 func (t *PPO) Close() error {
 	var all []error
 	if t.stepper != nil {
 		all = append(all, t.stepper.Close())
+	}
+	if t.critic != nil && t.critic.stepper != nil {
+		all = append(all, t.critic.stepper.Close())
 	}
 	for _, a := range []*actor{t.actor, t.judge} {
 		if a != nil {
@@ -204,10 +229,10 @@ func (t *PPO) EnvSteps() int { return t.steps }
 func (t *PPO) Kind() string { return ppoKind }
 
 // Columns implements run.Task: env_steps so far, the mean return of the episodes of an iteration and their number,
-// the estimated KL divergence and the share of clipped ratios of its last updates, the policy's entropy, faults so
+// the estimated KL divergence and the share of clipped ratios of its last updates, the policy's entropy, the loss of a value net that is trained by itself, faults so
 // far; and of an evaluation the mean return, the quartiles and the number of faults.
 func (t *PPO) Columns() []string {
-	return []string{"env_steps", "return", "episodes", "updates", "kl", "clipped", "entropy", "faults", "rate",
+	return []string{"env_steps", "return", "episodes", "updates", "kl", "clipped", "entropy", "value_loss", "faults", "rate",
 		"judged_mean", "judged_least", "judged_q1", "judged_median", "judged_q3", "judged_most", "judged_faults"}
 }
 
@@ -241,7 +266,7 @@ func (t *PPO) drawn(step int) Batch {
 
 // Step implements run.Task.
 func (t *PPO) Step(ctx context.Context, step int) (run.StepMetrics, error) {
-	if err := t.stepper.Sync(); err != nil {
+	if err := t.sync(); err != nil {
 		return run.StepMetrics{}, err
 	}
 	r, err := Collect(ctx, t.worlds, t.drawn(step), t.c.Length, mix(t.c.Seed, episodeDraw, uint64(step)))
@@ -320,9 +345,15 @@ passes:
 			}
 		}
 	}
+	valued := math.NaN()
+	if t.critic != nil {
+		if valued, err = t.critic.learn(s.obs, target, t.c.ValuePasses, t.c.ValueRate, t.c.Seed, uint64(step)); err != nil {
+			return m, err
+		}
+	}
 	m.Loss, m.GradNorm = loss/float64(max(updates, 1)), norm/float64(max(updates, 1))
 	m.Values = map[string]float64{"updates": float64(updates), "kl": scalar(t.distance), "clipped": scalar(t.clipped),
-		"entropy": scalar(t.entropy)}
+		"entropy": scalar(t.entropy), "value_loss": valued}
 	return m, nil
 }
 

@@ -17,7 +17,7 @@ func (t *PPO) Judge(ctx context.Context, seed uint64) (Returns, error) {
 }
 
 func (t *PPO) judgeBy(ctx context.Context, seed uint64, see func(step int)) (Returns, error) {
-	if err := t.stepper.Sync(); err != nil {
+	if err := t.sync(); err != nil {
 		return Returns{}, err
 	}
 	return evaluate(ctx, t.judged, BatchFunc(func(_ context.Context, _ int, obs []float64, action []float32) error {
@@ -45,6 +45,9 @@ type ppoState struct {
 // Save implements run.Task.
 func (t *PPO) Save(c *run.Checkpoint) error {
 	err := train.Save(c, t.stepper, t.free())
+	if t.critic != nil {
+		err = errors.Join(err, saveNets(c, "critic", t.critic.stepper, t.value.Params()))
+	}
 	for _, p := range t.fixed() {
 		run.PutArray(c, "fixed/"+p.Name, nn.Values[float32](nn.Params{p})[0], p.Node.Shape()...)
 	}
@@ -54,6 +57,9 @@ func (t *PPO) Save(c *run.Checkpoint) error {
 // fixed are the parameters that are not trained.
 func (t *PPO) fixed() (fixed nn.Params) {
 	free := t.free()
+	if t.critic != nil {
+		free = append(free, t.value.Params()...)
+	}
 	for _, p := range t.all {
 		if free.Get(p.Name).Node == nil {
 			fixed = append(fixed, p)
@@ -77,6 +83,11 @@ func (t *PPO) Load(c *run.Checkpoint) error {
 	for i, p := range fixed {
 		values[i] = make([]float32, p.Node.Shape().TotalSize())
 		if err := run.GetArray(c, "fixed/"+p.Name, values[i], p.Node.Shape()...); err != nil {
+			return err
+		}
+	}
+	if t.critic != nil {
+		if err := loadNets(c, "critic", t.critic.stepper, t.value.Params()); err != nil {
 			return err
 		}
 	}
