@@ -217,10 +217,14 @@ func (p *lmlProblem) weightsOf(s *lmlScratch, y []float32, factor float32) (tota
 	return total
 }
 
-// enough reports whether weights of that sum, a step d away from where the slopes' sum was h, are those of the root.
+// enough reports whether weights of that sum, a step d away from where the slopes' sum was h, are those of the root. After a
+// quick step, whose sums may have lost digits, that is for the weights' sum alone to say.
 func (p *lmlProblem) enough(total, d, h float64, quick bool) bool {
 	left := math.Abs(total - float64(p.k))
-	return left <= 1.5e-7*float64(p.k) && (math.Abs(d) <= lmlNear && !quick || left <= lmlTight*h && p.tells(h))
+	if quick {
+		return left <= lmlTight/2*h && float64(h*h) >= 0.5*float64(p.k)
+	}
+	return left <= 1.5e-7*float64(p.k) && (math.Abs(d) <= lmlNear || left <= lmlTight*h && p.tells(h))
 }
 
 // tells reports whether the weights' sum says where the root is to lmlTight: the roundings of k weights near 1, and of

@@ -96,6 +96,7 @@ func TestGoldenBumps(t *testing.T) {
 // run compares all values with the case's. The gradients are gorgonia.Grad's (stock) or those of package autodiff.
 func (c goldenCase) run(t *testing.T, machine string, dt tensor.Dtype, stock bool) {
 	solve := c.Solve(t, dt == tensor.Float32)
+	solve.Slack = 2 // of the weights, whose float32 rows are no more correctly rounded on the tape than on the engine
 	if machine == train.Engine {
 		solve.Slack = 4
 	}
