@@ -131,10 +131,13 @@ func TestSettings(t *testing.T) {
 		got.Agent.Planner.Kind != LatentDCEM {
 		t.Errorf("%v, %+v: want the preset in place of what is 0 alone", err, got.Agent)
 	}
-	// The paper's sizes are those that zeros stand for.
+	if f, err := s.resolve("finetune"); err != nil || f.PPO.ValueRate != 1e-3 || f.PPO.Far != 0.05 || !f.PPO.Keep {
+		t.Errorf("%v, %+v", err, f.PPO)
+	}
 	if got.Agent.Model.ObsWeight != 100 || got.Agent.Planner.Horizon != 8 {
 		t.Errorf("%+v: want what makes the cartpole quick", got.Agent)
 	}
+	// The paper's sizes are those that zeros stand for.
 	s = DefaultSettings()
 	s.Preset, s.Env = Paper, "cheetah-run"
 	for program, want := range map[string][2]int{"train": {1000, 100}, "embed": {100, 10}} {
