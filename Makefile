@@ -69,12 +69,13 @@ cross: ## builds for the other platforms that import godcem
 	@for p in linux/arm64 darwin/arm64 windows/amd64; do \
 	  echo "build $$p"; CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build ./... || exit 1; done
 
-# What takes minutes under the race detector, which sees nothing in it; `make test` runs it. Kernels on the emulator are
-# C++, out of its sight; TestNoFusedMultiplyAdd compiles. Shapes of products, errors of functions, distributions, long
-# rows, and batches beside single problems are about numbers: the workers that share them are seen in
-# TestGemmConcurrent, TestGemmSameBits, TestParallel* and all other tests of these packages.
-RACE_SKIP = ^TestCUDA|^Test(NoFusedMultiplyAdd|GemmShapes|GemmAlphaBeta|SoftTopKLongRows|BatchIsItsProblems)$$|$(NUM)
-NUM = ^Test(Func|Pair)Errors|Distribution$$
+# What takes minutes under the race detector, which sees nothing in it; `make test` runs it. Kernels on the emulator
+# are C++, out of its sight; TestNoFusedMultiplyAdd compiles. Shapes of products, errors of functions, distributions,
+# long rows, and batches beside single problems are about numbers: the workers that share them are seen in
+# TestGemmConcurrent, TestGemmSameBits, TestParallel* and all other tests of these packages. A descent of thousands of
+# steps (TestImplicitIsLongDescent) is the same step again.
+RACE_SKIP = ^TestCUDA|^Test(NoFusedMultiplyAdd|GemmShapes|GemmAlphaBeta|SoftTopKLongRows)$$|$(NUMBERS)
+NUMBERS = ^Test(Func|Pair)Errors|Distribution$$|^Test(BatchIsItsProblems|ImplicitIsLongDescent)$$
 
 race: ## the library under the race detector (needs cgo); the backends' table without its variants
 	$(GO) test -race -skip '$(RACE_SKIP)' ./kernels/... ./internal/... ./dcem/... ./autodiff/... ./models/nn/... \
@@ -126,7 +127,7 @@ bench-full: bench-gomlx ## every case (BUDGET and two minutes; goes on where it 
 	for m in regression cartpole; do for b in 1 100; do \
 	  $(GO) run ./bench/where -case $$m -batch $$b -seconds 2 > out/where.txt && \
 	    mv out/where.txt bench/results/where-$$m-$$b.txt || exit 1; done; done; \
-	$(MAKE) bench-report && exit $$ended
+	$(GO) run ./bench/suite -report && exit $$ended
 
 bench-measurements: ## what doc/measurements.md tells of times, again (3 minutes on a quiet machine), and bench-report
 	bench/measurements.sh
