@@ -71,11 +71,11 @@ cross: ## builds for the other platforms that import godcem
 
 # What takes minutes under the race detector, which sees nothing in it; `make test` runs it. Kernels on the emulator
 # are C++, out of its sight; TestNoFusedMultiplyAdd compiles. Shapes of products, errors of functions, distributions,
-# long rows, and batches beside single problems are about numbers: the workers that share them are seen in
-# TestGemmConcurrent, TestGemmSameBits, TestParallel* and all other tests of these packages. A descent of thousands of
-# steps (TestImplicitIsLongDescent) is the same step again.
+# long rows, derivatives of plans, a long descent, and batches beside single problems are about numbers: the workers
+# that share them are seen in TestGemmConcurrent, TestGemmSameBits, TestParallel*, TestControllerIsPlan and all other
+# tests of these packages.
 RACE_SKIP = ^TestCUDA|^Test(NoFusedMultiplyAdd|GemmShapes|GemmAlphaBeta|SoftTopKLongRows)$$|$(NUMBERS)
-NUMBERS = ^Test(Func|Pair)Errors|Distribution$$|^Test(BatchIsItsProblems|ImplicitIsLongDescent)$$
+NUMBERS = ^Test(Func|Pair)Errors|Distribution$$|^Test(BatchIsItsProblems|ImplicitIsLongDescent|PlanGradients)$$
 
 race: ## the library under the race detector (needs cgo); the backends' table without its variants
 	$(GO) test -race -skip '$(RACE_SKIP)' ./kernels/... ./internal/... ./dcem/... ./autodiff/... ./models/nn/... \
