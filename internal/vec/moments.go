@@ -1,9 +1,9 @@
 package vec
 
-// Weighted sums over samples, in float64. Of float32 they are plain: a product of two float32 is exact there, and what is
-// rounded away of the sums is far below the last bit of a float32. Of float64 every addition's rounding error is added up
-// beside it. Every sum is by a fixed sequence of IEEE operations, none fused but where the product is exact, so that the bits
-// are the same with any instruction set.
+// Weighted sums over samples, in float64. Of float32 they are plain: a product of two float32 is exact there, and
+// what is rounded away of the sums is far below the last bit of a float32. Of float64 every addition's rounding error
+// is added up beside it. Every sum is by a fixed sequence of IEEE operations, none fused but where the product is
+// exact, so that the bits are the same with any instruction set.
 
 // MomentLanes is the room that the sums of samples of one dimension take: that of the samples i, i+16, i+32 ...
 const MomentLanes = 16
@@ -19,8 +19,9 @@ var (
 	momentGo64 = momentKernels[float64]{weightedGo[float64], squaresGo[float64], lineGo[float64], lineSquaresGo[float64]}
 )
 
-// WeightedSums sets hi[j] + lo[j] to sum_i w[i] x[i*d+j], j < d, over the n = len(w) samples whose weight is not 0. hi and lo
-// have room for d numbers and MomentLanes at least; lo is the rounding errors' sum, NaN where hi is infinite.
+// WeightedSums sets hi[j] + lo[j] to sum_i w[i] x[i*d+j], j < d, over the n = len(w) samples whose weight is not 0.
+// hi and lo have room for d numbers and MomentLanes at least; lo is the rounding errors' sum, NaN where hi is
+// infinite.
 func WeightedSums[T Float](hi, lo []float64, x, w []T, d int) {
 	n := len(w)
 	if !momentRoom(hi, lo, x, n, d) {

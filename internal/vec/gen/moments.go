@@ -7,8 +7,8 @@ import (
 	"github.com/mmcloughlin/avo/reg"
 )
 
-// moments writes the weighted sums of samples, in float64: of one dimension with 16 lanes of samples, of more with lanes of
-// dimensions.
+// moments writes the weighted sums of samples, in float64: of one dimension with 16 lanes of samples, of more with
+// lanes of dimensions.
 func moments(g *gen) {
 	for _, size := range []int{4, 8} {
 		for _, squares := range []bool{false, true} {
@@ -111,7 +111,8 @@ func (m moment) weighted() {
 	if !m.wide() && m.elem == 8 {
 		most = 3
 	}
-	m.start("weighted", "x, w, mu *T, n, d int, hi, lo *float64", "WeightedSums of samples of more than one dimension, or WeightedSquares")
+	m.start("weighted", "x, w, mu *T, n, d int, hi, lo *float64",
+		"WeightedSums of samples of more than one dimension, or WeightedSquares")
 	x, d, mu := m.pointer("x"), m.pointer("d"), m.pointer("mu")
 	hi, lo, stride := m.pointer("hi"), m.pointer("lo"), m.GP64()
 	m.MOVQ(d, stride)
@@ -207,7 +208,8 @@ func (m moment) lanes8() int { return m.bytes / 8 }
 // line is for samples of one dimension: lanes of samples.
 func (m moment) line() {
 	lanes := m.lanes8()
-	m.start("line", "x, w, mu *T, n int, hi, lo *float64", "WeightedSums of samples of one dimension, or WeightedSquares, by lane")
+	m.start("line", "x, w, mu *T, n int, hi, lo *float64",
+		"WeightedSums of samples of one dimension, or WeightedSquares, by lane")
 	x, w, n := m.pointer("x"), m.pointer("w"), m.pointer("n")
 	var centre vector
 	if m.squares {
@@ -224,7 +226,8 @@ func (m moment) line() {
 			t := m.minus(v, centre)
 			v = m.times(t, t)
 		}
-		m.plus(sums[i], m.choose(m.compare(weight, notEqual, m.num(0)), m.times(weight, v), m.zeros()))
+		counts := m.compare(weight, notEqual, m.num(0))
+		m.plus(sums[i], m.choose(counts, m.times(weight, v), m.zeros()))
 	}
 	m.Label("loop")
 	m.CMPQ(n, operand.U8(momentLanes))
