@@ -96,7 +96,7 @@ func main() {
 	ctx, stop := run.Interruptible(context.Background())
 	defer stop()
 	r := &report{OK: true, Versions: run.Versions(), CPU: record.Processor(), Cores: runtime.NumCPU(), Commit: record.Commit(),
-		Time: time.Now().UTC().Format(time.RFC3339), Command: strings.Join(append([]string{"control"}, os.Args[1:]...), " ")}
+		Time: time.Now().UTC().Format(time.RFC3339), Command: strings.TrimSuffix("control -only "+*only, " -only ")}
 	var wanted []string
 	if *only != "" {
 		wanted = strings.Split(*only, ",")
