@@ -24,7 +24,8 @@ closed loops from the hanging pole and from random states.
 
 Without flags it trains through DCEM for 1500 updates of 16 states: some minutes on two
 cores. --method both trains through the two searches, one after the other, and puts them
-side by side. --preset full takes hours.`,
+side by side. --preset full takes a quarter of an hour or more: there a search ends with the
+best plan of all that it has tried, and updates learn from that one.`,
 		Example: `  godcem cartpole --method both
   godcem cartpole --method gd --seed 1 --out out/descent
   godcem cartpole --preset full --out out/cartpole-full
@@ -47,6 +48,7 @@ func newCartpoleEval() *cobra.Command {
 way, plans with it from states that no training has seen and in closed loops, beside the
 expert, and draws the figures and the report. The folder of the training is only read.`,
 		Example: `  godcem cartpole eval
+  godcem cartpole eval --answer best --out out/cartpole-best
   godcem cartpole eval --from out/cartpole-full --states 1000 --episodes 50`,
 		Args: noArguments,
 	}

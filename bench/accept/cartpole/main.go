@@ -7,7 +7,7 @@
 //
 // On two cores it takes some twenty minutes; after an interruption -resume goes on. With -full it runs the full preset
 // instead, of one seed and through DCEM alone, whose claim is that plans cost at most 5 % more than those of the strong
-// expert, whichever answer of its search is the better one; that takes an hour, and goes to
+// expert, whichever answer of its search is the better one; that takes a quarter of an hour or more, and goes to
 // bench/results/cartpole-full.json.
 package main
 

@@ -25,7 +25,7 @@ var methods = []string{DCEM, GD, Both}
 // Config is the configuration of the program.
 type Config struct {
 	Seed    uint64 `json:"seed" help:"seed of all that is random: the same seed gives the same run, bit for bit"`
-	Preset  string `json:"preset" help:"quick: minutes; full: hours, for plans close to the strong expert's"`
+	Preset  string `json:"preset" help:"quick: minutes; full: a quarter of an hour or more, for plans close to the strong expert's"`
 	Method  string `json:"method" help:"search over the latent space: dcem, gd or both (one after the other)"`
 	Updates int    `json:"updates" help:"updates of the decoder; 0: the preset's" resume:"free"`
 	Batch   int    `json:"batch" help:"initial states of an update; 0: the preset's"`
@@ -65,7 +65,7 @@ type Config struct {
 // Presets of the program.
 const (
 	Quick = "quick" // minutes
-	Full  = "full"  // hours
+	Full  = "full"  // a quarter of an hour or more
 )
 
 var presets = []string{Quick, Full}
@@ -78,7 +78,8 @@ const (
 
 var answers = []string{Mean, Best}
 
-// Default returns the configuration that the program has without flags: a training of minutes.
+// Default returns the configuration that the program has without flags: a training of minutes, which learns through the
+// search, as published. (The full preset learns from the best plan tried, its latents held fixed, and plans with that.)
 //
 // Gradients flow through the last iterations of the search alone. Through all ten, in which sigma falls from 0.5 to
 // 0.02, their norm had a median of 54 in 300 updates, and went up to 1e7 (--backprop 0 --temperature 0.3): clipped to
