@@ -35,8 +35,8 @@ func newCritic(machine string, v *Net, m, o int, maxNorm float64) (*critic, erro
 	return c, err
 }
 
-// learn makes the passes of an iteration over its steps, obs (rows,O) and target (rows). It gives the mean loss of the
-// last pass.
+// learn makes the passes of an iteration over its steps, obs (rows,O) and target (rows). It gives the mean loss of
+// the last pass.
 func (c *critic) learn(obs []float32, target []float64, passes int, rate float64, seed, step uint64) (loss float64,
 	err error) {
 	rows, m := len(target), len(c.target)

@@ -60,7 +60,7 @@ func (t *Agent) Predict(episodes []*Episode, horizon int) (p *Prediction, err er
 }
 
 // openLoop shows for each step of the episodes, up to horizon before the end of the shortest, what the model says of
-// the next observations under the actions that followed, as it sees them: row k*n+i is that of episode i in k+1 steps.
+// the next observations under the actions that followed, as it sees them: row k*n+i is of episode i in k+1 steps.
 func (t *Agent) openLoop(episodes []*Episode, horizon int, see func(at int, guess []float32)) (err error) {
 	if len(episodes) == 0 || horizon < 1 {
 		return fmt.Errorf("rl: Predict: %d episodes and horizon %d, want at least 1", len(episodes), horizon)

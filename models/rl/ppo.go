@@ -43,9 +43,9 @@ type PPOConfig struct {
 	Unclip   bool    `json:"unclip" help:"do not clip the value's change"`                            //
 	RawScale bool    `json:"raw_scale" help:"do not standardise the advantages"`                      //
 	// ValueRate above 0 trains the value net by itself, ValuePasses times over the steps of an iteration (0: 10).
-	ValueRate   float64 `json:"value_rate" help:"learning rate of a value net that is trained by itself; 0: with the policy"`
-	ValuePasses int     `json:"value_passes" help:"passes of a value net that is trained by itself"`
-	Far         float64 `json:"far" help:"end the updates of an iteration where the KL divergence is beyond this; 0: never"`
+	ValueRate   float64 `json:"value_rate" help:"rate of a value net trained by itself; 0: with the policy"`
+	ValuePasses int     `json:"value_passes" help:"passes of a value net trained by itself"`
+	Far         float64 `json:"far" help:"end an iteration's updates where the KL divergence is beyond this; 0: never"`
 }
 
 // WithDefaults is c with the defaults in place of zeros.

@@ -199,8 +199,8 @@ func (p Program) Run(ctx context.Context, settings Settings, o run.Options, w io
 	return nil
 }
 
-// Evaluation judges the best state of the run in dir on n episodes: those of the seed. planner is "" for the run's own,
-// or [FullCEM]: what the model of a run of embed is worth to the search of train with the same preset.
+// Evaluation judges the best state of the run in dir on n episodes: those of the seed. planner is "" for the run's
+// own, or [FullCEM]: what the model of a run of embed is worth to the search of train with the same preset.
 func Evaluation(ctx context.Context, dir string, n int, seed uint64, planner string,
 	tasks func(name string) (env.Task, error)) (r Returns, err error) {
 	if n < 1 {

@@ -28,14 +28,16 @@ func (s *study) draw(ctx context.Context, task trainee) error {
 		}
 		return y
 	}
-	plots := []figure{{curveFigure, viz.Lines{Axes: viz.Axes{Title: s.s.Env + ": returns", X: "steps of the environment", Y: "return"},
+	plots := []figure{{curveFigure, viz.Lines{Axes: viz.Axes{Title: s.s.Env + ": returns", X: "steps of the environment",
+		Y: "return"},
 		Series: []viz.Series{against("return", "while it collects (mean)"),
 			against("judged_q1", "evaluated: first quartile"),
 			against("judged_median", "evaluated: median"), against("judged_q3", "evaluated: third quartile")}}}}
 	if s.program.Kind == AgentKind {
 		losses := []viz.Series{against("model_obs", "observations"), against("model_reward", "reward"),
 			against("model_kl", "divergence")}
-		plots = append(plots, figure{learnFigure, viz.Lines{Axes: viz.Axes{Title: "The model's loss, by its terms", X: "steps of the environment",
+		plots = append(plots, figure{learnFigure, viz.Lines{Axes: viz.Axes{Title: "The model's loss, by its terms",
+			X: "steps of the environment",
 			Y: "mean over a step"}, LogY: true, Series: losses}})
 	} else {
 		plots = append(plots, figure{learnFigure, viz.SideBySide("",
@@ -50,7 +52,8 @@ func (s *study) draw(ctx context.Context, task trainee) error {
 		for i := range x {
 			x[i] = float64(i + 1)
 		}
-		plots = append(plots, figure{predictFigure, viz.Lines{Axes: viz.Axes{Title: "Prediction without observations", X: "steps ahead",
+		plots = append(plots, figure{predictFigure, viz.Lines{Axes: viz.Axes{Title: "Prediction without observations",
+			X: "steps ahead",
 			Y: "mean squared error (standardised)"}, Series: []viz.Series{{Name: "the model", X: x, Y: s.predict.Model},
 			{Name: "nothing changes", X: x, Y: s.predict.Still}}}})
 	}
@@ -133,7 +136,8 @@ func (s *study) report(drawn []figure) error {
 		of := []viz.Figure{picture(predictFigure, "From what was observed so far, under the actions that followed. On "+
 			"episodes with random actions that the model has not learnt from.")}
 		if has(rolloutFigure) {
-			of = append(of, picture(rolloutFigure, "The episode below: every 12 steps the model is shown the truth, and goes on alone."))
+			of = append(of, picture(rolloutFigure,
+				"The episode below: every 12 steps the model is shown the truth, and goes on alone."))
 		}
 		sections = append(sections, viz.Section{Heading: "Prediction", Figures: of})
 	}

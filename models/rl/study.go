@@ -21,7 +21,8 @@ const (
 	reportFile    = "report.html"
 )
 
-var allFigures = []string{curveFigure, learnFigure, boxFigure, predictFigure, rolloutFigure, latentFigure, episodeFigure, reportFile}
+var allFigures = []string{curveFigure, learnFigure, boxFigure, predictFigure, rolloutFigure, latentFigure,
+	episodeFigure, reportFile}
 
 // study is what a finished run has to show.
 type study struct {

@@ -229,10 +229,12 @@ func (t *PPO) EnvSteps() int { return t.steps }
 func (t *PPO) Kind() string { return ppoKind }
 
 // Columns implements run.Task: env_steps so far, the mean return of the episodes of an iteration and their number,
-// the estimated KL divergence and the share of clipped ratios of its last updates, the policy's entropy, the loss of a value net that is trained by itself, faults so
+// the estimated KL divergence and the share of clipped ratios of its last updates, the policy's entropy, the loss
+// of a value net that is trained by itself, faults so
 // far; and of an evaluation the mean return, the quartiles and the number of faults.
 func (t *PPO) Columns() []string {
-	return []string{"env_steps", "return", "episodes", "updates", "kl", "clipped", "entropy", "value_loss", "faults", "rate",
+	return []string{"env_steps", "return", "episodes", "updates", "kl", "clipped", "entropy", "value_loss",
+		"faults", "rate",
 		"judged_mean", "judged_least", "judged_q1", "judged_median", "judged_q3", "judged_most", "judged_faults"}
 }
 
