@@ -92,7 +92,7 @@ accept-control: ## the claims about control and structured prediction (20 minute
 accept-cartpole: ## the claim of the cartpole over three seeds (about 20 minutes): bench/results/cartpole.json
 	$(GO) run ./bench/accept/cartpole
 
-accept-cartpole-full: ## the cartpole's full preset beside the strong expert (hours; goes on where it was)
+accept-cartpole-full: ## the cartpole's full preset beside the strong expert (half an hour; goes on where it was)
 	$(GO) run ./bench/accept/cartpole -full -resume
 
 accept-rl: ## the claims about reinforcement learning, three seeds each (hours): bench/results/rl.json
