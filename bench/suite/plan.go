@@ -86,7 +86,7 @@ func (b *bench) jobs(kind string) (all []job, err error) {
 	steps := func(scaling bool, list ...step.Case) {
 		for _, c := range list {
 			about := b.about(c.Name(), c.Batch, c.Dtype.String())
-			all = append(all, job{about, func() error { return b.step(about, stepCase{c, scaling}) }, scaling})
+			all = append(all, job{about, func() error { return b.step(about, stepCase{Case: c, scaling: scaling}) }, scaling})
 		}
 	}
 	kernel := func(name string, build func() *kernelCase) {

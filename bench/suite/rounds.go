@@ -94,6 +94,21 @@ func (b *bench) step(about result, c stepCase) error {
 	if b.log.recent(about, names, b.resume) {
 		return nil
 	}
+	if c.Dtype == tensor.Float32 && c.Size().Iterations > step.Iterations {
+		d := c
+		d.Dtype = tensor.Float64
+		if err := b.compete(about, d, names, false); err != nil {
+			return err
+		}
+		c.known = true
+	}
+	return b.compete(about, c, names, true)
+}
+
+// compete checks the contestants' answers and, with race, times them and notes that. What a peer cannot compile is noted
+// in about.Absent.
+func (b *bench) compete(about result, c stepCase, names []string, race bool) error {
+	absent := about.Absent
 	began := time.Now()
 	want, err := c.reference()
 	if err != nil {
@@ -183,6 +198,9 @@ func (b *bench) step(about result, c stepCase) error {
 			return err
 		}
 	}
+	if !race {
+		return nil
+	}
 	all = b.yard(all)
 	if err := b.race(all); err != nil {
 		return err
@@ -204,9 +222,16 @@ func (c stepCase) judge(x *contestant) error {
 	// Rounding errors grow through ten refits and back: a unit of the last place of a cost moves the weights, and these
 	// the next samples. Seen were 1e-5 and 2e-3 of loss and gradient in float32, 1e-14 and 2e-13 in float64. Adam's
 	// first step is the gradient's sign: elements that are nearly 0 differ more.
+	// With 20 iterations PyTorch's gradient is off by 8 % and 1.7e-10, its loss by no more than with 10.
 	loss, grad, move := 1e-11, 1e-10, 1e-6
+	if c.Size().Iterations > step.Iterations {
+		grad, move = 1e-8, 1e-4
+	}
 	if c.Dtype == tensor.Float32 {
 		loss, grad, move = 3e-5, 1e-2, 1e-1
+	}
+	if c.known {
+		grad, move = 0.5, 1
 	}
 	if e := x.errors; !(e.Loss <= loss && e.Grad <= grad && e.Move <= move) {
 		return fmt.Errorf("%s: relative errors of loss, gradient and update are %.2g, %.2g, %.2g, want at most %g, %g, %g",

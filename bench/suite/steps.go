@@ -20,6 +20,7 @@ import (
 type stepCase struct {
 	step.Case
 	scaling bool // one of many sizes
+	known   bool // the answers of the same case in float64 were found right
 }
 
 // Flops are those of the products of forward and backward pass, which are nearly all.
