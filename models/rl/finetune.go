@@ -15,6 +15,10 @@ type FineTuneConfig struct {
 	Std    float64 `json:"std"`   // of the actions around the controller's; 0: sqrt(0.1), the paper's variance of 0.1
 	Learn  bool    `json:"learn"` // the standard deviation too
 	Hidden []int   `json:"hidden"`
+	// Backprop is the number of last iterations of the search that gradients flow through; 0: all. Temperature is the
+	// search's; 0: as the agent has it.
+	Backprop    int     `json:"backprop"`
+	Temperature float64 `json:"temperature"`
 }
 
 // FineTune makes PPO of the agent's controller: its policy is the search over the latent space, with copies of the
@@ -43,7 +47,11 @@ func (t *Agent) FineTune(c FineTuneConfig) (*PPO, error) {
 	for _, p := range append(m.Params(), d.Params()...) {
 		copy(nn.Values[float32](nn.Params{p})[0], nn.Values[float32](nn.Params{all.Get(p.Name)})[0])
 	}
-	actor, err := NewController(t.c.Planner, m, d, c.Seed, c.Frozen)
+	plan := t.c.Planner
+	if plan.Backprop = c.Backprop; c.Temperature != 0 {
+		plan.Temperature = c.Temperature
+	}
+	actor, err := NewController(plan, m, d, c.Seed, c.Frozen)
 	if err != nil {
 		return nil, err
 	}

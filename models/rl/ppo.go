@@ -42,10 +42,13 @@ type PPOConfig struct {
 	MaxNorm  float64 `json:"max_norm" help:"norm to which the gradient is clipped"`                   // 0: 0.5
 	Unclip   bool    `json:"unclip" help:"do not clip the value's change"`                            //
 	RawScale bool    `json:"raw_scale" help:"do not standardise the advantages"`                      //
-	// ValueRate above 0 trains the value net by itself, ValuePasses times over the steps of an iteration (0: 10).
+	// ValueRate above 0 trains the value net by itself, ValuePasses times over the steps of an iteration (0: 10), of
+	// which the first is its own.
 	ValueRate   float64 `json:"value_rate" help:"rate of a value net trained by itself; 0: with the policy"`
 	ValuePasses int     `json:"value_passes" help:"passes of a value net trained by itself"`
 	Far         float64 `json:"far" help:"end an iteration's updates where the KL divergence is beyond this; 0: never"`
+	// Trust above 0 bounds the divergence of a whole iteration, over all of its steps: see PPO.shorten.
+	Trust float64 `json:"trust" help:"divergence to which the change of an iteration is shortened; 0: never"`
 }
 
 // WithDefaults is c with the defaults in place of zeros.
@@ -81,7 +84,8 @@ func (c PPOConfig) Validate() error {
 		{"clip", c.Clip, 1e-6, 10}, {"discount", c.Discount, 0, 1}, {"trace", c.Trace, 0, 1},
 		{"passes", float64(c.Passes), 1, 1e4}, {"parts", float64(c.Parts), 1, 1e6}, {"value", c.Value, 0, 1e6},
 		{"entropy", c.Entropy, 0, 1e6}, {"rate", c.Rate, 1e-12, 1e3}, {"max_norm", c.MaxNorm, 1e-12, 1e12},
-		{"far", c.Far, 0, 1e6}, {"value_rate", c.ValueRate, 0, 1e3}, {"value_passes", float64(c.ValuePasses), 1, 1e4},
+		{"far", c.Far, 0, 1e6}, {"trust", c.Trust, 0, 1e6}, {"value_rate", c.ValueRate, 0, 1e3},
+		{"value_passes", float64(c.ValuePasses), 1, 1e4},
 	} {
 		if !(v.value >= v.low && v.value <= v.high) {
 			return fmt.Errorf("%s is %v, want %g to %g", v.name, v.value, v.low, v.high)

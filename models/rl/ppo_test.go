@@ -168,7 +168,7 @@ func smallPPO(t *testing.T, maker Maker, c Config) *PPO {
 func TestResume(t *testing.T) {
 	for _, rate := range []float64{0, 0.01} {
 		c, other := Config{Seed: 3}, Config{Seed: 4}
-		c.ValueRate, other.ValueRate = rate, rate
+		c.ValueRate, other.ValueRate, c.Trust, other.Trust = rate, rate, rate, rate
 		testResume(t, c, other)
 	}
 }
@@ -226,6 +226,9 @@ func TestCritic(t *testing.T) {
 			t.Fatal(err)
 		}
 		losses = append(losses, m.Values["value_loss"])
+		if got, want := m.Values["updates"], 8.; step == 0 && got != 0 || step > 0 && got != want {
+			t.Errorf("iteration %d: %v updates, want %v, and none in the first", step+1, got, want)
+		}
 	}
 	if !(losses[7] < losses[0]/2) {
 		t.Errorf("losses of the value %v, want half at the end", losses)

@@ -73,7 +73,8 @@ func (p Program) open(s Settings, folder string) (trainee, error) {
 			return nil, err
 		}
 		defer a.Close()
-		c := FineTuneConfig{Config: s.PPO, Frozen: s.Frozen, Std: s.Std, Learn: s.Learn, Hidden: s.Hidden}
+		c := FineTuneConfig{Config: s.PPO, Frozen: s.Frozen, Std: s.Std, Learn: s.Learn, Hidden: s.Hidden,
+			Backprop: s.Agent.Planner.Backprop, Temperature: s.Agent.Planner.Temperature}
 		return a.FineTune(c)
 	}
 	e, err := maker()

@@ -131,8 +131,9 @@ func TestSettings(t *testing.T) {
 		got.Agent.Planner.Kind != LatentDCEM {
 		t.Errorf("%v, %+v: want the preset in place of what is 0 alone", err, got.Agent)
 	}
-	if f, err := s.resolve("finetune"); err != nil || f.PPO.ValueRate != 1e-3 || f.PPO.Far != 0.05 || !f.PPO.Keep {
-		t.Errorf("%v, %+v", err, f.PPO)
+	if f, err := s.resolve("finetune"); err != nil || f.PPO.ValueRate != 1e-3 || f.PPO.Trust != 0.05 || f.PPO.Keep ||
+		f.Agent.Planner.Backprop != 0 || got.Agent.Planner.Backprop != 2 {
+		t.Errorf("%v, %+v, %+v", err, f.PPO, f.Agent.Planner)
 	}
 	if got.Agent.Model.ObsWeight != 100 || got.Agent.Planner.Horizon != 8 {
 		t.Errorf("%+v: want what makes the cartpole quick", got.Agent)

@@ -110,8 +110,14 @@ func preset(program, envName, name string) Settings {
 		if name == Quick {
 			s.Steps, s.Every = 20, 5
 			// A sharp search moves far for small changes of its parameters: an iteration at 1e-4 was half a nat.
-			s.Std, s.PPO.Rate, s.PPO.Far, s.PPO.ValueRate = 0.2, 3e-5, 0.05, 1e-3
+			s.Std, s.PPO.Trust, s.PPO.ValueRate, s.PPO.Keep = 0.2, 0.05, 1e-3, false
+			if !mujoco {
+				s.PPO.Discount = 0.97
+			}
 		}
+		// Gradients through the last iterations alone leave out how decoder and reward decide where these are. What
+		// is 0 otherwise is as in the run that it begins with.
+		s.Agent.Planner.Backprop, s.Agent.Planner.Temperature = 0, 0
 	}
 	return s
 }

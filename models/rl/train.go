@@ -230,11 +230,11 @@ func (t *PPO) Kind() string { return ppoKind }
 
 // Columns implements run.Task: env_steps so far, the mean return of the episodes of an iteration and their number,
 // the estimated KL divergence and the share of clipped ratios of its last updates, the policy's entropy, the loss
-// of a value net that is trained by itself, faults so
-// far; and of an evaluation the mean return, the quartiles and the number of faults.
+// of a value net that is trained by itself, with Trust what is left of the change of the iteration and its divergence,
+// faults so far, the learning rate; and of an evaluation the mean return, the quartiles and the number of faults.
 func (t *PPO) Columns() []string {
 	return []string{"env_steps", "return", "episodes", "updates", "kl", "clipped", "entropy", "value_loss",
-		"faults", "rate",
+		"share", "divergence", "faults", "rate",
 		"judged_mean", "judged_least", "judged_q1", "judged_median", "judged_q3", "judged_most", "judged_faults"}
 }
 
@@ -320,8 +320,18 @@ func (t *PPO) learn(r *Rollout, step int, rate float64) (m run.StepMetrics, err 
 	size := rows / t.c.Parts
 	o, a := t.worlds.ObsDim(), t.worlds.ActDim()
 	loss, norm, updates := 0.0, 0.0, 0
+	var before memory
+	if t.c.Trust > 0 {
+		if before, err = t.remember(); err != nil {
+			return m, err
+		}
+	}
+	all := t.c.Passes
+	if t.critic != nil && step == 1 {
+		all = 0 // with the value net's start values there is nothing to compare with: it learns first
+	}
 passes:
-	for pass := range t.c.Passes {
+	for pass := range all {
 		order := rand.New(rand.NewPCG(mix(t.c.Seed, orderDraw, uint64(step)), uint64(pass))).Perm(rows)
 		for ; len(order) > 0; order = order[size:] {
 			in := t.batch
@@ -347,6 +357,12 @@ passes:
 			}
 		}
 	}
+	share, divergence := 1.0, math.NaN()
+	if t.c.Trust > 0 && updates > 0 {
+		if share, divergence, err = t.shorten(before, old, advantage, r.Status); err != nil {
+			return m, err
+		}
+	}
 	valued := math.NaN()
 	if t.critic != nil {
 		if valued, err = t.critic.learn(s.obs, target, t.c.ValuePasses, t.c.ValueRate, t.c.Seed, uint64(step)); err != nil {
@@ -355,7 +371,7 @@ passes:
 	}
 	m.Loss, m.GradNorm = loss/float64(max(updates, 1)), norm/float64(max(updates, 1))
 	m.Values = map[string]float64{"updates": float64(updates), "kl": scalar(t.distance), "clipped": scalar(t.clipped),
-		"entropy": scalar(t.entropy), "value_loss": valued}
+		"entropy": scalar(t.entropy), "value_loss": valued, "share": share, "divergence": divergence}
 	return m, nil
 }
 

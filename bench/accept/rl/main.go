@@ -4,9 +4,10 @@
 //	embed     model and latent DCEM on the cartpole's swing-up: a score of at least 0.8 on average, where 0 is random
 //	          and 1 plans by the cross-entropy method with the true dynamics, and at most 60 minutes for a seed; the
 //	          model's error over 12 steps without observations is at most half of that of "nothing changes"
-//	finetune  PPO through the controller of a run of embed that ends at a score of 0.4 to 0.6 gains at least 0.1 on
-//	          average, 20 episodes each, and comes to its score in at most half the steps of the environment that PPO
-//	          on a net needs for it; at most 60 minutes for a seed
+//	finetune  PPO through the controller of a run of embed that ends at a score of 0.4 to 0.6, with its transition
+//	          frozen, gains at least 0.1 on average, 20 episodes each, and comes to its score in at most half the
+//	          steps of the environment, those of embed included, that PPO on a net needs for it; at most 60 minutes
+//	          for a seed
 //	cost      no claim: how long the paper's preset would take here, from single steps (some 30 seconds; it wants an
 //	          idle machine)
 //

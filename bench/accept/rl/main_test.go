@@ -75,8 +75,8 @@ func TestClaims(t *testing.T) {
 		"ppo": {judgePPO, map[string]float64{"return_mean": -300}, map[string]float64{"return_mean": -301}},
 		"embed": {judgeEmbed, map[string]float64{"score": 0.85, "prediction_error": 0.5, "still_error": 1},
 			map[string]float64{"score": 0.79, "prediction_error": 0.51}},
-		"finetune": {judgeFineTune, map[string]float64{"start_score": 0.4, "gain": 0.125, "tuned_steps": 10,
-			"net_steps": 20}, map[string]float64{"start_score": 0.39, "gain": 0.09, "net_steps": 19}},
+		"finetune": {judgeFineTune, map[string]float64{"start_score": 0.4, "gain": 0.125, "start_steps": 4,
+			"tuned_steps": 6, "net_steps": 20}, map[string]float64{"start_score": 0.39, "gain": 0.09, "net_steps": 19}},
 	} {
 		if claims := c.judge(found(3, c.good)); !holds(claims) {
 			t.Errorf("%s: %+v", name, claims)
