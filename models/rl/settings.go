@@ -108,7 +108,7 @@ func preset(program, envName, name string) Settings {
 		s.PPO.Passes, s.PPO.Rate, s.PPO.Keep = 2, 1e-4, true
 		s.Std = math.Sqrt(0.1)
 		if name == Quick {
-			s.Steps, s.Every = 20, 5
+			s.Steps, s.Every = 14, 2
 			// A sharp search moves far for small changes of its parameters: an iteration at 1e-4 was half a nat.
 			s.Std, s.PPO.Trust, s.PPO.ValueRate, s.PPO.Keep = 0.2, 0.05, 1e-3, false
 			if !mujoco {
