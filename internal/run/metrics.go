@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/godcem/godcem/internal/atomicfile"
 )
@@ -21,6 +22,7 @@ type Metrics struct {
 	file    *os.File
 	w       *bufio.Writer
 	line    []byte
+	passed  time.Time // when the rows so far were last given to the file
 }
 
 // CreateMetrics starts a new file at path with the given columns (without "step").

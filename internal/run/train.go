@@ -70,6 +70,12 @@ type Options struct {
 	Resume          bool   // continue from Out's checkpoint; a folder without one starts at step 0
 	Config          any    // the config struct: goes into every checkpoint and into config.yaml; may be nil
 	Progress        ProgressOptions
+
+	// Draw, if not nil, shows the state after step updates while the run goes on: a few figures that are cheap, each
+	// written as a whole (package viz does). It must not change the state, as Validate must not. It is called after
+	// validations and checkpoints, first after 2 s, then at most every 10 s and for at most 3 % of the run's time, and
+	// once more at the end of a run that it has been called for. Its error ends its calls, not the run.
+	Draw func(step int) error
 }
 
 // Outcome is how a run of Train ended.
@@ -149,6 +155,8 @@ type trainer struct {
 	config    json.RawMessage
 	columns   []string // the task's own
 	metrics   *Metrics
+	drawings  *drawings
+	progress  *Progress
 
 	state       loopState
 	step        int // updates done
@@ -309,6 +317,7 @@ func (t *trainer) saveConfig() error {
 
 func (t *trainer) loop(ctx context.Context) (err error) {
 	progress := NewProgress(t.o.Steps, t.step, t.o.Progress)
+	t.progress, t.drawings = progress, newDrawings(t.o.Draw, time.Now)
 	switch {
 	case t.from > 0:
 		progress.Say("resumed from %s at step %d of %d", t.path(CheckpointFile), t.from, t.o.Steps)
@@ -333,6 +342,7 @@ func (t *trainer) loop(ctx context.Context) (err error) {
 			}
 			if ended {
 				progress.Say("ended at step %d of %d", t.step, t.o.Steps)
+				t.show(true)
 				return t.checkpoint(false) // its state may know more than after the update
 			}
 		}
@@ -393,9 +403,20 @@ func (t *trainer) finishStep(m StepMetrics) error {
 		if err := t.metrics.Row(t.step, row); err != nil {
 			return err
 		}
+		if time.Since(t.metrics.passed) >= followed {
+			if err := t.metrics.pass(); err != nil {
+				return err
+			}
+		}
 	}
-	if best || end || t.step%t.o.CheckpointEvery == 0 {
-		return t.checkpoint(best)
+	save := best || end || t.step%t.o.CheckpointEvery == 0
+	if save {
+		if err := t.checkpoint(best); err != nil {
+			return err
+		}
+	}
+	if save || validated {
+		t.show(end)
 	}
 	return nil
 }
