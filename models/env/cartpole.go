@@ -133,17 +133,22 @@ func (Cartpole) Reset(rng func() float64, x []float64) {
 	x[4] = 2*rng() - 1
 }
 
-// Draw implements Env: the rail, marked at every metre, the cart, the pole, and the force. A cart that leaves the
+// Draw implements Env: the rail, marked at every metre, the cart, the pole as long as it is, and the force. A cart that leaves the
 // picture takes it along.
-func (c Cartpole) Draw(img draw.Image, x, u []float64) {
-	s := newSketch(img, 6, 3)
-	defer s.show(img)
+func (c Cartpole) Draw(img draw.Image, x, u []float64) { c.drawWith(img, x, u, cartpoleDefaults) }
+
+func (c Cartpole) drawWith(img draw.Image, x, u, params []float64) {
 	const rail, top = -0.42, 0.1 // heights of the rail and of the hinge
+	length := 2 * params[poleLength]
+	size := math.Max(1, length) // a longer pole is shown whole
+	s := newSketch(img, 6*size, 3*size)
+	defer s.show(img)
 	if drawable(x) {
 		s.centre.x = x[0] - Clamp(x[0], -1.4, 1.4)
 	}
-	s.line(0.03, ghost, point{s.centre.x - 20, rail}, point{s.centre.x + 20, rail})
-	for m := math.Ceil(s.centre.x) - 9; m <= s.centre.x+9; m++ {
+	reach := math.Min(9*size, 100)
+	s.line(0.03, ghost, point{s.centre.x - 20*size, rail}, point{s.centre.x + 20*size, rail})
+	for m := math.Ceil(s.centre.x) - reach; m <= s.centre.x+reach; m++ {
 		c, l := ghost, 0.1
 		if m == 0 {
 			c, l = steel, 0.2
@@ -164,8 +169,8 @@ func (c Cartpole) Draw(img draw.Image, x, u []float64) {
 	s.disc(point{at - 0.22, rail + 0.1}, 0.09, ink)
 	s.disc(point{at + 0.22, rail + 0.1}, 0.09, ink)
 	s.box(point{at - 0.36, rail + 0.12}, point{at + 0.36, top}, 0.06, steel)
-	hinge, length := point{at, top - 0.04}, 2*cartpoleDefaults[poleLength]
-	s.line(0.1, blue, hinge, point{at + length*x[3], hinge.y + length*x[2]}) // theta turns clockwise
+	hinge := point{at, top - 0.04}
+	s.line(0.1*size, blue, hinge, point{at + length*x[3], hinge.y + length*x[2]}) // theta turns clockwise
 	s.disc(hinge, 0.055, ink)
 	s.disc(hinge, 0.022, paper)
 }

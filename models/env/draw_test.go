@@ -142,3 +142,39 @@ func TestDrawSides(t *testing.T) {
 		}
 	}
 }
+
+// Poles and rods are as long as their parameter says, whole where they are longer than usual.
+func TestDrawLength(t *testing.T) {
+	for _, c := range []struct {
+		e      Env
+		x      []float64
+		usual  float64
+		margin float64 // around the tip, in pixels
+	}{
+		{Pendulum{}, []float64{0, 1, 0}, 1, 8}, // lying to the right
+		{Cartpole{}, []float64{0, 0, 1, 0, 0}, 0.5, 4},
+	} {
+		length := func(l float64) float64 { // of what moves, in pixels
+			img := picture(must[Env](t)(With(c.e, map[string]float64{"length": l})), c.x, nil)
+			box := image.Rectangle{}
+			for y := range 180 {
+				for x := range 240 {
+					if img.RGBAAt(x, y) == color.RGBA(blue) {
+						box = box.Union(image.Rect(x, y, x+1, y+1))
+					}
+				}
+			}
+			if !box.In(img.Bounds().Inset(2)) {
+				t.Errorf("%s of length %v goes beyond the picture: %v", c.e.Name(), l, box)
+			}
+			return float64(max(box.Dx(), box.Dy()))
+		}
+		usual, short, long := length(c.usual), length(c.usual/2), length(3*c.usual)
+		if !(math.Abs(short-usual/2) <= c.margin) {
+			t.Errorf("%s: half of %v pixels are %v", c.e.Name(), usual, short)
+		}
+		if !(long >= usual-c.margin) { // the picture shows more metres
+			t.Errorf("%s: three times as long it has %v pixels, %v before", c.e.Name(), long, usual)
+		}
+	}
+}

@@ -122,24 +122,28 @@ func (Pendulum) Reset(rng func() float64, x []float64) {
 	x[2] = 2*rng() - 1
 }
 
-// Draw implements Env: the rod, the place where it should stand, and the torque as an arc.
-func (e Pendulum) Draw(img draw.Image, x, u []float64) {
-	s := newSketch(img, 2.7, 2.7)
+// Draw implements Env: the rod as long as it is, the place where it should stand, and the torque as an arc.
+func (e Pendulum) Draw(img draw.Image, x, u []float64) { e.drawWith(img, x, u, pendulumDefaults) }
+
+func (e Pendulum) drawWith(img draw.Image, x, u, params []float64) {
+	l := params[pendulumLength]
+	size := math.Max(1, l) // a longer rod is shown whole
+	s := newSketch(img, 2.7*size, 2.7*size)
 	defer s.show(img)
-	s.disc(point{}, 1, ring)
-	s.disc(point{}, 0.985, paper)
+	s.disc(point{}, l, ring)
+	s.disc(point{}, 0.985*l, paper)
 	for i := range 6 { // the goal, dashed
-		s.line(0.018, ghost, point{0, float64(i)/6 + 0.03}, point{0, float64(i)/6 + 0.1})
+		s.line(0.018, ghost, point{0, l * (float64(i)/6 + 0.03)}, point{0, l * (float64(i)/6 + 0.1)})
 	}
-	s.disc(point{0, 1}, 0.06, ghost)
-	s.disc(point{0, 1}, 0.042, paper)
+	s.disc(point{0, l}, 0.06, ghost)
+	s.disc(point{0, l}, 0.042, paper)
 	if !drawable(x) {
 		s.lost()
 		return
 	}
-	tip := point{x[1], x[0]} // theta turns clockwise
-	s.line(0.11, blue, point{}, tip)
-	s.disc(tip, 0.1, blue)
+	tip := point{l * x[1], l * x[0]} // theta turns clockwise
+	s.line(0.11*size, blue, point{}, tip)
+	s.disc(tip, 0.1*size, blue)
 	if len(u) > 0 && drawable(u) {
 		_, upper := e.Bounds()
 		s.swirl(0.3, Clamp(u[0]/upper[0], -1, 1), vermilion)
