@@ -117,18 +117,23 @@ func (p *pictures) show(ctx context.Context, o run.Options) error {
 }
 
 // runOne trains through one method and judges the outcome.
-func runOne(ctx context.Context, c Config, o run.Options, experts *experts) (*study, error) {
+func runOne(ctx context.Context, c Config, o run.Options, experts *experts) (s *study, err error) {
 	task, err := NewTask(c)
 	if err != nil {
 		return nil, err
 	}
 	defer task.Close()
 	o.Steps, o.CheckpointEvery, o.ValidateEvery, o.Config = c.Updates, c.CheckpointEvery, c.ValidateEvery, &c
+	if c.Figures {
+		l := &live{task: task, c: c, dir: o.Out}
+		defer func() { err = errors.Join(err, l.close()) }()
+		o.Draw = l.draw
+	}
 	outcome, err := run.Train(ctx, task, o)
 	if err != nil {
 		return nil, err
 	}
-	s := &study{c: c, dir: o.Out, outcome: outcome}
+	s = &study{c: c, dir: o.Out, outcome: outcome}
 	if err := outcome.Err(); err != nil {
 		return nil, errors.Join(run.WriteResult(o.Out, s.result()), err)
 	}
