@@ -60,7 +60,7 @@ func deviceCases[T kernels.Float]() []deviceCase {
 		add(true, stopOp[T]{s, bounds[T]{}, v[0], v[1], v[2]}, b, b, bd, bd, bd, bd, bn)
 		add(true, stopOp[T]{s, limits, v[0], v[1], v[2]}, b, b, bd, bd, bd, bd, bn)
 	}
-	add(true, cgFiguresOp[T]{devB, devD}, []int{devB, 3}, bd, bd, bd, bd, bd)
+	add(true, cgFiguresOp[T]{devB, devD}, []int{devB, 3}, bd, bd, bd, bd, bd, bd)
 	g := &gateState{count: &gradientCount{}}
 	add(false, gateGradOp[T]{s, g}, bnd, bn, bnd)
 	add(false, costGateGradOp[T]{g}, bn, bn, bn)

@@ -47,8 +47,9 @@ const (
 	// DenseSolver builds the Jacobian, a row per backward pass through the residual, and factorises it (LU with partial
 	// pivoting in float64). It takes any Jacobian that is not singular, and tells its condition.
 	DenseSolver
-	// ConjugateGradients needs a symmetric, positive definite Jacobian, as that of an energy at a strict minimum, and a
-	// backward pass through the residual per iteration.
+	// ConjugateGradients needs a symmetric, positive definite Jacobian, as that of an energy at a strict minimum, and
+	// two backward passes through the residual per iteration: one for the gradient, one for Newton's step, which says
+	// whether y is a solution.
 	ConjugateGradients
 )
 
@@ -58,7 +59,8 @@ type ImplicitConfig struct {
 	// Iterations of the conjugate gradients; 0 means min(D, 50). A problem stops by itself at Tolerance.
 	Iterations int
 	// Tolerance is the size of the linear system's residual, relative to the right-hand side, beyond which the status
-	// is [ImplicitUnsolved]; 0 means 1e-4 in float32, 1e-8 in float64.
+	// is [ImplicitUnsolved]; 0 means 1e-4 in float32, 1e-8 in float64. Conjugate gradients do not see what lies below
+	// it, as a coordinate whose share in the residual g is smaller.
 	Tolerance float64
 	// Stationary is how far y may be from a solution, as the largest coordinate of Newton's step relative to
 	// max(1, |y|), before the status is [ImplicitNotStationary]; 0 means 0.01.

@@ -272,62 +272,74 @@ func (c *cgBuilder) product(p *G.Node) *G.Node {
 func add(a, b *G.Node) (*G.Node, error) { return G.Add(a, b) }
 func sub(a, b *G.Node) (*G.Node, error) { return G.Sub(a, b) }
 
-// conjugate solves J'w = v by conjugate gradients (Hestenes and Stiefel 1952), all problems side by side; one that has
-// met the tolerance, or finds no positive curvature, stands still. The figures' step is that along the residual to the
-// minimum on that line, which is at most Newton's.
-func (s *ImplicitGradient) conjugate(y, g, v *G.Node) (w, figures *G.Node, err error) {
-	c := &cgBuilder{s: s, z: size{s.b, 1, s.d}, y: y, g: g}
-	r := c.masked(v)
-	start := c.dot(r, r)
-	w, p, rr := c.sum(sub, r, r), r, start
-	for i := range s.c.Iterations {
+// solve is x with J'x = r, r masked, and what is left, J'x - r: conjugate gradients (Hestenes and Stiefel 1952), all
+// problems side by side; one that has met the tolerance, or finds no positive curvature, stands still.
+func (c *cgBuilder) solve(r *G.Node) (x, left *G.Node) {
+	// The figures' norm is that of the largest element, which is at least that of dot over sqrt(d).
+	stop := c.s.c.Tolerance / (2 * math.Sqrt(math.Max(4, float64(c.s.d))))
+	right, start := r, c.dot(r, r)
+	x, p, rr := c.sum(sub, r, r), r, start
+	for i := range c.s.c.Iterations {
 		h := c.product(p)
-		alpha := c.ratio(rr, c.dot(p, h), start, s.c.Tolerance/4)
-		w = c.sum(add, w, c.times(alpha, p))
+		alpha := c.ratio(rr, c.dot(p, h), start, stop)
+		x = c.sum(add, x, c.times(alpha, p))
 		r = c.sum(sub, r, c.times(alpha, h))
 		next := c.dot(r, r)
-		if i+1 < s.c.Iterations {
-			p = c.sum(add, r, c.times(c.ratio(next, rr, start, s.c.Tolerance/4), p))
+		if i+1 < c.s.c.Iterations {
+			p = c.sum(add, r, c.times(c.ratio(next, rr, start, stop), p))
 		}
 		rr = next
 	}
-	// What the figures say is computed anew: the recursion's residual drifts from it.
-	left := c.sum(sub, c.product(w), c.masked(v))
-	gg := c.masked(g)
-	step := c.times(c.ratio(c.dot(gg, gg), c.dot(gg, c.product(gg)), c.dot(gg, gg), 0), gg)
+	// Computed anew: the recursion's residual drifts from it.
+	return x, c.sum(sub, c.product(x), right)
+}
+
+// conjugate solves J'w = v and, for Newton's step s, J s = g, which is J's = g where J is symmetric.
+func (s *ImplicitGradient) conjugate(y, g, v *G.Node) (w, figures *G.Node, err error) {
+	c := &cgBuilder{s: s, z: size{s.b, 1, s.d}, y: y, g: g}
+	right, pull := c.masked(v), c.masked(g)
+	w, left := c.solve(right)
+	step, stepLeft := c.solve(pull)
 	if c.err != nil {
 		return nil, nil, c.err
 	}
 	figures, err = typed(y.Dtype(), cgFiguresOp[float32]{s.b, s.d}, cgFiguresOp[float64]{s.b, s.d}, []int{s.b, 3},
-		left, v, step, y, gg)
+		left, right, step, y, pull, stepLeft)
 	return w, figures, err
 }
 
-// cgFiguresOp gathers what is told of a problem, as denseOp's last three; the condition is unknown, 1. Inputs J'w - v,
-// v, step, y, g.
+// cgFiguresOp gathers what is told of a problem, as denseOp's last three; the condition is unknown, 1, and the last is
+// the larger one of the two systems. Inputs J'w - v, v, s, y, g, J s - g.
 type cgFiguresOp[T kernels.Float] struct{ b, d int }
 
 func (k cgFiguresOp[T]) String() string { return fmt.Sprintf("dcem.ImplicitFigures{d=%d}", k.d) }
 func (k cgFiguresOp[T]) Rules() []*graphop.Rule {
-	return make([]*graphop.Rule, 5)
+	return make([]*graphop.Rule, 6)
 }
 func (k cgFiguresOp[T]) Run(out any, in []any) {
 	o := out.([]T)
 	for b := range k.b {
 		at := func(i int) []T { return in[i].([]T)[b*k.d : (b+1)*k.d] }
-		var off, size, step, pull float64
-		for i := range k.d {
-			off = math.Max(off, math.Abs(float64(at(0)[i])))
-			size = math.Max(size, math.Abs(float64(at(1)[i])))
-			step = math.Max(step, math.Abs(float64(at(2)[i]))/math.Max(1, math.Abs(float64(at(3)[i]))))
-			pull = math.Max(pull, math.Abs(float64(at(4)[i])))
+		largest := func(i int) (most float64) {
+			for _, x := range at(i) {
+				most = math.Max(most, math.Abs(float64(x)))
+			}
+			return most
+		}
+		relative := func(left, right float64) float64 {
+			if right > 0 {
+				return left / right
+			}
+			return left
+		}
+		step, pull := 0.0, largest(4)
+		for i, y := range at(3) {
+			step = math.Max(step, math.Abs(float64(at(2)[i]))/math.Max(1, math.Abs(float64(y))))
 		}
 		if step == 0 && pull > 0 { // no positive curvature along the residual: no minimum is near
 			step = math.Inf(1)
 		}
-		if size > 0 {
-			off /= size
-		}
+		off := math.Max(relative(largest(0), largest(1)), relative(largest(5), pull))
 		o[3*b], o[3*b+1], o[3*b+2] = 1, T(step), T(off)
 	}
 }

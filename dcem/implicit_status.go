@@ -20,8 +20,9 @@ const (
 	// the others, with those held. One whose residual vanishes is free, and not counted as Held: the solution has a kink
 	// there, and the gradient is that of one side.
 	ImplicitAtBound
-	// ImplicitUnsolved: the linear system was not solved to Tolerance. Conjugate gradients need a symmetric, positive
-	// definite Jacobian and enough Iterations.
+	// ImplicitUnsolved: the linear system was not solved to Tolerance; with conjugate gradients also that of Newton's
+	// step, so that y may be far from a solution. They need a symmetric, positive definite Jacobian and enough
+	// Iterations.
 	ImplicitUnsolved
 	// ImplicitNotStationary: y is further from a solution than Stationary; the theorem does not hold there.
 	ImplicitNotStationary
@@ -46,9 +47,9 @@ func (s ImplicitStatus) String() string {
 type ImplicitDiagnosis struct {
 	Status         ImplicitStatus
 	Residual       float64 // largest |g| over the free coordinates
-	Step           float64 // largest coordinate of Newton's step over max(1, |y|); with conjugate gradients a lower bound of it
+	Step           float64 // largest coordinate of Newton's step s, J s = g, over max(1, |y|)
 	RCond          float64 // reciprocal condition of the Jacobian; 1, unknown, with conjugate gradients
-	LinearResidual float64 // largest |J'w - v| over the largest |v|
+	LinearResidual float64 // largest |J'w - v| over the largest |v|; with conjugate gradients also of |J s - g| over |g|
 	Held           int     // coordinates held at bounds
 }
 

@@ -3,6 +3,7 @@ package dcem
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
 	"github.com/godcem/godcem/autodiff"
@@ -285,34 +286,112 @@ func TestImplicitByConjugateGradients(t *testing.T) {
 	}
 }
 
+// Far along a flat coordinate the residual is small, and so is a step along it where the other coordinates are steep;
+// Newton's step is not. 1e-3 (sinh y - b) = 0 at y = b = 0, and y = b in the others.
+func TestImplicitSeesFlatCoordinates(t *testing.T) {
+	for _, c := range []struct {
+		dt     tensor.Dtype
+		d      int
+		solver LinearSolver
+		tol    float64 // of the linear solves
+	}{
+		{tensor.Float64, 300, AutoSolver, 1e-7},
+		{tensor.Float32, 300, AutoSolver, 1e-3},
+		{tensor.Float64, 20, ConjugateGradients, 1e-7},
+		{tensor.Float64, 20, DenseSolver, 1e-12},
+	} {
+		const b = 2 // problem 0 is far from its solution, 1 is at it
+		y, flat, steep, v := make([]float64, b*c.d), make([]float64, b*c.d), make([]float64, b*c.d), make([]float64, b*c.d)
+		for i := range y {
+			v[i], steep[i] = 1, 1
+			if i%c.d == 0 {
+				flat[i], steep[i] = 1e-3, 0
+			} else if i < c.d {
+				y[i] = 0.004
+			}
+		}
+		y[0] = 3
+		want := slices.Repeat([]float64{1}, b*c.d)
+		want[0] = 1 / math.Cosh(3) // that of the point, which is not that of the solution, 1
+		for _, iterations := range []int{6, 1} {
+			a := &argmin{t: t, g: G.NewGraph(), dt: c.dt}
+			B := a.input("b", make([]float64, b*c.d), b, c.d)
+			flat, steep := a.input("flat", flat, b, c.d), a.input("steep", steep, b, c.d)
+			if iterations == 1 {
+				clear(v)
+				v[1], v[c.d+1] = 1, 1 // of one curvature: its own system takes one iteration, Newton's step two
+			}
+			a.build(a.input("y", y, b, c.d), v, func(y *G.Node) (*G.Node, error) {
+				sinh := G.Must(G.Sub(G.Must(G.Exp(y)), G.Must(G.Exp(G.Must(G.Neg(y))))))
+				sinh = G.Must(G.Mul(number(y, 0.5), sinh))
+				return G.Add(G.Must(G.HadamardProd(flat, G.Must(G.Sub(sinh, B)))),
+					G.Must(G.HadamardProd(steep, G.Must(G.Sub(y, B)))))
+			}, G.Nodes{B}, ImplicitConfig{Solver: c.solver, Iterations: iterations})
+			a.run()
+			if iterations == 1 && c.solver != DenseSolver {
+				a.wantStatus(ImplicitUnsolved, ImplicitOK)
+				continue
+			}
+			all := a.wantStatus(ImplicitNotStationary, ImplicitOK)
+			if step := math.Tanh(3) / 3; !(math.Abs(all[0].Step-step) <= c.tol) {
+				t.Errorf("%v: a step of %v, want %v", c, all[0].Step, step)
+			}
+			if iterations > 1 {
+				a.wantGrad(0, want, c.tol)
+			}
+		}
+	}
+}
+
 func TestImplicitSaysWhereItDoesNotHold(t *testing.T) {
 	nan := math.NaN()
 	for _, solver := range []LinearSolver{DenseSolver, ConjugateGradients} {
-		// Energy c0 (y0 - b)^2 + c1 y1^2 of seven problems, within [-1, 1].
-		a := &argmin{t: t, g: G.NewGraph(), dt: tensor.Float64}
-		y := []float64{0.5, 0, 0.5, 0, 0.2, 0, 1, 0, nan, 0, 0.5, 0, 1, 0}
-		c := []float64{1, 1, 1, 0, 1, 1, 1, 1, 1, 1, 1, -1, 1, 1}
-		B := a.input("b", []float64{0.5, 0, 0.5, 0, 0.5, 0, 3, 0, 0, 0, 0.5, 0, 1, 0}, 7, 2)
-		C := a.input("c", c, 7, 2)
-		v := []float64{1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1}
-		a.build(a.input("y", y, 7, 2), v, func(y *G.Node) (*G.Node, error) {
-			return G.HadamardProd(C, G.Must(G.Sub(y, B)))
-		}, G.Nodes{B}, ImplicitConfig{Solver: solver, Lower: []float64{-1}, Upper: []float64{1}})
-		a.run()
 		// A valley, and a saddle: the first is singular, the second is a stationary point with a gradient of its own,
 		// which conjugate gradients cannot find.
 		valley, saddle := ImplicitSingular, ImplicitOK
 		if solver == ConjugateGradients {
 			valley, saddle = ImplicitUnsolved, ImplicitUnsolved
 		}
-		all := a.wantStatus(ImplicitOK, valley, ImplicitNotStationary, ImplicitAtBound, ImplicitNotFinite, saddle,
-			ImplicitAtBound) // of the last one the minimum lies just on the bound: min(b, 1) has a kink at b = 1
-		if all[3].Held != 1 || all[6].Held != 0 {
-			t.Errorf("%d and %d coordinates held, want 1 and 0", all[3].Held, all[6].Held)
+		problems := []struct {
+			y0, b, c1 float64 // energy (y0 - b)^2 + c1 y1^2 within [-1, 1], at y1 = 0
+			want      ImplicitStatus
+			held      int
+			grad      float64 // d y0 / d b; NaN: not compared
+		}{
+			{0.5, 0.5, 1, ImplicitOK, 0, 1},
+			{0.5, 0.5, 0, valley, 0, nan},
+			{0.2, 0.5, 1, ImplicitNotStationary, 0, nan},
+			{nan, 0, 1, ImplicitNotFinite, 0, nan},
+			{0.5, 0.5, -1, saddle, 0, nan},
+			{1, 3, 1, ImplicitAtBound, 1, 0},
+			{-1, -3, 1, ImplicitAtBound, 1, 0},
+			{1, 1, 1, ImplicitAtBound, 0, nan}, // the minimum lies just on the bound: min(b, 1) has a kink at b = 1
+			{-1, -1, 1, ImplicitAtBound, 0, nan},
+			{1, 0, 1, ImplicitNotStationary, 0, nan}, // the residual points inwards
+			{-1, 0, 1, ImplicitNotStationary, 0, nan},
 		}
+		var y, b, c, v []float64
+		var want []ImplicitStatus
+		for _, p := range problems {
+			y, b, c, v = append(y, p.y0, 0), append(b, p.b, 0), append(c, 1, p.c1), append(v, 1, 1)
+			want = append(want, p.want)
+		}
+		a := &argmin{t: t, g: G.NewGraph(), dt: tensor.Float64}
+		n := len(problems)
+		B, C := a.input("b", b, n, 2), a.input("c", c, n, 2)
+		a.build(a.input("y", y, n, 2), v, func(y *G.Node) (*G.Node, error) {
+			return G.HadamardProd(C, G.Must(G.Sub(y, B)))
+		}, G.Nodes{B}, ImplicitConfig{Solver: solver, Lower: []float64{-1}, Upper: []float64{1}})
+		a.run()
 		g := floats(t, a.grads[0].Value())
-		if g[0] != 1 || g[6] != 0 || g[7] != 1 {
-			t.Errorf("gradients %v at the minimum, %v at the bound and %v beside it, want 1, 0 and 1", g[0], g[6], g[7])
+		for i, d := range a.wantStatus(want...) {
+			p := problems[i]
+			if d.Status != ImplicitNotFinite && d.Held != p.held {
+				t.Errorf("problem %d: %d coordinates held, want %d", i, d.Held, p.held)
+			}
+			if p.grad == p.grad && (g[2*i] != p.grad || g[2*i+1] != 1) {
+				t.Errorf("problem %d: gradients %v, want %v and 1", i, g[2*i:2*i+2], p.grad)
+			}
 		}
 	}
 }

@@ -142,8 +142,12 @@ func (k cgFiguresOp[T]) Lower(b *ir.Builder, dt ir.DType, _ []int, in []ir.ID) i
 		return b.Where(infinite, inf, b.Reduce(ir.ReduceMax, x, 1))
 	}
 	zero := b.Full(ir.F64, []int{k.b}, 0)
-	off, most := largest(size[0]), largest(size[1])
-	off = b.Where(b.Binary(ir.Gt, most, zero), b.Binary(ir.Div, off, most), off)
+	relative := func(left, right ir.ID) ir.ID {
+		off, most := largest(left), largest(right)
+		off = b.Where(b.Binary(ir.Gt, most, zero), b.Binary(ir.Div, off, most), off)
+		return b.Reshape(off, []int{k.b, 1})
+	}
+	off := largest(b.Concat(1, relative(size[0], size[1]), relative(size[5], size[4])))
 	step := largest(b.Binary(ir.Div, size[2], b.BinaryS(ir.Max, size[3], 1)))
 	flat := b.Binary(ir.And, b.Binary(ir.Eq, step, zero), b.Binary(ir.Gt, largest(size[4]), zero))
 	step = b.Where(flat, inf, step)
