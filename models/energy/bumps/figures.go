@@ -148,15 +148,7 @@ func (p *pictures) losses(table *run.Table) viz.Lines {
 func (p *pictures) movie() viz.Animation {
 	const most = 60 // updates shown
 	a := viz.Animation{Delay: 130 * time.Millisecond}
-	contract := func(step int) {
-		f := field(p.task.Params(step), 61)
-		for i := range p.c.Iterations {
-			s := p.scene(step, i+1, f)
-			s.Axes = p.axes("update %d, iteration %d", step, i+1)
-			a.Frames = append(a.Frames, s)
-		}
-	}
-	contract(0)
+	a.Frames = p.contraction(0)
 	shown := 0
 	for n := range most {
 		step := 1 + n*(p.steps-1)/most
@@ -168,8 +160,19 @@ func (p *pictures) movie() viz.Animation {
 		a.Frames = append(a.Frames, s)
 		shown = step
 	}
-	contract(p.steps)
+	a.Frames = append(a.Frames, p.contraction(p.steps)...)
 	return a
+}
+
+// contraction is the solve after a step, iteration by iteration.
+func (p *pictures) contraction(step int) (frames []viz.Samples2D) {
+	f := field(p.task.Params(step), 61)
+	for i := range p.c.Iterations {
+		s := p.scene(step, i+1, f)
+		s.Axes = p.axes("update %d, iteration %d", step, i+1)
+		frames = append(frames, s)
+	}
+	return frames
 }
 
 // loss is that of the solve after a step.

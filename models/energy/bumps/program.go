@@ -47,6 +47,10 @@ func Run(ctx context.Context, c Config, o run.Options, w io.Writer) error {
 		return err
 	}
 	o.Steps, o.CheckpointEvery, o.ValidateEvery = c.Updates, c.CheckpointEvery, c.ValidateEvery
+	if c.Figures {
+		l := &live{task: task, r: r, dir: o.Out}
+		o.Draw = l.draw
+	}
 	if r.outcome, err = run.Train(ctx, task, o); err != nil {
 		return err
 	}

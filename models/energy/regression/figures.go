@@ -23,15 +23,19 @@ type pictures struct {
 	studies []*study
 }
 
-// title is the method's name in figures.
+// title is the method's name in figures; of a training that goes on, with how far it is.
 func (s *study) title() string {
+	name := "DCEM"
 	switch s.c.Method {
 	case GD:
-		return "unrolled gradient descent"
+		name = "unrolled gradient descent"
 	case CEMForward:
-		return "DCEM, predicting with CEM"
+		name = "DCEM, predicting with CEM"
 	}
-	return "DCEM"
+	if s.at > 0 {
+		name += fmt.Sprintf(" after %d updates", s.at)
+	}
+	return name
 }
 
 // draw writes all pictures, until ctx is done.
@@ -62,8 +66,7 @@ func (p *pictures) fit() viz.Plot {
 		name := fmt.Sprintf("%s (mean squared error %.2g)", s.title(), s.metrics["mse"])
 		f.Methods = append(f.Methods, viz.Series{Name: name, X: x, Y: s.y})
 	}
-	if p.c.Method == DCEM {
-		s := p.studies[0]
+	if s := p.studies[0]; p.c.Method == DCEM && s.cem != nil {
 		name := fmt.Sprintf("vanilla CEM on the same energy (%.2g)", s.metrics["mse_cem"])
 		f.Methods = append(f.Methods, viz.Series{Name: name, X: x, Y: s.cem})
 	}

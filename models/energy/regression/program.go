@@ -91,6 +91,10 @@ func runOne(ctx context.Context, c Config, o run.Options, watch func(Task) Task)
 	}
 	defer task.Close()
 	o.Steps, o.CheckpointEvery, o.ValidateEvery, o.Config = c.Updates, c.CheckpointEvery, c.ValidateEvery, &c
+	if c.Figures {
+		l := &live{task: task, c: c, dir: o.Out}
+		o.Draw = l.draw
+	}
 	trained := task
 	if watch != nil {
 		o.Progress.Silent = true

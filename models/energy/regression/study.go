@@ -18,6 +18,7 @@ type study struct {
 	c       Config
 	dir     string
 	outcome run.Outcome
+	at      int // updates done, of a training that goes on; else 0
 	metrics map[string]float64
 	table   *run.Table
 
