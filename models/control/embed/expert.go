@@ -17,11 +17,17 @@ type Expert struct {
 	Samples, Elites, Iterations int
 }
 
-// The experts that decoders are compared with. Each starts from no force and sigma = the greatest.
+// The experts that decoders are compared with. Each starts from no force and sigma = the greatest. Small has what a
+// decoder's search has by default.
 var (
+	Small    = Expert{"small CEM", 100, 10, 10}
+	Medium   = Expert{"medium CEM", 300, 30, 10}
 	Ordinary = Expert{"CEM", 1000, 100, 10}
 	Strong   = Expert{"strong CEM", 1000, 20, 30}
 )
+
+// Experts are all of them, from the weakest to the strongest.
+func Experts() []Expert { return []Expert{Small, Medium, Ordinary, Strong} }
 
 // Plan searches for plans of H steps from the initial states x0 (B,S), flat, and returns the costs (B) of what it ends
 // with by either answer, simulated in float64: of the last means, and of the best plans of all that were tried.

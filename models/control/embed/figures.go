@@ -46,6 +46,9 @@ func (s *study) title() string {
 	return "latent DCEM"
 }
 
+// otherTitle is that of the loops by the other answer.
+func (s *study) otherTitle() string { return s.title() + ", " + s.c.otherAnswer() + " answer" }
+
 // draw writes all pictures, until ctx is done.
 func (p *pictures) draw(ctx context.Context) error {
 	for _, f := range []struct {
@@ -87,11 +90,14 @@ func (p *pictures) costs() viz.Plot {
 		Axes: viz.Axes{
 			Title: fmt.Sprintf("Mean cost of plans of %d steps from %d fixed initial states", p.c.Horizon, p.c.States),
 			X:     "update of the decoder", Y: "mean cost", Height: 460},
-		Levels: []viz.Mark{
-			{At: p.experts.ordinary[0],
-				Label: fmt.Sprintf("CEM over all controls, %d samples x %d", Ordinary.Samples, Ordinary.Iterations)},
-			{At: p.experts.strong[0], Label: fmt.Sprintf("strong CEM, %d samples x %d", Strong.Samples, Strong.Iterations)},
-		},
+	}
+	for i, e := range Experts() {
+		name := "CEM over all controls"
+		if e == Strong {
+			name = e.Name
+		}
+		f.Levels = append(f.Levels, viz.Mark{At: p.experts.all()[i].by(p.c.Answer)[0],
+			Label: fmt.Sprintf("%s, %d samples x %d", name, e.Samples, e.Iterations)})
 	}
 	for _, s := range p.studies {
 		x, y := s.table.Series("validation")
@@ -164,27 +170,35 @@ func (p *pictures) trajectories() viz.Plot {
 	for _, row := range []struct {
 		title string
 		x, u  func(s *study) [][]float64
+		other func(s *study) loops // the same by the other answer, of closed loops
 	}{
 		{"One plan", func(s *study) [][]float64 { return s.plan.States },
-			func(s *study) [][]float64 { return singles(s.plan.U) }},
+			func(s *study) [][]float64 { return singles(s.plan.U) }, func(*study) loops { return nil }},
 		{"Closed loop", func(s *study) [][]float64 { return s.loops[0].x },
-			func(s *study) [][]float64 { return s.loops[0].u }},
+			func(s *study) [][]float64 { return s.loops[0].u }, func(s *study) loops { return s.other }},
 	} {
 		for _, v := range []struct {
 			what, y string
 			of      func(s *study) [][]float64
+			second  func(l loop) [][]float64
 			column  int
 		}{
-			{"height of the pole", "cos theta", row.x, 2}, {"cart", "x, m", row.x, 0}, {"force", "u, N", row.u, 0},
+			{"height of the pole", "cos theta", row.x, loop.states, 2}, {"cart", "x, m", row.x, loop.states, 0},
+			{"force", "u, N", row.u, loop.forces, 0},
 		} {
 			f := viz.Lines{Axes: viz.Axes{Title: row.title + ": " + v.what, X: "t, s", Y: v.y}}
 			for _, s := range p.studies {
-				all := v.of(s)
-				y := make([]float64, len(all))
-				for i := range all {
-					y[i] = all[i][v.column]
+				add := func(name string, all [][]float64) {
+					y := make([]float64, len(all))
+					for i := range all {
+						y[i] = all[i][v.column]
+					}
+					f.Series = append(f.Series, viz.Series{Name: name, X: p.times(len(y)), Y: y})
 				}
-				f.Series = append(f.Series, viz.Series{Name: s.title(), X: p.times(len(y)), Y: y})
+				add(s.title(), v.of(s))
+				if other := row.other(s); other != nil {
+					add(s.otherTitle(), v.second(other[0]))
+				}
 			}
 			plots = append(plots, f)
 		}
@@ -202,17 +216,23 @@ func singles(v []float64) [][]float64 {
 	return all
 }
 
-// movie shows the closed loop.
+// movie shows the closed loop, and below it the one by the other answer.
 func (p *pictures) movie(s *study) error {
 	e := p.c.system()
 	m := viz.Movie{Delay: time.Duration(math.Round(e.Dt()*1e3)) * time.Millisecond}
-	for i, x := range s.loops[0].x {
-		img := image.NewRGBA(image.Rect(0, 0, 480, 240))
-		var u []float64
-		if i < len(s.loops[0].u) {
-			u = s.loops[0].u[i]
+	shown := []loop{s.loops[0]}
+	if s.other != nil {
+		shown = append(shown, s.other[0])
+	}
+	for i := range s.loops[0].x {
+		img := image.NewRGBA(image.Rect(0, 0, 480, 240*len(shown)))
+		for j, l := range shown {
+			var u []float64
+			if i < len(l.u) {
+				u = l.u[i]
+			}
+			e.Draw(img.SubImage(image.Rect(0, 240*j, 480, 240*(j+1))).(*image.RGBA), l.x[i], u)
 		}
-		e.Draw(img, x, u)
 		m.Frames = append(m.Frames, img)
 	}
 	return viz.SaveMovie(filepath.Join(p.dir, movieFigure(s.c.Method)), m)

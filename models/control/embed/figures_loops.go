@@ -20,6 +20,9 @@ func (p *pictures) closedLoops() viz.Plot {
 	}
 	for _, s := range p.studies {
 		add(s.title(), s.loops)
+		if s.other != nil {
+			add(s.otherTitle(), s.other)
+		}
 	}
 	add("CEM over all controls", p.experts.loops)
 	g := viz.SideBySide("", cost, stand)

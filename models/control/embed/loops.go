@@ -14,6 +14,10 @@ type loop struct {
 	cost []float64   // of each step
 }
 
+func (l loop) states() [][]float64 { return l.x }
+
+func (l loop) forces() [][]float64 { return l.u }
+
 // loops are closed loops from several starts.
 type loops []loop
 

@@ -23,7 +23,8 @@ func (p *pictures) report() error {
 	sections := []viz.Section{{
 		Heading: "What plans cost", Text: p.aboutCosts(),
 		Figures: figure(costFigure,
-			"Validations, each on the same states and noise; the levels are the experts' on these states."),
+			"Validations, each on the same states and noise; the levels are the experts' on these states, by the same "+
+				"answer: the mean of the last samples or the best plan tried."),
 	}}
 	if c.Latent == 2 {
 		sections = append(sections, viz.Section{
@@ -40,8 +41,11 @@ func (p *pictures) report() error {
 	}
 	movies := []viz.Figure{}
 	for _, s := range p.studies {
-		movies = append(movies, viz.Figure{Path: filepath.Join(p.dir, movieFigure(s.c.Method)),
-			Caption: capital(s.title()) + ", in real time."})
+		caption := capital(s.title()) + ", in real time."
+		if s.other != nil {
+			caption += fmt.Sprintf(" Above each plan is %s, below %s.", s.c.aboutAnswer(), about(s.c.otherAnswer()))
+		}
+		movies = append(movies, viz.Figure{Path: filepath.Join(p.dir, movieFigure(s.c.Method)), Caption: caption})
 	}
 	sections = append(sections,
 		viz.Section{
@@ -91,9 +95,19 @@ func (p *pictures) aboutLearning() string {
 		"from where the cost is least changes that little."
 }
 
-// aboutAnswer says what searches by DCEM end with.
-func (c Config) aboutAnswer() string {
+// otherAnswer is the one that c does not say.
+func (c Config) otherAnswer() string {
 	if c.Answer == Best {
+		return Mean
+	}
+	return Best
+}
+
+// aboutAnswer says what searches by DCEM end with.
+func (c Config) aboutAnswer() string { return about(c.Answer) }
+
+func about(answer string) string {
+	if answer == Best {
 		return "the best plan of all that it has tried"
 	}
 	return "the mean of its last samples"
@@ -102,10 +116,17 @@ func (c Config) aboutAnswer() string {
 func (p *pictures) aboutCosts() string {
 	text := fmt.Sprintf("The expert, the cross-entropy method over all %d forces with %d samples, %d elites and %d "+
 		"iterations, has the mean cost %.3f on %d initial states that no training or validation has seen, if it answers with "+
-		"the mean of its last samples, and %.3f with the best plan of all that it has tried. With %d elites and %d iterations "+
-		"it has %.3f and %.3f. ",
-		p.c.Horizon, Ordinary.Samples, Ordinary.Elites, Ordinary.Iterations, p.experts.ordinary[1], p.c.States,
-		p.experts.ordinaryBest[1], Strong.Elites, Strong.Iterations, p.experts.strong[1], p.experts.strongBest[1])
+		"the mean of its last samples, and %.3f with the best plan of all that it has tried",
+		p.c.Horizon, Ordinary.Samples, Ordinary.Elites, Ordinary.Iterations, p.experts.ordinary.means[1], p.c.States,
+		p.experts.ordinary.bests[1])
+	for i, e := range Experts() {
+		if e != Ordinary {
+			f := p.experts.all()[i]
+			text += fmt.Sprintf("; with %d, %d and %d it has %.3f and %.3f", e.Samples, e.Elites, e.Iterations, f.means[1],
+				f.bests[1])
+		}
+	}
+	text += ". "
 	if p.c.Method != GD {
 		text += fmt.Sprintf("Latent DCEM answers with %s. ", p.c.aboutAnswer())
 	}
@@ -134,6 +155,15 @@ func (p *pictures) aboutLoops() string {
 	for _, s := range p.studies {
 		text += fmt.Sprintf("%s costs %.3f a step and stands for %.0f %% of the second half. ", capital(s.title()),
 			s.metrics["episode_cost"], 100*s.metrics["episode_upright"])
+		if s.other != nil {
+			text += fmt.Sprintf("That is with %s; the same decoder with %s (--answer %s): %.3f and %.0f %%. ", s.c.aboutAnswer(),
+				about(s.c.otherAnswer()), s.c.otherAnswer(), s.metrics["other_episode_cost"],
+				100*s.metrics["other_episode_upright"])
+		}
+	}
+	if p.c.Along == 0 && p.c.Method != GD {
+		text += "Decoders that are to stand in closed loop are trained with --along 8, on states that closed loops meet, and " +
+			"asked for the best plan tried. "
 	}
 	return text + fmt.Sprintf("The expert, with %d times the samples: %.3f and %.0f %%.", Ordinary.Samples/max(1, p.c.Samples),
 		p.experts.loops.meanCost(), 100*p.experts.loops.stood())
@@ -169,10 +199,17 @@ func (p *pictures) table() *viz.Table {
 		{"mean cost of the best validation", "validation", "%.3f"},
 		{"expert's mean cost, states not seen before", "expert_cost", "%.3f"},
 		{"the same, best plan tried", "expert_best_cost", "%.3f"},
+		{fmt.Sprintf("expert's with %d samples x %d", Small.Samples, Small.Iterations), "expert_small_cost", "%.3f"},
+		{"the same, best plan tried", "expert_small_best_cost", "%.3f"},
+		{fmt.Sprintf("expert's with %d samples x %d", Medium.Samples, Medium.Iterations), "expert_medium_cost", "%.3f"},
+		{"the same, best plan tried", "expert_medium_best_cost", "%.3f"},
 		{"strong expert's", "expert_strong_cost", "%.3f"},
 		{"the same, best plan tried", "expert_strong_best_cost", "%.3f"},
 		{"closed loops: mean cost of a step", "episode_cost", "%.3f"},
 		{"closed loops: share of the last half with cos theta > 0.95", "episode_upright", "%.2f"},
+		{"with the other answer: mean cost of plans", "other_cost", "%.3f"},
+		{"with the other answer: closed loops' mean cost of a step", "other_episode_cost", "%.3f"},
+		{"with the other answer: closed loops' share of the last half", "other_episode_upright", "%.2f"},
 		{"expert's closed loops: mean cost of a step", "expert_episode_cost", "%.3f"},
 		{"expert's closed loops: share of the last half", "expert_episode_upright", "%.2f"},
 		{"derivative of the plan by its start, root mean square", "sensitivity", "%.3g"},

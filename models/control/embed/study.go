@@ -14,30 +14,38 @@ import (
 
 // experts are what the experts make of the states that decoders are judged on.
 type experts struct {
-	known            bool
-	ordinary, strong [2]float64 // mean costs on the states of validations and on the others, of the last means
-	// of the best plans tried
-	ordinaryBest, strongBest [2]float64
-	seconds                  [2]float64
-	loops                    loops // of the ordinary expert
+	known                           bool
+	small, medium, ordinary, strong found
+	loops                           loops // of the ordinary expert
 }
+
+// found are the mean costs of what an expert has found, on the states of validations and on the others.
+type found struct{ means, bests [2]float64 }
+
+// by are those of an answer.
+func (f found) by(answer string) [2]float64 {
+	if answer == Best {
+		return f.bests
+	}
+	return f.means
+}
+
+// all are the experts' in the order of [Experts].
+func (x *experts) all() []*found { return []*found{&x.small, &x.medium, &x.ordinary, &x.strong} }
 
 // plan lets the experts plan, once.
 func (x *experts) plan(ctx context.Context, c Config) (err error) {
 	if x.known {
 		return nil
 	}
-	for i, e := range []Expert{Ordinary, Strong} {
-		began := time.Now()
+	for i, e := range Experts() {
 		for j, states := range [][]float64{c.validationStates(), c.judgedStates()} {
 			means, bests, err := e.Plan(ctx, c, states)
 			if err != nil {
 				return err
 			}
-			[]*[2]float64{&x.ordinary, &x.strong}[i][j] = mean(means)
-			[]*[2]float64{&x.ordinaryBest, &x.strongBest}[i][j] = mean(bests)
+			x.all()[i].means[j], x.all()[i].bests[j] = mean(means), mean(bests)
 		}
-		x.seconds[i] = time.Since(began).Seconds()
 	}
 	plan, close, err := Ordinary.planner(c, c.Episodes)
 	if err != nil {
@@ -60,12 +68,14 @@ func mean(v []float64) float64 {
 }
 
 func (x *experts) summary(w io.Writer) {
-	fmt.Fprintf(w, "expert    mean cost %.3f (the best plans tried: %.3f): CEM over all controls, %d samples, %d elites, "+
-		"%d iterations\n", x.ordinary[1], x.ordinaryBest[1], Ordinary.Samples, Ordinary.Elites, Ordinary.Iterations)
-	fmt.Fprintf(w, "          closed loops: cost %.3f a step, upright for %.0f%% of the last half\n", x.loops.meanCost(),
-		100*x.loops.stood())
-	fmt.Fprintf(w, "          mean cost %.3f (%.3f): %d samples, %d elites, %d iterations\n", x.strong[1], x.strongBest[1],
-		Strong.Samples, Strong.Elites, Strong.Iterations)
+	fmt.Fprintf(w, "experts   CEM over all controls: mean cost (the best plans tried)\n")
+	for i, e := range Experts() {
+		f := x.all()[i]
+		fmt.Fprintf(w, "          %.3f (%.3f): %d samples, %d elites, %d iterations\n", f.means[1], f.bests[1], e.Samples,
+			e.Elites, e.Iterations)
+	}
+	fmt.Fprintf(w, "          closed loops with %d samples x %d: cost %.3f a step, upright for %.0f%% of the last half\n",
+		Ordinary.Samples, Ordinary.Iterations, x.loops.meanCost(), 100*x.loops.stood())
 }
 
 // study is what a finished training has to show: all of it about the state with the best validation, unless it says
@@ -80,6 +90,7 @@ type study struct {
 	plan     *Plan     // from hanging at rest
 	surface  []float64 // costs over the grid of the latents there; nil unless there are two
 	loops    loops     // the first from there
+	other    loops     // of DCEM, by the answer that c does not say: the same decoder, noise and starts
 	turn     []float64 // where the cost falls most in that loop
 	jacobian []float64 // d plan / d x0 there, (H,U,S)
 	seconds  float64   // of judging
@@ -106,9 +117,11 @@ func (s *study) judge(ctx context.Context, task Task, x *experts) (err error) {
 		"updates": float64(s.outcome.Step), "skipped": float64(s.outcome.Skipped),
 		"halvings": float64(len(task.schedule().Halvings)), "lost_gradients": float64(task.lostGradients()),
 		"best_update": float64(s.outcome.BestStep), "parameters": float64(task.Params().Size()),
-		"expert_cost": x.ordinary[1], "expert_strong_cost": x.strong[1],
-		"expert_best_cost": x.ordinaryBest[1], "expert_strong_best_cost": x.strongBest[1],
-		"expert_validation": x.ordinary[0], "expert_strong_validation": x.strong[0],
+		"expert_cost": x.ordinary.means[1], "expert_strong_cost": x.strong.means[1],
+		"expert_best_cost": x.ordinary.bests[1], "expert_strong_best_cost": x.strong.bests[1],
+		"expert_small_cost": x.small.means[1], "expert_small_best_cost": x.small.bests[1],
+		"expert_medium_cost": x.medium.means[1], "expert_medium_best_cost": x.medium.bests[1],
+		"expert_validation": x.ordinary.means[0], "expert_strong_validation": x.strong.means[0],
 		"expert_episode_cost": x.loops.meanCost(), "expert_episode_upright": x.loops.stood(),
 	}
 	if s.table, err = run.ReadMetrics(filepath.Join(s.dir, run.MetricsFile)); err != nil {
@@ -178,21 +191,13 @@ func (s *study) show(ctx context.Context, task Task) (err error) {
 			return err
 		}
 	}
-	many, err := task.Planner(s.c.Episodes, false)
-	if err != nil {
+	if s.loops, err = s.closed(ctx, task, s.c.Answer); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, many.Close()) }()
-	s.loops, err = closeLoops(ctx, s.c.system(), s.c.episodeStates(), s.c.Episode,
-		func(_ context.Context, x0 []float64, run uint64) ([]float64, error) {
-			plan, err := many.Plan(x0, run)
-			if err != nil {
-				return nil, err
-			}
-			return plan.U, nil
-		})
-	if err != nil {
-		return err
+	if s.c.Method == DCEM {
+		if err := s.compare(ctx, task); err != nil {
+			return err
+		}
 	}
 	s.turn = s.loops[0].turn(s.c.Horizon)
 	if _, s.jacobian, err = task.Sensitivity(s.turn, fixedNoise); err != nil {
@@ -200,6 +205,41 @@ func (s *study) show(ctx context.Context, task Task) (err error) {
 	}
 	s.metrics["episode_cost"], s.metrics["episode_upright"] = s.loops.meanCost(), s.loops.stood()
 	s.metrics["sensitivity"] = rms(s.jacobian)
+	return nil
+}
+
+// closed are the closed loops of plans by an answer.
+func (s *study) closed(ctx context.Context, task Task, answer string) (l loops, err error) {
+	many, err := task.answering(answer, s.c.Episodes)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, many.Close()) }()
+	return closeLoops(ctx, s.c.system(), s.c.episodeStates(), s.c.Episode,
+		func(_ context.Context, x0 []float64, run uint64) ([]float64, error) {
+			plan, err := many.Plan(x0, run)
+			if err != nil {
+				return nil, err
+			}
+			return plan.U, nil
+		})
+}
+
+// compare judges the other answer of the same searches.
+func (s *study) compare(ctx context.Context, task Task) (err error) {
+	other := s.c.otherAnswer()
+	p, err := task.answering(other, s.c.States)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, p.Close()) }()
+	if s.metrics["other_cost"], err = s.cost(p, s.c.judgedStates(), fixedNoise); err != nil {
+		return err
+	}
+	if s.other, err = s.closed(ctx, task, other); err != nil {
+		return err
+	}
+	s.metrics["other_episode_cost"], s.metrics["other_episode_upright"] = s.other.meanCost(), s.other.stood()
 	return nil
 }
 
@@ -242,4 +282,9 @@ func (s *study) summary(w io.Writer) {
 		m["cost"], s.c.States, answer, m["best_update"], m["updates"], s.outcome.Seconds)
 	fmt.Fprintf(w, "          closed loops from %d starts: cost %.3f a step, upright for %.0f%% of the last half of %d steps\n",
 		s.c.Episodes, m["episode_cost"], 100*m["episode_upright"], s.c.Episode)
+	if s.other != nil {
+		fmt.Fprintf(w, "          if each plan is %s (--answer %s): mean cost %.3f; closed loops %.3f a step, upright %.0f%%\n",
+			about(s.c.otherAnswer()), s.c.otherAnswer(), m["other_cost"], m["other_episode_cost"],
+			100*m["other_episode_upright"])
+	}
 }

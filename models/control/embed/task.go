@@ -38,6 +38,8 @@ type Task interface {
 	// Close frees the machine. Planners are closed by themselves.
 	Close() error
 
+	// answering is Planner without a trace, whose searches by DCEM end with that answer instead of the configuration's.
+	answering(answer string, batch int) (Planner, error)
 	schedule() train.Plateau
 	lostGradients() int64
 }
@@ -139,6 +141,13 @@ func (h handle[T]) Close() error { return h.p.close() }
 
 func (t *task[T]) Planner(batch int, trace bool) (Planner, error) {
 	p, err := newPlanner[T](t.c, t.decoder, batch, trace)
+	return handle[T]{t, p}, err
+}
+
+func (t *task[T]) answering(answer string, batch int) (Planner, error) {
+	c := t.c
+	c.Answer = answer
+	p, err := newPlanner[T](c, t.decoder, batch, false)
 	return handle[T]{t, p}, err
 }
 
