@@ -11,7 +11,7 @@ RESUME ?= 6h
 # time that bench-full's cases share: with more of it they have more rounds
 BUDGET ?= 32m
 
-.PHONY: help run gpu cuda test test-go test-gpu test-gpu-asan ptxas gpu-kit check check-gpu generated cross race \
+.PHONY: help run gpu cuda test test-go test-gpu test-gpu-asan ptxas gpu-kit check check-gpu generated cross noasm race \
 	fuzz soak \
 	accept-first-light accept-control accept-cartpole accept-cartpole-full accept-rl accept-engine accept-mujoco \
 	accept-functions bench bench-full bench-report bench-check bench-measurements bench-kernels bench-peers bench-gomlx \
@@ -69,6 +69,16 @@ cross: ## builds for the other platforms that import godcem
 	@for p in linux/arm64 darwin/arm64 windows/amd64; do \
 	  echo "build $$p"; CGO_ENABLED=0 GOOS=$${p%/*} GOARCH=$${p#*/} $(GO) build ./... || exit 1; done
 
+# What the tag noasm does not change, or what `make test` runs with plain Go too: products of every shape, the generator,
+# a look at the compiler's output.
+NOASM_SKIP = ^Test(GemmShapes|GeneratedIsCurrent|NoFusedMultiplyAdd)$$
+
+noasm: ## the kernels built without assembly, and the CPU backend's table in short with plain Go and with AVX2
+	$(GO) vet -tags noasm ./internal/vec ./kernels ./engine/backend/cpu
+	$(GO) test -tags noasm -skip '$(NOASM_SKIP)' ./internal/vec ./kernels
+	$(GO) test -tags noasm -short -run '^TestBackend$$' ./engine/backend/cpu
+	GODCEM_ISA=avx2 $(GO) test -short -run '^TestBackend$$' ./engine/backend/cpu
+
 # What takes minutes under the race detector, which sees nothing in it; `make test` runs it. Kernels on the emulator
 # are C++, out of its sight; TestNoFusedMultiplyAdd compiles. Shapes of products, errors of functions, distributions,
 # long rows, derivatives of plans, a long descent, and batches beside single problems are about numbers: the workers
@@ -86,13 +96,13 @@ race: ## the library under the race detector (needs cgo); the backends' table wi
 accept-first-light: ## the claims of the regression and of bumps (15 minutes): bench/results/first-light.json
 	$(GO) run ./bench/accept/firstlight
 
-accept-control: ## the claims about control and structured prediction (20 minutes): bench/results/control.json
+accept-control: ## the claims about control and structured prediction (35 minutes): bench/results/control.json
 	$(GO) run ./bench/accept/control
 
-accept-cartpole: ## the claim of the cartpole over three seeds (about 20 minutes): bench/results/cartpole.json
+accept-cartpole: ## the claim of the cartpole over three seeds (45 minutes): bench/results/cartpole.json
 	$(GO) run ./bench/accept/cartpole
 
-accept-cartpole-full: ## the cartpole's full preset beside the strong expert (half an hour; goes on where it was)
+accept-cartpole-full: ## the cartpole's full preset beside the strong expert (about half an hour; goes on where it was)
 	$(GO) run ./bench/accept/cartpole -full -resume
 
 accept-rl: ## the claims about reinforcement learning, three seeds each (hours): bench/results/rl.json
@@ -113,11 +123,12 @@ soak: ## a million LML rows, a hundred kills per program, ten minutes of fuzzing
 	GODCEM_KILLS=$(SOAK_KILLS) $(call passes,TestKillRegression,./cmd/godcem)
 	$(MAKE) fuzz
 
-fuzz: ## FUZZTIME (10m) per parser
+fuzz: ## FUZZTIME (10m) per parser, and for products of any shape
 	$(GO) test ./internal/run -run '^$$' -fuzz '^FuzzConfig$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 5x
 	$(GO) test ./internal/run -run '^$$' -fuzz '^FuzzCheckpoint$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 5x
 	$(GO) test ./models/nn -run '^$$' -fuzz '^FuzzNPZ$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 5x
 	$(GO) test ./engine/ir -run '^$$' -fuzz '^FuzzParse$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 5x
+	$(GO) test ./internal/vec -run '^$$' -fuzz '^FuzzGemm$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 5x
 
 bench: ## godcem beside what bench-peers has installed, checked, then timed in turn (some minutes): out/bench/cpu.json
 	$(GO) run ./bench/suite -quick
