@@ -16,8 +16,7 @@ const (
 
 var isaNames = [...]string{"go", "avx2", "avx512"}
 
-// best is the best set that the machine, its operating system and the build have; current is the one in use, and
-// fewer is a note on GODCEM_ISA.
+// best is the best set that the machine, its operating system and the build have; current is the one in use.
 var (
 	best    = detect()
 	current = choose(best, os.Getenv("GODCEM_ISA"))

@@ -31,6 +31,7 @@ var subjects = []struct {
 	{"noise", noise},
 	{"reduce", reduce},
 	{"moments", moments},
+	{"peak", peak},
 }
 
 func main() {
