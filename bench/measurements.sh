@@ -52,8 +52,8 @@ if grep -q avx512f /proc/cpuinfo 2>/dev/null; then isas="avx512 avx2"; fi
       value ns/op | awk -v isa="$isa" '{ printf "  %-34s %8.1f\n", $1 " " isa, $2 / 1000 }'
   done
   echo
-  echo "projections in rows of n, ns an element; topk is the selection alone"
-  bench kernels -test.bench 'SoftTopK/lml/.*/(solve|topk|forward|backward)$' -test.benchtime 30ms | value ns/element |
+  echo "projections in rows of n, float32, ns an element; topk is the selection alone"
+  bench kernels -test.bench '^BenchmarkSoftTopK$/^lml$/n=/^float32$/^(solve|topk|forward|backward)$' -test.benchtime 30ms | value ns/element |
     awk '{ printf "  %-34s %8.2f\n", $1, $2 }'
   echo
   echo "sharing a job with the other thread, ns; n roots in parts of at least 16"
@@ -61,7 +61,15 @@ if grep -q avx512f /proc/cpuinfo 2>/dev/null; then isas="avx512 avx2"; fi
   echo
   echo "the repetition of a row (contract), us"
   bench kernels -test.bench '^BenchmarkContract$' -test.benchtime 50ms | value ns/op | awk '{ printf "  %-34s %8.1f\n", $1, $2 / 1000 }'
+  echo
+  echo "multiply-adds in registers alone, Gflop/s, the best"
+  bench internal/vec -test.bench '^BenchmarkFMAPeak$' -test.benchtime 200ms | value GFLOP/s-at-best most |
+    awk '{ printf "  %-34s %8.1f\n", $1, $2 }'
 } >"$tmp/text"
+# A section is a line of text and indented figures: one without figures means that a benchmark's name has changed.
+awk '/^[^ #]/ { if (title) { print "bench/measurements.sh: nothing under: " title; bad = 1 } title = $0 }
+  /^ / { title = "" }
+  END { if (title) { print "bench/measurements.sh: nothing under: " title; bad = 1 } exit bad }' "$tmp/text" >&2
 mkdir -p "$(dirname "$file")"
 mv "$tmp/text" "$file"
 cat "$file"
