@@ -7,7 +7,7 @@
 
 KIND may be KIND.NAME: the class finds NAME in arrays["name"]. An answer is "ok ..." or "error MESSAGE" in one line. A
 peer gives `cases`, from KIND to a class made with (dtype, arrays, numbers), with methods check() -> {name: array} and
-run(n), which returns when all n are done.
+run(n), which returns when all n are done. `fresh` is called before each setup.
 """
 
 import json
@@ -22,7 +22,7 @@ DEVICE = os.environ.get("GODCEM_PEER_DEVICE", "cpu")  # cpu or cuda
 THREADS = int(os.environ["OMP_NUM_THREADS"])  # bench/suite says how many
 
 
-def serve(cases, versions):
+def serve(cases, versions, fresh=lambda: None):
     out = os.fdopen(os.dup(1), "w")  # whatever a library prints goes to stderr
     os.dup2(2, 1)
     case = None
@@ -35,6 +35,7 @@ def serve(cases, versions):
             elif word == "setup":
                 kind, dtype, path, *numbers = args
                 case = None  # the last case's memory is free before the next one's is taken
+                fresh()
                 kind, _, name = kind.partition(".")
                 with np.load(path) as arrays:
                     case = cases[kind](dtype, dict(arrays) | ({"name": name} if name else {}), [int(n) for n in numbers])
