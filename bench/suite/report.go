@@ -277,7 +277,7 @@ func (p *page) where() string {
 }
 
 // whereColumns are those of bench/where's table behind the step's name: how often, mean and least ms, share, rate,
-// share of the peak, and memory's rate.
+// share of the products' rate in the near caches, and memory's rate.
 const whereColumns = 7
 
 // whereTable is bench/where's table as one of Markdown, of the steps with 1 % of the time or more.
@@ -285,7 +285,7 @@ func whereTable(text string) string {
 	var b strings.Builder
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	fmt.Fprintf(&b,
-		"%s:\n\n| steps | times | ms, least | share | Gflop/s | of peak | GB/s |\n|---|--:|--:|--:|--:|--:|--:|\n",
+		"%s:\n\n| steps | times | ms, least | share | Gflop/s | of the near caches' | GB/s |\n|---|--:|--:|--:|--:|--:|--:|\n",
 		strings.TrimSpace(lines[0]))
 	for _, line := range lines[1:] {
 		w := strings.Fields(line)
