@@ -106,6 +106,9 @@ func runOne(ctx context.Context, c Config, o run.Options) (*study, error) {
 	}
 	defer task.Close()
 	o.Steps, o.CheckpointEvery, o.ValidateEvery, o.Config = c.Updates, c.CheckpointEvery, c.ValidateEvery, &c
+	if c.Figures {
+		o.Draw = func(int) error { return live(task, c, o.Out) }
+	}
 	outcome, err := run.Train(ctx, task, o)
 	if err != nil {
 		return nil, err
