@@ -75,6 +75,9 @@ func (s *Server) summary(dir string) (Run, error) {
 		return info.ModTime()
 	}
 	metrics, result, config := stat(run.MetricsFile), stat(run.ResultFile), stat(run.ConfigFile)
+	if metrics.IsZero() && !config.IsZero() { // the methods of one program train in folders of their own below
+		metrics = s.below(dir, stat)
+	}
 	if metrics.IsZero() && result.IsZero() && config.IsZero() {
 		return r, fmt.Errorf("%s: %w", dir, errNoRun)
 	}
@@ -107,6 +110,23 @@ func (s *Server) summary(dir string) (Run, error) {
 		r.Step, _ = strconv.Atoi(step)
 	}
 	return r, nil
+}
+
+// below is when the rows of a run in one of a folder's own folders were last written.
+func (s *Server) below(dir string, stat func(string) time.Time) (last time.Time) {
+	entries, err := fs.ReadDir(s.root.FS(), dir)
+	if err != nil {
+		return last
+	}
+	for _, e := range entries {
+		if !e.IsDir() {
+			continue
+		}
+		if t := stat(path.Join(e.Name(), run.MetricsFile)); t.After(last) {
+			last = t
+		}
+	}
+	return last
 }
 
 func (s *Server) decode(name string, into any) error {

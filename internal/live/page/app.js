@@ -52,6 +52,8 @@ function picture(path) {
   const box = document.createElement('figure');
   const img = document.createElement('img');
   img.alt = path;
+  img.addEventListener('load', () => { box.dataset.size = `${img.naturalWidth} x ${img.naturalHeight}`; });
+  img.addEventListener('error', () => { delete box.dataset.size; });
   const caption = document.createElement('figcaption');
   caption.textContent = path.split('/').pop();
   box.append(img, caption);
