@@ -96,7 +96,7 @@ func preset(program, envName, name string) Settings {
 			s.PPO.Discount, s.PPO.Rate = 0.9, 1e-3
 		}
 		if envName == "cartpole" {
-			s.PPO.Discount, s.PPO.Parts = 0.97, 16
+			s.Std, s.PPO.Discount, s.PPO.Parts = 0.5, 0.97, 16
 		}
 		if mujoco {
 			s.Judge, s.Repeat, s.Steps = 10, 1, 60
