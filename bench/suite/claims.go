@@ -136,7 +136,7 @@ func (p *page) absent() string {
 	var order []key
 	for _, r := range p.all {
 		for who, why := range r.Absent {
-			k := key{who, why, r.Dtype + ", " + r.ISA}
+			k := key{who, logs.ReplaceAllString(why, ""), r.Dtype + ", " + r.ISA}
 			if cases[k] == nil {
 				order = append(order, k)
 			}

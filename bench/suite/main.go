@@ -129,7 +129,7 @@ func start() error {
 	}
 	if s.quick {
 		set(map[string]func(){"batch": func() { batch = "1,100" }, "dtype": func() { dtypes = "float32" },
-			"rounds": func() { s.rounds = 5 }, "only": func() { only = "godcem,torch,jax,numpy,gomlx,yardstick" },
+			"rounds": func() { s.rounds = fewest }, "only": func() { only = "godcem,torch,jax,numpy,gomlx,yardstick" },
 			"cases": func() { cases = quickCases(&s) }})
 		if !given["json"] && !s.gpu() {
 			s.json = filepath.Join("out", "bench", "cpu.json")

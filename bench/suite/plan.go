@@ -53,7 +53,7 @@ func (b *bench) measure() error {
 	}
 	fmt.Fprintf(os.Stderr, "%s: %d cases measured, %d left as the record has them, %d failed, in %s\n", b.isas[0],
 		len(jobs)-kept-len(failed), kept, len(failed), clock(time.Since(s.began)))
-	return errors.Join(failed...)
+	return errors.Join(append(failed, b.lost...)...)
 }
 
 // restart starts the peers anew: after an error nobody knows what they are at.
@@ -65,7 +65,7 @@ func (b *bench) restart() (err error) {
 
 var dtypes = map[string]tensor.Dtype{"float32": tensor.Float32, "float64": tensor.Float64}
 
-// plan lists the cases of all wanted kinds, each once.
+// plan lists the cases of all wanted kinds, each once; those of claims first, for which the budget is there first.
 func (b *bench) plan() (all []job, err error) {
 	for _, kind := range b.cases {
 		jobs, err := b.jobs(kind)
@@ -74,7 +74,21 @@ func (b *bench) plan() (all []job, err error) {
 		}
 		all = append(all, jobs...)
 	}
-	return distinct(all), nil
+	claims := map[string]bool{}
+	for _, c := range claimsOf() {
+		claims[c.title+c.dtype] = true
+	}
+	all = distinct(all)
+	slices.SortStableFunc(all, func(x, y job) int {
+		switch a, b := claims[x.about.title()+x.about.Dtype], claims[y.about.title()+y.about.Dtype]; {
+		case a == b:
+			return 0
+		case a:
+			return -1
+		}
+		return 1
+	})
+	return all, nil
 }
 
 // jobs lists a kind's cases.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"regexp"
 	"runtime"
 	"slices"
 	"sync/atomic"
@@ -24,6 +25,7 @@ type bench struct {
 	on    engine.Device // nil: the CPU
 	log   *log
 	late  map[string]string // why a peer is not asked for a model again
+	lost  []error           // of peers that a case was measured without
 
 	running atomic.Pointer[os.Process] // of a cold start
 }
@@ -163,19 +165,17 @@ func (b *bench) compete(about result, c stepCase, names []string, race bool) err
 		err := b.ready(p, about, c.Size().Model, c.Dtype.String(), file, c.numbers()...)
 		x := &contestant{name: p.name, run: p.run, rounds: b.rounds}
 		if err != nil && p.name == "compile" { // what its compiler cannot do is no wrong answer
-			absent[p.name] = err.Error()
+			absent[p.name] = reason(err)
 			continue
 		}
 		if err == nil {
 			err = add(x, func() (*outcome, error) { return c.peerFirst(p) })
 		}
-		if err != nil && b.gpu() { // with the versions that the machine has, it may not even compile
-			absent[p.name] = err.Error()
-			all = slices.DeleteFunc(all, func(y *contestant) bool { return x == y })
-			continue
-		}
 		if err != nil {
-			return err
+			all = slices.DeleteFunc(all, func(y *contestant) bool { return x == y })
+			if err := b.leave(p, about, err); err != nil {
+				return err
+			}
 		}
 	}
 	if contains(names, "tape") {
@@ -207,6 +207,23 @@ func (b *bench) compete(about result, c stepCase, names []string, race bool) err
 	}
 	return b.note(about, all)
 }
+
+// leave notes why a peer is not in a case, and starts it anew: after an error nobody knows what it is at. The others
+// are measured, and the command fails in the end; but not on a GPU machine, with whose versions of the peers not all
+// may compile.
+func (b *bench) leave(p *peer, about result, why error) error {
+	about.Absent[p.name] = reason(why)
+	if !b.gpu() {
+		b.lost = append(b.lost, fmt.Errorf("%s %s %s without %s: %w", b.isas[0], about.title(), about.Dtype, p.name, why))
+	}
+	return p.again()
+}
+
+// logs is where an error says that more is told; these files are gone when the record is read.
+var logs = regexp.MustCompile(` \(see [^)]*\)`)
+
+// reason is what the record says of a peer's error.
+func reason(err error) string { return logs.ReplaceAllString(err.Error(), "") }
 
 func tapeOf[T kernels.Float](c stepCase, s *step.Graph, x *contestant) (func() (*outcome, error), error) {
 	t, err := newTape[T](c, s)
