@@ -22,7 +22,7 @@ The best decoder is judged beside the expert, the cross-entropy method over the 
 themselves with ten times the samples, on initial states that it has not seen; and in
 closed loops from the hanging pole and from random states.
 
-Without flags it trains through DCEM for 1500 updates of 16 states: some minutes on two
+Without flags it trains through DCEM for 1500 updates of 16 states: ten minutes on two
 cores. --method both trains through the two searches, one after the other, and puts them
 side by side. --preset full takes a quarter of an hour or more: there a search ends with the
 best plan of all that it has tried, and updates learn from that one.`,

@@ -19,7 +19,7 @@ func newPaper() *cobra.Command {
 descent, the same with 1 to 10 inner iterations, and the cartpole planned in a latent
 space. The figures of all come together in one report; each part also has its own.
 
-The quick preset takes a quarter of an hour on two cores, the full one, with the paper's
+The quick preset takes some twenty minutes on two cores, the full one, with the paper's
 sizes, days. --resume goes on where it was left.`,
 		Example: `  godcem paper
   godcem paper --preset full --out out/full

@@ -5,7 +5,7 @@
 //
 //	go run ./bench/accept/cartpole
 //
-// On two cores it takes some forty minutes; after an interruption -resume goes on. With -full it runs the full preset
+// On two cores it takes some 45 minutes; after an interruption -resume goes on. With -full it runs the full preset
 // instead, of one seed and by DCEM alone, once as the preset learns, with the latents of its answers held fixed, and once
 // with gradients through the search. The claim is that the plans of both cost at most 5 % more than those of the strong
 // expert, whichever answer of its search is the better one. That takes half an hour or more, and goes to

@@ -13,7 +13,7 @@
 //
 //	go run ./bench/accept/control [-only dynamics,spen]
 //
-// On two cores it takes some twenty minutes.
+// On two cores it takes some 35 minutes.
 package main
 
 import (
