@@ -202,6 +202,12 @@ func TestSwingUpRun(t *testing.T) {
 	dir := t.TempDir()
 	var out bytes.Buffer
 	noError(t, RunSwingUp(context.Background(), c, run.Options{Out: dir, Progress: silent}, &out))
+	if s := out.String(); !strings.Contains(s, "0 of 2 upright") || !strings.Contains(s, "none stands") {
+		t.Errorf("plans too short to swing up are told of as\n%s", s)
+	}
+	if got := latest("; ", map[string]float64{"latest_arrival": 7}); got != "; the last to arrive from step 7 on" {
+		t.Errorf("%q", got)
+	}
 	for _, file := range swingFigures {
 		if _, err := os.Stat(filepath.Join(dir, file)); err != nil {
 			t.Error(err)

@@ -175,25 +175,34 @@ func RunSwingUp(ctx context.Context, c SwingUpConfig, o run.Options, w io.Writer
 	if err := c.stay(ctx, &s); err != nil {
 		return err
 	}
-	arrivals, worst := 0, 0
+	worst := -1
 	for _, e := range s.Up {
-		if at := e.Arrival(); at >= 0 {
-			arrivals, worst = arrivals+at, max(worst, at)
-		}
+		worst = max(worst, e.Arrival())
 	}
 	count := Count(s.Up)
-	metrics := map[string]float64{"episodes": float64(c.Episodes), uprightName: float64(count), "latest_arrival": float64(worst),
+	metrics := map[string]float64{"episodes": float64(c.Episodes), uprightName: float64(count),
 		"swung_up_with_velocity": float64(Count(s.Down)), "cost": first.Total(), "reach": s.Reach, "reach_with_velocity": s.DearReach}
+	if worst >= 0 {
+		metrics["latest_arrival"] = float64(worst)
+	}
 	r := run.Result{Program: SwingUpKind, Config: &c, Seed: c.Seed, Seconds: outcome.Seconds,
 		Status: run.StatusDone, Metrics: metrics}
-	fmt.Fprintf(w, "pendulum  %d of %d upright throughout the last %d of %d steps, the latest from step %d on\n", count, c.Episodes,
-		lastSteps, c.Steps, worst)
+	fmt.Fprintf(w, "pendulum  %d of %d upright throughout the last %d of %d steps%s\n", count, c.Episodes, lastSteps, c.Steps,
+		latest(", ", metrics))
 	fmt.Fprintf(w, "          with velocity weighed %g: %d of 1\n", c.Velocity, Count(s.Down))
 	if err := run.Finish(o.Out, r, func() error { return c.show(ctx, o.Out, s, metrics) }); err != nil || !c.Figures {
 		return err
 	}
 	fmt.Fprintf(w, "figures   %s\n", filepath.Join(o.Out, reportFile))
 	return nil
+}
+
+// latest says from when on the last pendulum to arrive stands, or that none does.
+func latest(before string, m map[string]float64) string {
+	if at, ok := m["latest_arrival"]; ok {
+		return fmt.Sprintf("%sthe last to arrive from step %.0f on", before, at)
+	}
+	return before + "and none stands at the end"
 }
 
 // show draws the figures and the report, if there are to be any.
@@ -268,8 +277,7 @@ func (c SwingUpConfig) report(dir string, s SwingUp, m map[string]float64) error
 			"The cost is (cos theta - 1)^2 + sin^2 theta + 0.01 dtheta^2 + 0.001 u^2.",
 		Sections: []viz.Section{
 			{Heading: "Swinging up", Text: fmt.Sprintf("%.0f of %d pendulums stand upright (cos theta above 0.98) throughout the "+
-				"last %d steps; the latest from step %.0f on. They differ in their noise alone.%s", m[uprightName], c.Episodes,
-				lastSteps, m["latest_arrival"], shown),
+				"last %d steps%s. They differ in their noise alone.%s", m[uprightName], c.Episodes, lastSteps, latest("; ", m), shown),
 				Figures: []viz.Figure{figure(movieFigure, "The first, in real time; and beside it the one whose velocity is dear."), figure(swingFigure, "Heights and torques.")}},
 			{Heading: "Where velocity is dear", Text: c.aboutDown(s), Figures: []viz.Figure{figure(downFigure, "Height and torque.")}},
 			{Heading: "Configuration", Code: string(config), Text: "The same configuration and seed give the same controls, bit for " +
