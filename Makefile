@@ -38,10 +38,12 @@ test: ## every test that this machine can run; at the end, what it cannot and wh
 	$(GO) test ./...
 	cuda/test.sh --quick
 	@mujoco/missing.sh
+	@internal/live/missing.sh
 
 test-go: ## every test that a machine with Go alone can run
 	$(GO) test ./...
 	@mujoco/missing.sh
+	@internal/live/missing.sh
 
 test-gpu: ## the CUDA backend, the library and the models on the GPU, or on a simulated driver (needs g++)
 	cuda/test.sh

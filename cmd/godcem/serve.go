@@ -20,7 +20,9 @@ func newServe() *cobra.Command {
 		Short: "Show running and finished experiments in the browser",
 		Long: `serve shows the runs in a folder (out, if none is given) and below it in the browser:
 loss curves, figures, animations and numbers, from the files that the programs write, while
-they write them. It changes nothing, and shows nothing outside of that folder.`,
+they write them. It changes nothing, and shows nothing outside of that folder. A training
+draws a few figures of the moment some seconds after its start and then now and again, for
+at most 3 % of its time, unless it runs with --figures=false.`,
 		Example: `  godcem serve
   godcem serve out/cartpole --addr localhost:9000`,
 		Args: func(_ *cobra.Command, args []string) error {

@@ -109,6 +109,33 @@ func TestRuns(t *testing.T) {
 	}
 }
 
+// A program that trains through several methods has its files in a folder for each until it is over.
+func TestSides(t *testing.T) {
+	dir := t.TempDir()
+	both := filepath.Join(dir, "both")
+	for _, side := range []string{"dcem", "gd"} {
+		experiment(t, filepath.Join(both, side), 20)
+	}
+	config := filepath.Join(both, run.ConfigFile)
+	noError(t, os.WriteFile(config, []byte("method: both\n"), 0o644))
+	noError(t, os.Chtimes(config, time.Time{}, time.Now().Add(-time.Hour)))
+	_, h := serve(t, dir)
+	detail := func() (d Detail) {
+		_, body := get(t, h.URL+"/api/run?path=both")
+		noError(t, json.Unmarshal([]byte(body), &d))
+		return d
+	}
+	d := detail()
+	if d.Status != running || len(d.Series) != 4 || d.Series[0].Name != "dcem loss" || len(d.Figures) != 2 ||
+		d.Figures[1].Path != "both/gd/loss.png" {
+		t.Errorf("while they train: %+v, series %d, figures %v", d.Run, len(d.Series), d.Figures)
+	}
+	finish(t, both)
+	if d := detail(); d.Status != run.StatusDone || len(d.Series) != 0 || len(d.Figures) != 0 || d.Report != "both/report.html" {
+		t.Errorf("afterwards: %+v, series %d, figures %v, report %q", d.Run, len(d.Series), d.Figures, d.Report)
+	}
+}
+
 func TestDetail(t *testing.T) {
 	dir := t.TempDir()
 	experiment(t, filepath.Join(dir, "a"), 5000)

@@ -221,13 +221,35 @@ func (s *Server) run(dir string) (*Detail, error) {
 	if d.Status != running && s.decode(path.Join(dir, run.ResultFile), &result) == nil && result.Metrics != nil {
 		d.Metrics = result.Metrics
 	}
-	if err := s.series(d, dir); err != nil {
+	if err := s.series(d, dir, ""); err != nil {
 		d.Problem = err.Error()
 	}
 	entries, err := fs.ReadDir(s.root.FS(), dir)
 	if err != nil {
 		return nil, err
 	}
+	s.figures(d, dir, entries)
+	if _, err := s.root.Stat(path.Join(dir, run.MetricsFile)); err == nil || d.Status != running {
+		return d, nil
+	}
+	// All that a run of several methods has, until it is over, is what these have.
+	for _, e := range entries {
+		method := path.Join(dir, e.Name())
+		if _, err := s.summary(method); !e.IsDir() || err != nil {
+			continue
+		}
+		if err := s.series(d, method, e.Name()+" "); err != nil {
+			d.Problem = err.Error()
+		}
+		if its, err := fs.ReadDir(s.root.FS(), method); err == nil {
+			s.figures(d, method, its)
+		}
+	}
+	return d, nil
+}
+
+// figures adds the pictures among a folder's entries, and the report if it is that of the run itself.
+func (s *Server) figures(d *Detail, dir string, entries []fs.DirEntry) {
 	for _, e := range entries {
 		info, err := e.Info()
 		if err != nil || !info.Mode().IsRegular() {
@@ -237,16 +259,18 @@ func (s *Server) run(dir string) (*Detail, error) {
 		case ".png", ".svg", ".gif":
 			d.Figures = append(d.Figures, Figure{name, info.ModTime().UnixMilli()})
 		case ".html":
-			d.Report = name
+			if dir == d.Path {
+				d.Report = name
+			}
 		}
 	}
-	return d, nil
 }
 
 // points is how many of a series are sent.
 const points = 800
 
-func (s *Server) series(d *Detail, dir string) error {
+// series adds the columns of a folder's metrics.csv, named with that before.
+func (s *Server) series(d *Detail, dir, before string) error {
 	name := path.Join(dir, run.MetricsFile)
 	if _, err := s.root.Stat(name); errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -268,7 +292,7 @@ func (s *Server) series(d *Detail, dir string) error {
 			continue
 		}
 		sx, sy := thin(x, y, points)
-		d.Series = append(d.Series, Series{column, sx, sy})
+		d.Series = append(d.Series, Series{before + column, sx, sy})
 	}
 	return nil
 }

@@ -55,7 +55,7 @@ function picture(path) {
   img.addEventListener('load', () => { box.dataset.size = `${img.naturalWidth} x ${img.naturalHeight}`; });
   img.addEventListener('error', () => { delete box.dataset.size; });
   const caption = document.createElement('figcaption');
-  caption.textContent = path.split('/').pop();
+  caption.textContent = path.startsWith(shown + '/') ? path.slice(shown.length + 1) : path;
   box.append(img, caption);
   return { box, img, changed: 0 };
 }
