@@ -297,7 +297,8 @@ func (t task) train(ctx context.Context, seed uint64, method string) (run.Result
 func sideOf(r run.Result) side {
 	m := r.Metrics
 	s := side{Cost: m["cost"], Fresh: m["cost_fresh"], Validation: m["validation"], Best: m["best_update"],
-		Updates: m["updates"], Halvings: m["halvings"], Loops: loops{m["episode_cost"], m["episode_upright"]}, Seconds: float64(int(r.Seconds + 0.5))}
+		Updates: m["updates"], Halvings: m["halvings"], Loops: loops{m["episode_cost"], m["episode_upright"]},
+		Seconds: float64(int(r.Seconds + 0.5))}
 	if cost, ok := m["other_cost"]; ok {
 		s.Other = &other{cost, loops{m["other_episode_cost"], m["other_episode_upright"]}}
 	}
