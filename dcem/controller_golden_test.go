@@ -1,9 +1,12 @@
 package dcem
 
 import (
+	"fmt"
 	"testing"
 
 	"github.com/godcem/godcem/autodiff"
+	"github.com/godcem/godcem/engine"
+	"github.com/godcem/godcem/engine/backend/emulated"
 	"github.com/godcem/godcem/internal/check"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -58,7 +61,7 @@ type goldenPendulum struct {
 func TestGoldenPendulumPlan(t *testing.T) {
 	check.Golden(t, "pendulum.json", func(t *testing.T, c goldenPendulum) {
 		batch, horizon := len(c.Cost), 15
-		onMachines(t, func(t *testing.T, machine string, dt tensor.Dtype) {
+		onBackends(t, func(t *testing.T, machine string, dt tensor.Dtype) {
 			tol := 1e-10 // what the file asks for
 			if dt == tensor.Float32 {
 				tol = 5e-6 // 15 steps that add a few roundings of 6e-8 each
@@ -83,5 +86,62 @@ func TestGoldenPendulumPlan(t *testing.T) {
 				check.Close(t, "states", x, c.States[s*batch*3:][:batch*3], tol)
 			}
 		})
+	})
+}
+
+// onBackends is onMachines on the engine's reference and the emulated GPU too.
+func onBackends(t *testing.T, f func(t *testing.T, machine string, dt tensor.Dtype)) {
+	onMachines(t, f)
+	for _, machine := range []string{"ref", "emulator"} {
+		for _, dt := range []tensor.Dtype{tensor.Float64, tensor.Float32} {
+			t.Run(machine+" "+dt.String(), func(t *testing.T) { f(t, machine, dt) })
+		}
+	}
+}
+
+// machineOn makes a machine of one of the names of onBackends.
+func machineOn(t *testing.T, machine string, g *G.ExprGraph, outputs ...*G.Node) (G.VM, error) {
+	t.Helper()
+	if m, ok := machines[machine]; ok {
+		return m(g, outputs...)
+	}
+	var d engine.Device
+	if machine == "emulator" {
+		d = emulator(t, emulated.Options{})
+	} else {
+		var err error
+		if d, err = engine.Open(machine); err != nil {
+			return nil, err
+		}
+	}
+	return engine.NewVM(g, engine.Outputs(outputs...), engine.On(d))
+}
+
+// The noise of later problems is that part of the whole draw, bit for bit.
+func TestLaterNoise(t *testing.T) {
+	onBackends(t, func(t *testing.T, machine string, dt tensor.Dtype) {
+		const first, b, n, d = 1<<40 + 1, 2, 3, 7
+		g, shape := G.NewGraph(), tensor.Shape{b, n, d}
+		run := RunNode(g, "run")
+		if err := G.Let(run, int64(5)); err != nil {
+			t.Fatal(err)
+		}
+		for _, uniform := range []bool{false, true} {
+			x, err := typed(dt, laterNoiseOp[float32]{noiseOp[float32]{3, 4, uniform, shape}, first},
+				laterNoiseOp[float64]{noiseOp[float64]{3, 4, uniform, shape}, first}, shape, run)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := valuesOn(t, machine, x)[0]
+			want := make([]float64, b*n*d)
+			if dt == tensor.Float32 {
+				v := make([]float32, b*n*d)
+				noiseOp[float32]{3, 4, uniform, shape}.from(first*n*d, v, []any{[]int64{5}})
+				want = check.Copy[float64](v)
+			} else {
+				noiseOp[float64]{3, 4, uniform, shape}.from(first*n*d, want, []any{[]int64{5}})
+			}
+			check.Close(t, fmt.Sprint("uniform: ", uniform), got, want, 0)
+		}
 	})
 }

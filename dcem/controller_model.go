@@ -119,7 +119,7 @@ type PlanConfig struct {
 
 	// Particles is the number P of rollouts of each candidate, 0 means 1. With Model.Noisy each has noise of its own,
 	// fresh in every iteration but the same for all candidates of a problem; with PerParticle also parameters of its
-	// own (an ensemble). Risk makes one cost of theirs, Level is its level.
+	// own (an ensemble). Risk makes one cost of theirs; Level, in (0, 1], is that of RiskCVaR and must be set with it.
 	Particles int
 	Risk      Risk
 	Level     float64
@@ -149,9 +149,6 @@ func (c PlanConfig) withDefaults(fn string, m Model, b int) (PlanConfig, error) 
 	if c.Particles == 0 {
 		c.Particles = 1
 	}
-	if c.Level == 0 {
-		c.Level = 1
-	}
 	switch {
 	case c.Batch != b:
 		return fail("Batch = %d, want %d, the rows of x0", c.Batch, b)
@@ -171,8 +168,10 @@ func (c PlanConfig) withDefaults(fn string, m Model, b int) (PlanConfig, error) 
 		return fail("Particles = %d, want at least 1", c.Particles)
 	case c.Risk > RiskCVaR:
 		return fail("Risk = %v, want RiskMean, RiskWorst or RiskCVaR", c.Risk)
-	case !(c.Level > 0 && c.Level <= 1):
+	case !(c.Level >= 0 && c.Level <= 1):
 		return fail("Level = %v, want 0 < Level <= 1", c.Level)
+	case c.Risk == RiskCVaR && c.Level == 0:
+		return fail("Level = 0 with Risk = CVaR, want 0 < Level <= 1, the share of the worst particles")
 	case c.Problem0 < 0:
 		return fail("Problem0 = %d, want at least 0", c.Problem0)
 	case c.CandidateCount < 0:

@@ -12,7 +12,7 @@ import (
 )
 
 var _ = []graphop.Lowerer{blendOp[float32]{}, unblendOp[float32]{}, replaceOp[float32]{}, slotsOp[float32]{},
-	padSlotsOp[float32]{}, dropSlotsOp[float32]{}, problemsOp[float32]{}, weighedSumOp[float32]{}, weighedSpreadOp[float32]{}}
+	padSlotsOp[float32]{}, dropSlotsOp[float32]{}, weighedSumOp[float32]{}, weighedSpreadOp[float32]{}}
 
 // blendOp is a control of each row: x (M, K*U) -> sum_i w_i x[:, at_i*U:][:, :U], (M, U).
 type blendOp[T kernels.Float] struct {
@@ -187,23 +187,6 @@ func (k padSlotsOp[T]) Rules() []*graphop.Rule {
 }
 func (k padSlotsOp[T]) Lower(b *ir.Builder, _ ir.DType, shape []int, in []ir.ID) ir.ID {
 	return b.Pad(in[0], []int{0, k.at, 0}, []int{1, 1, 1}, shape)
-}
-
-// problemsOp leaves out the first problems of noise, which has no gradient: x (from+B, ...) -> (B, ...).
-type problemsOp[T kernels.Float] struct{ from, inner int }
-
-func (k problemsOp[T]) String() string { return fmt.Sprintf("dcem.Problems{%d:}", k.from) }
-func (k problemsOp[T]) Run(out any, in []any) {
-	copy(out.([]T), in[0].([]T)[k.from*k.inner:])
-}
-func (k problemsOp[T]) Rules() []*graphop.Rule { return []*graphop.Rule{nil} }
-func (k problemsOp[T]) Lower(b *ir.Builder, _ ir.DType, shape []int, in []ir.ID) ir.ID {
-	start, step := make([]int, len(shape)), make([]int, len(shape))
-	for i := range step {
-		step[i] = 1
-	}
-	start[0] = k.from
-	return b.Slice(in[0], start, step, shape)
 }
 
 // weighedSumOp is sum_j w_j x_j of each row: (M, U) -> (M); weighedSpreadOp is its gradient.

@@ -341,12 +341,15 @@ func (p *planner) sample(t int, s planState) (x *G.Node, err error) {
 // noise adds standard normals of shape (B, n, d), those of the problems from Problem0 on.
 func (p *planner) noise(draw uint64, n, d int) (*G.Node, error) {
 	c := p.c
-	eps, err := Normal(p.out.Run, c.Dtype, c.Seed, draw, c.Problem0+c.Batch, n, d)
-	if err != nil || c.Problem0 == 0 {
-		return eps, err
+	if most := math.MaxInt/n/d - c.Batch; c.Problem0 > most {
+		return nil, fmt.Errorf("Problem0 = %d, want at most %d with %d numbers drawn for each problem", c.Problem0, most, n*d)
 	}
-	return p.typed(problemsOp[float32]{c.Problem0, n * d}, problemsOp[float64]{c.Problem0, n * d},
-		tensor.Shape{c.Batch, n, d}, eps)
+	if c.Problem0 == 0 {
+		return Normal(p.out.Run, c.Dtype, c.Seed, draw, c.Batch, n, d)
+	}
+	shape := tensor.Shape{c.Batch, n, d}
+	return p.typed(laterNoiseOp[float32]{noiseOp[float32]{c.Seed, draw, false, shape}, c.Problem0},
+		laterNoiseOp[float64]{noiseOp[float64]{c.Seed, draw, false, shape}, c.Problem0}, shape, p.out.Run)
 }
 
 func (p *planner) coloured(eps *G.Node) (*G.Node, error) {

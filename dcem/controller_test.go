@@ -217,6 +217,8 @@ func TestPlanIsTheSolversOnARollout(t *testing.T) {
 		"repeat":         func(c *PlanConfig, _ *SolverOptions[float64]) { c.Repeat = 2 },
 		"cubic knots":    func(c *PlanConfig, _ *SolverOptions[float64]) { c.Knots, c.Spline = 4, SplineCubic },
 		"later problems": func(c *PlanConfig, o *SolverOptions[float64]) { c.Problem0, o.Problem0 = 5, 5 },
+		// That there is no room for the noise of the problems before does not matter.
+		"far problems": func(c *PlanConfig, o *SolverOptions[float64]) { c.Problem0, o.Problem0 = 1<<40, 1<<40 },
 	} {
 		t.Run(name, func(t *testing.T) {
 			p, batch := newPlant(), len(planStates)/3

@@ -39,7 +39,7 @@ func valuesOn(t *testing.T, machine string, nodes ...*G.Node) (values [][]float6
 	for i, n := range nodes {
 		G.Read(n, &read[i])
 	}
-	vm, err := machines[machine](nodes[0].Graph(), nodes...)
+	vm, err := machineOn(t, machine, nodes[0].Graph(), nodes...)
 	if err != nil {
 		t.Fatal(err)
 	}

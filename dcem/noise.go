@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/godcem/godcem/engine/ir"
 	"github.com/godcem/godcem/internal/graphop"
 	"github.com/godcem/godcem/kernels"
 	G "gorgonia.org/gorgonia"
@@ -25,16 +26,47 @@ func (k noiseOp[T]) String() string {
 	return fmt.Sprintf("dcem.%s{seed=%d, draw=%d, shape=%v}", name, k.seed, k.draw, k.shape)
 }
 
-func (k noiseOp[T]) Run(out any, in []any) {
+func (k noiseOp[T]) Run(out any, in []any) { k.from(0, out, in) }
+
+// from draws the elements from the first on.
+func (k noiseOp[T]) from(first int, out any, in []any) {
 	run := uint64(in[0].([]int64)[0])
 	if k.uniform {
-		kernels.Uniform(out.([]T), k.seed, k.draw, run, 0)
+		kernels.Uniform(out.([]T), k.seed, k.draw, run, first)
 	} else {
-		kernels.Normal(out.([]T), k.seed, k.draw, run, 0)
+		kernels.Normal(out.([]T), k.seed, k.draw, run, first)
 	}
 }
 
 func (k noiseOp[T]) Rules() []*graphop.Rule { return []*graphop.Rule{nil} }
+
+// laterNoiseOp draws the rows of noise from the first on. It is a kernel by itself: as a slice of the whole draw, an
+// engine that stores noise might store the rows before too.
+type laterNoiseOp[T kernels.Float] struct {
+	noise noiseOp[T]
+	first int
+}
+
+func (k laterNoiseOp[T]) String() string         { return fmt.Sprintf("%v[%d:]", k.noise, k.first) }
+func (k laterNoiseOp[T]) Rules() []*graphop.Rule { return []*graphop.Rule{nil} }
+func (k laterNoiseOp[T]) Run(out any, in []any) {
+	k.noise.from(k.first*(k.noise.shape.TotalSize()/k.noise.shape[0]), out, in)
+}
+
+// Source implements ir.Sourcer.
+func (k laterNoiseOp[T]) Source(int, []int) *ir.Source {
+	function := "normal"
+	if k.noise.uniform {
+		function = "uniform"
+	}
+	rows := k.noise.shape[0]
+	n := k.noise.shape.TotalSize() / rows
+	key := kernels.Key(k.noise.seed, k.noise.draw)
+	call := fmt.Sprintf("for (unsigned i = threadIdx.x; i < %[1]du; i += THREADS)\n"+
+		"        $0[(unsigned long long)row * %[1]du + i] = %[2]s<%[3]s>((unsigned long long)$1[0],\n"+
+		"            (row + %[4]dull) * %[1]du + i, %[5]dull);", n, function, cType[T](), k.first, uint64(key[1])<<32|uint64(key[0]))
+	return &ir.Source{Files: []string{"philox.cu"}, Call: "{\n    " + call + "\n    }", Rows: rows, Width: n, Whole: []int{0}}
+}
 
 // RunNode adds the run number to a graph: an int64 scalar input, 0 at first. Every draw of [Normal] and [Uniform]
 // depends on it, so setting it with gorgonia.Let(run, int64(n)) gives fresh noise, and setting it back gives the same
