@@ -187,7 +187,7 @@ func Run(ctx context.Context, c Config, o run.Options, w io.Writer) error {
 		100*m["regression_gd_minimum_share"])
 	fmt.Fprintf(w, "cartpole    cost %.4g by latent DCEM, %.4g by latent gradient descent, %.4g by CEM over all "+
 		"controls\n",
-		m["cartpole_dcem_cost"], m["cartpole_gd_cost"], m["cartpole_dcem_expert_cost"])
+		m["cartpole_dcem_cost"], m["cartpole_gd_cost"], f.expert("expert", c.cartpole()))
 	fmt.Fprintf(w, "figures     %s\n", filepath.Join(o.Out, reportFile))
 	return nil
 }

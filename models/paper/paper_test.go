@@ -97,3 +97,18 @@ func TestValidate(t *testing.T) {
 		}
 	}
 }
+
+// The report compares answers with answers alike, and says how the decoder has learnt.
+func TestAboutCartpole(t *testing.T) {
+	m := map[string]float64{"cartpole_dcem_expert_cost": -8.25, "cartpole_dcem_expert_best_cost": -9.25}
+	for preset, want := range map[string][3]string{
+		Quick: {"learns through it", "-8.25", "-9.25"}, Full: {"held fixed", "-9.25", "-8.25"},
+	} {
+		c := Default()
+		c.Preset = preset
+		text := (&findings{c: c, metrics: m}).aboutCartpole(c.cartpole())
+		if !strings.Contains(text, want[0]) || !strings.Contains(text, want[1]) || strings.Contains(text, want[2]) {
+			t.Errorf("%s: want %q and the expert's %s, not %s:\n%s", preset, want[0], want[1], want[2], text)
+		}
+	}
+}

@@ -153,14 +153,16 @@ func (f *findings) report() error {
 				Table:   f.table()},
 			{Heading: "Planning in a learnt latent space", Text: f.aboutCartpole(e),
 				Figures: []viz.Figure{
-					figure("Validations over the updates, beside vanilla CEM over all forces.", cartpoleFolder, "cost.png"),
+					figure("Validations over the updates, beside vanilla CEM over all forces by the same answer.", cartpoleFolder, "cost.png"),
 					figure(fmt.Sprintf("What the plan of each point of the latent space costs from the hanging pole, pale where "+
 						"cheap, and where the searches look: the samples of DCEM contract in %d iterations, their ellipse is one "+
 						"sigma.", e.Iterations), cartpoleFolder, "latent.png"),
 					figure("Latent DCEM, one iteration after the other.", cartpoleFolder, "search.gif"),
 					figure("From the hanging pole: one plan carried out to its end, and the closed loop, which plans anew at "+
 						"every step.", cartpoleFolder, "trajectories.png"),
-					figure("The closed loop with latent DCEM, in real time.", cartpoleFolder, "closed-loop-dcem.gif"),
+					figure("The closed loop with latent DCEM, in real time: above with the answer of the preset, below with the "+
+						"other one of the same searches (the mean of the last samples, the best plan tried).",
+						cartpoleFolder, "closed-loop-dcem.gif"),
 					figure("With latent gradient descent.", cartpoleFolder, "closed-loop-gd.gif"),
 					figure("Closed loops from other starts too, beside the expert's.", cartpoleFolder, "closed-loops.png"),
 					figure("Sensitivity of the plan: derivatives of its forces with respect to the state it starts from, through "+
@@ -189,14 +191,37 @@ func (f *findings) aboutRegression() string {
 // aboutCartpole says what came of the second.
 func (f *findings) aboutCartpole(e embed.Config) string {
 	m := f.metrics
-	return fmt.Sprintf("A decoder turns %d numbers into a plan of %d forces for the cartpole; the search is over the "+
-		"numbers, and the decoder learns through it. Of %d updates the state with the best validation counts: its plans "+
+	learns := "the decoder learns through it"
+	if e.Learn == embed.Best {
+		learns = "the decoder learns from the best plan that it has tried, whose numbers are held fixed (that of gradient " +
+			"descent through it)"
+	}
+	const mean, best = "the mean of its last samples", "the best plan of all that it has tried"
+	answer, other := mean, best
+	if e.Answer == embed.Best {
+		answer, other = best, mean
+	}
+	text := fmt.Sprintf("A decoder turns %d numbers into a plan of %d forces for the cartpole; the search is over the "+
+		"numbers, and %s. Of at most %d updates the state with the best validation counts: its plans "+
 		"cost %.4g on average, from initial states that no training has seen; through gradient descent %.4g. Vanilla "+
-		"CEM over the forces themselves, with ten times the samples, has %.4g, and with three times the iterations too "+
-		"%.4g. In closed loop, replanned at every step, poles stand for %.0f%% of the second half of the time with "+
-		"latent DCEM, %.0f%% with latent gradient descent and %.0f%% with vanilla CEM: the decoders have been trained "+
-		"from slow carts near the middle alone.", e.Latent, e.Horizon, e.Updates, m["cartpole_dcem_cost"],
-		m["cartpole_gd_cost"], m["cartpole_dcem_expert_cost"],
-		m["cartpole_dcem_expert_strong_cost"], 100*m["cartpole_dcem_episode_upright"], 100*m["cartpole_gd_episode_upright"],
-		100*m["cartpole_dcem_expert_episode_upright"])
+		"CEM over the forces themselves has %.4g with %d samples, %.4g with %d and %.4g with %d, and with %d iterations "+
+		"%.4g. Searches by either CEM answer with %s; latent DCEM with %s: %.4g. ",
+		e.Latent, e.Horizon, learns, e.Updates, m["cartpole_dcem_cost"], m["cartpole_gd_cost"],
+		f.expert("expert_small", e), embed.Small.Samples, f.expert("expert_medium", e), embed.Medium.Samples,
+		f.expert("expert", e), embed.Ordinary.Samples, embed.Strong.Iterations, f.expert("expert_strong", e), answer, other,
+		m["cartpole_dcem_other_cost"])
+	return text + fmt.Sprintf("In closed loop, replanned at every step, poles stand for %.0f%% of the second half of the "+
+		"time with latent DCEM (answering with %s: %.0f%%), %.0f%% with latent gradient descent and %.0f%% with vanilla CEM. "+
+		"The decoders have been trained from slow carts near the middle alone; godcem cartpole --answer best --along 8 plans "+
+		"with the best plan tried and draws half of the states of an update of 16 from closed loops.",
+		100*m["cartpole_dcem_episode_upright"], other, 100*m["cartpole_dcem_other_episode_upright"],
+		100*m["cartpole_gd_episode_upright"], 100*m["cartpole_dcem_expert_episode_upright"])
+}
+
+// expert is an expert's mean cost by the answer of the latent search.
+func (f *findings) expert(name string, e embed.Config) float64 {
+	if e.Answer == embed.Best {
+		name += "_best"
+	}
+	return f.metrics["cartpole_dcem_"+name+"_cost"]
 }
