@@ -152,7 +152,7 @@ products in the near caches: 335 Gflop/s, which is the peak here
 `
 	const want = `regression B=1 float32, avx2, 2 threads: 1.5 ms a step:
 
-| steps | times | ms, least | share | Gflop/s | of peak | GB/s |
+| steps | times | ms, least | share | Gflop/s | of the near caches' | GB/s |
 |---|--:|--:|--:|--:|--:|--:|
 | dot+add (10,12)x(12,8) | 20 | 26.52 | 28.4% | 286.7 | 85.6% | 7.772 |
 | adam 8 params, 33 elements | 1 | 0.1063 | 1.1% | 3.786 | 1.2% | 8.836 |
