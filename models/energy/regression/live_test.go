@@ -3,6 +3,7 @@ package regression
 import (
 	"bytes"
 	"context"
+	"errors"
 	"image/png"
 	"path/filepath"
 	"strings"
@@ -23,7 +24,7 @@ func TestLive(t *testing.T) {
 			}
 			defer task.Close()
 			l := &live{task: task, c: c, dir: dir}
-			for end := 5; end <= 20; end += 5 {
+			for end := 5; end <= 5; end += 5 {
 				if _, err := run.Train(context.Background(), task, run.Options{Steps: end, Out: dir, Resume: end > 5,
 					ValidateEvery: c.ValidateEvery, CheckpointEvery: 5, Progress: run.ProgressOptions{Silent: true}}); err != nil {
 					t.Fatal(err)
@@ -34,6 +35,15 @@ func TestLive(t *testing.T) {
 				if err := l.draw(end); err != nil {
 					t.Fatal(err)
 				}
+			}
+			for step := 6; step <= 9; step++ { // on, without a checkpoint that would put things right
+				if _, err := task.Step(context.Background(), step); err != nil {
+					t.Fatal(err)
+				}
+			}
+			k := run.NewCheckpoint(task.Kind(), 9)
+			if err := errors.Join(task.Save(k), run.Save(filepath.Join(dir, run.CheckpointFile), k)); err != nil {
+				t.Fatal(err)
 			}
 			return runtest.Contents(t, dir, run.CheckpointFile)
 		}
