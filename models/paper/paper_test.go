@@ -26,7 +26,11 @@ func TestRun(t *testing.T) {
 	ordinary, strong := embed.Ordinary, embed.Strong
 	embed.Ordinary, embed.Strong = embed.Expert{Name: "CEM", Samples: 40, Elites: 8, Iterations: 3},
 		embed.Expert{Name: "strong CEM", Samples: 60, Elites: 6, Iterations: 5}
-	t.Cleanup(func() { embed.Ordinary, embed.Strong = ordinary, strong })
+	small, medium := embed.Small, embed.Medium
+	embed.Small.Samples, embed.Medium.Samples, embed.Medium.Elites = 20, 30, 10
+	t.Cleanup(func() {
+		embed.Small, embed.Medium, embed.Ordinary, embed.Strong = small, medium, ordinary, strong
+	})
 	c := Default()
 	c.Updates, c.Most = 2, 2
 	dir := t.TempDir()

@@ -15,7 +15,9 @@ import (
 func TestEval(t *testing.T) {
 	ordinary, strong := Ordinary, Strong
 	Ordinary, Strong = Expert{"CEM", 40, 8, 3}, Expert{"strong CEM", 60, 6, 5}
-	t.Cleanup(func() { Ordinary, Strong = ordinary, strong })
+	small, medium := Small, Medium
+	Small.Samples, Medium.Samples, Medium.Elites = 20, 30, 10
+	t.Cleanup(func() { Small, Medium, Ordinary, Strong = small, medium, ordinary, strong })
 	c := tiny(Both)
 	c.Updates, c.Hidden = 8, []int{4}
 	from, out := t.TempDir(), t.TempDir()

@@ -17,7 +17,9 @@ import (
 func TestRun(t *testing.T) {
 	experts := []Expert{Ordinary, Strong}
 	Ordinary, Strong = Expert{"CEM", 40, 8, 3}, Expert{"strong CEM", 60, 6, 5}
-	t.Cleanup(func() { Ordinary, Strong = experts[0], experts[1] })
+	small, medium := Small, Medium
+	Small.Samples, Medium.Samples, Medium.Elites = 20, 30, 10
+	t.Cleanup(func() { Small, Medium, Ordinary, Strong = small, medium, experts[0], experts[1] })
 	c := tiny(Both)
 	c.Updates, c.Figures = 8, true
 	dir := t.TempDir()
