@@ -10,7 +10,7 @@ import (
 )
 
 // 64 problems in closed loop, with starts, stops and statuses of their own, have the bits of 64 controllers of one
-// problem each: in one program and step by step, whatever the options.
+// problem each: in one program and step by step, with each option.
 func TestBatchIsItsProblems(t *testing.T) {
 	for name, change := range planChanges {
 		t.Run(name, func(t *testing.T) {
@@ -37,12 +37,15 @@ func testBatch[T kernels.Float](t *testing.T, change func(*PlanConfig), o Contro
 	first := c.Problem0
 	c.Batch = 1
 	stopped := 0
-	// All with all options together, in which problems stop at different times; else three, for each takes compiling.
-	step := 30
+	// All with all options together, in which problems stop at different times; else some, for each takes compiling.
+	several := []int{0, 7, 30, 63}
 	if c.MuTolerance > 0 && c.KeepElites > 0 {
-		step = 1
+		several = several[:0]
+		for b := range batch {
+			several = append(several, b)
+		}
 	}
-	for b := 0; b < batch; b += step {
+	for _, b := range several {
 		c.Problem0 = first + b
 		one := newController[T](t, p, c, o)
 		all.Reset()

@@ -40,8 +40,7 @@ func (k noiseOp[T]) from(first int, out any, in []any) {
 
 func (k noiseOp[T]) Rules() []*graphop.Rule { return []*graphop.Rule{nil} }
 
-// laterNoiseOp draws the rows of noise from the first on. It is a kernel by itself: as a slice of the whole draw, an
-// engine that stores noise might store the rows before too.
+// laterNoiseOp draws the rows of noise from the first on.
 type laterNoiseOp[T kernels.Float] struct {
 	noise noiseOp[T]
 	first int
@@ -53,19 +52,13 @@ func (k laterNoiseOp[T]) Run(out any, in []any) {
 	k.noise.from(k.first*(k.noise.shape.TotalSize()/k.noise.shape[0]), out, in)
 }
 
-// Source implements ir.Sourcer.
-func (k laterNoiseOp[T]) Source(int, []int) *ir.Source {
-	function := "normal"
-	if k.noise.uniform {
-		function = "uniform"
-	}
-	rows := k.noise.shape[0]
-	n := k.noise.shape.TotalSize() / rows
-	key := kernels.Key(k.noise.seed, k.noise.draw)
-	call := fmt.Sprintf("for (unsigned i = threadIdx.x; i < %[1]du; i += THREADS)\n"+
-		"        $0[(unsigned long long)row * %[1]du + i] = %[2]s<%[3]s>((unsigned long long)$1[0],\n"+
-		"            (row + %[4]dull) * %[1]du + i, %[5]dull);", n, function, cType[T](), k.first, uint64(key[1])<<32|uint64(key[0]))
-	return &ir.Source{Files: []string{"philox.cu"}, Call: "{\n    " + call + "\n    }", Rows: rows, Width: n, Whole: []int{0}}
+// Lower implements graphop.Lowerer: a slice of the whole draw. Plans that draw within a loop draw no more than that;
+// where noise is stored, as coloured noise is, so are the rows before.
+func (k laterNoiseOp[T]) Lower(b *ir.Builder, dt ir.DType, shape []int, in []ir.ID) ir.ID {
+	all, start := slices.Clone(shape), make([]int, len(shape))
+	all[0] += k.first
+	start[0] = k.first
+	return b.Slice(k.noise.Lower(b, dt, all, in), start, slices.Repeat([]int{1}, len(shape)), shape)
 }
 
 // RunNode adds the run number to a graph: an int64 scalar input, 0 at first. Every draw of [Normal] and [Uniform]
