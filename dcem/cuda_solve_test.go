@@ -9,7 +9,7 @@ import (
 	"github.com/godcem/godcem/engine"
 	"github.com/godcem/godcem/engine/backend/emulated"
 	"github.com/godcem/godcem/internal/check"
-	"github.com/godcem/godcem/internal/simcuda"
+	"github.com/godcem/godcem/internal/simcuda/simtest"
 	"github.com/godcem/godcem/kernels"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -19,13 +19,8 @@ import (
 // they are on the CPU. Some candidates have no finite cost. The tolerances are those for whole steps: float64 1e-11
 // of the largest entry; float32 is what a step's own rounding makes of neighbouring values.
 func TestCUDASolve(t *testing.T) {
-	if err := simcuda.Available(); err != nil {
-		t.Skip(err)
-	}
 	device, err := emulated.New()
-	if err != nil {
-		t.Fatal(err)
-	}
+	simtest.Need(t, err)
 	defer device.Close()
 	cases := []struct {
 		name string

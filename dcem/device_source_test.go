@@ -1,11 +1,9 @@
 package dcem
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"os/exec"
 	"testing"
 
 	"github.com/godcem/godcem/engine/backend"
@@ -14,7 +12,7 @@ import (
 	"github.com/godcem/godcem/engine/ir"
 	"github.com/godcem/godcem/engine/plan"
 	"github.com/godcem/godcem/internal/graphop"
-	"github.com/godcem/godcem/internal/simcuda"
+	"github.com/godcem/godcem/internal/simcuda/simtest"
 	"github.com/godcem/godcem/kernels"
 )
 
@@ -22,12 +20,7 @@ import (
 func emulator(t *testing.T, o emulated.Options) backend.Device {
 	t.Helper()
 	d, err := emulated.NewWith(o)
-	if err != nil {
-		if _, missing := exec.LookPath("g++"); missing != nil && errors.Is(err, simcuda.ErrUnavailable) {
-			t.Skip(err)
-		}
-		t.Fatal(err)
-	}
+	simtest.Need(t, err)
 	return d
 }
 

@@ -1,10 +1,8 @@
 package emit
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +11,7 @@ import (
 	"github.com/godcem/godcem/engine/ir"
 	"github.com/godcem/godcem/engine/plan"
 	"github.com/godcem/godcem/internal/simcuda"
+	"github.com/godcem/godcem/internal/simcuda/simtest"
 )
 
 // A dotTrial is a dot in a program of its own. All numbers are small and whole, so that every order of its sums has
@@ -165,12 +164,7 @@ var dotKinds = []struct {
 
 // needSimulation skips where there is no C++ compiler.
 func needSimulation(t *testing.T) {
-	if err := simcuda.Available(); err != nil {
-		if _, missing := exec.LookPath("g++"); missing != nil && errors.Is(err, simcuda.ErrUnavailable) {
-			t.Skip(err)
-		}
-		t.Fatal(err)
-	}
+	simtest.Need(t, simcuda.Available())
 }
 
 // TestLargeProducts: what 32-bit numbers do not count is refused, not done wrongly.

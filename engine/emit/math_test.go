@@ -1,24 +1,18 @@
 package emit
 
 import (
-	"errors"
 	"math"
 	"math/rand/v2"
-	"os/exec"
 	"testing"
 
 	"github.com/godcem/godcem/internal/simcuda"
+	"github.com/godcem/godcem/internal/simcuda/simtest"
 )
 
 // needSimulator skips where kernels cannot be simulated, and says what is missing.
 func needSimulator(t *testing.T) {
 	t.Helper()
-	if err := simcuda.Available(); err != nil {
-		if _, missing := exec.LookPath("g++"); missing != nil && errors.Is(err, simcuda.ErrUnavailable) {
-			t.Skip(err)
-		}
-		t.Fatal(err)
-	}
+	simtest.Need(t, simcuda.Available())
 }
 
 // TestFunctions measures those functions of math.cu that are not CUDA's own, in float32, against package math.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
-	"os/exec"
 	"testing"
 
 	"github.com/godcem/godcem/engine/backend"
@@ -14,7 +13,7 @@ import (
 	"github.com/godcem/godcem/engine/emit"
 	"github.com/godcem/godcem/engine/ir"
 	"github.com/godcem/godcem/engine/plan"
-	"github.com/godcem/godcem/internal/simcuda"
+	"github.com/godcem/godcem/internal/simcuda/simtest"
 	"github.com/godcem/godcem/kernels"
 )
 
@@ -53,12 +52,7 @@ func updateCases() []updateCase {
 // TestUpdates compares updates with the CPU's: all that does not depend on the order of the norm's sum to the bit.
 func TestUpdates(t *testing.T) {
 	d, err := emulated.New()
-	if err != nil {
-		if _, missing := exec.LookPath("g++"); missing != nil && errors.Is(err, simcuda.ErrUnavailable) {
-			t.Skip(err)
-		}
-		t.Fatal(err)
-	}
+	simtest.Need(t, err)
 	for _, c := range updateCases() {
 		for _, typ := range []ir.DType{ir.F32, ir.F64} {
 			if typ == ir.F32 && (c.scale > 1e30 || c.scale > 0 && c.scale < 1e-30) {

@@ -1,16 +1,14 @@
 package energy_test
 
 import (
-	"errors"
 	"fmt"
 	"math"
-	"os/exec"
 	"testing"
 
 	"github.com/godcem/godcem/engine"
 	"github.com/godcem/godcem/engine/backend/emulated"
 	"github.com/godcem/godcem/engine/emit"
-	"github.com/godcem/godcem/internal/simcuda"
+	"github.com/godcem/godcem/internal/simcuda/simtest"
 	"github.com/godcem/godcem/kernels"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -38,12 +36,7 @@ func TestStepAsCUDA(t *testing.T) {
 			want := run()
 			device := func(off ...string) engine.Option {
 				d, err := emulated.NewWith(emulated.Options{Emit: emit.Options{Disable: off}})
-				if err != nil {
-					if _, missing := exec.LookPath("g++"); missing != nil && errors.Is(err, simcuda.ErrUnavailable) {
-						t.Skip(err)
-					}
-					t.Fatal(err)
-				}
+				simtest.Need(t, err)
 				return engine.On(d)
 			}
 			got, apart := run(device()), run(device(emit.Switches...))

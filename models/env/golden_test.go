@@ -1,16 +1,14 @@
 package env
 
 import (
-	"errors"
 	"fmt"
-	"os/exec"
 	"testing"
 
 	"github.com/godcem/godcem/autodiff"
 	"github.com/godcem/godcem/engine"
 	"github.com/godcem/godcem/engine/backend/emulated"
 	"github.com/godcem/godcem/internal/check"
-	"github.com/godcem/godcem/internal/simcuda"
+	"github.com/godcem/godcem/internal/simcuda/simtest"
 	"github.com/godcem/godcem/models/train"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -82,12 +80,7 @@ const (
 
 func emulatedDevice(t testing.TB) engine.Device {
 	d, err := emulated.NewWith(emulated.Options{})
-	if _, missing := exec.LookPath("g++"); missing != nil && errors.Is(err, simcuda.ErrUnavailable) {
-		t.Skip(err)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	simtest.Need(t, err)
 	return d
 }
 

@@ -15,18 +15,14 @@ import (
 	"github.com/godcem/godcem/engine/pass"
 	"github.com/godcem/godcem/engine/plan"
 	"github.com/godcem/godcem/internal/simcuda"
+	"github.com/godcem/godcem/internal/simcuda/simtest"
 )
 
 // open returns the device. Where there is no C++ compiler it skips, and says how to get one.
 func open(t *testing.T) backend.Device {
 	t.Helper()
 	d, err := emulated.New()
-	if err != nil {
-		if _, missing := exec.LookPath("g++"); missing != nil && errors.Is(err, simcuda.ErrUnavailable) {
-			t.Skip(err)
-		}
-		t.Fatal(err)
-	}
+	simtest.Need(t, err)
 	return d
 }
 

@@ -1,10 +1,8 @@
 package embed
 
 import (
-	"errors"
 	"fmt"
 	"math"
-	"os/exec"
 	"testing"
 
 	"github.com/godcem/godcem/autodiff"
@@ -12,7 +10,7 @@ import (
 	"github.com/godcem/godcem/engine"
 	"github.com/godcem/godcem/engine/backend/emulated"
 	"github.com/godcem/godcem/internal/check"
-	"github.com/godcem/godcem/internal/simcuda"
+	"github.com/godcem/godcem/internal/simcuda/simtest"
 	"github.com/godcem/godcem/models/env"
 	"github.com/godcem/godcem/models/train"
 	G "gorgonia.org/gorgonia"
@@ -162,9 +160,7 @@ func machineFor(t *testing.T, machine string, g *G.ExprGraph, outputs G.Nodes) G
 	switch machine {
 	case emulator:
 		device, err = emulated.NewWith(emulated.Options{})
-		if _, missing := exec.LookPath("g++"); missing != nil && errors.Is(err, simcuda.ErrUnavailable) {
-			t.Skip(err)
-		}
+		simtest.Need(t, err)
 	case reference:
 		device, err = engine.Open(reference)
 	default:
