@@ -53,14 +53,7 @@ func (l *live) draw(step int) (err error) {
 			return err
 		}
 	}
-	s.loops, err = closeLoops(context.Background(), l.c.system(), hanging, min(l.c.Episode, liveSteps),
-		func(_ context.Context, x0 []float64, run uint64) ([]float64, error) {
-			plan, err := l.one.Plan(x0, run)
-			if err != nil {
-				return nil, err
-			}
-			return plan.U, nil
-		})
+	s.loops, err = closeLoops(context.Background(), l.c.system(), hanging, min(l.c.Episode, liveSteps), planningOf(l.one))
 	if err != nil {
 		return err
 	}

@@ -24,6 +24,17 @@ type loops []loop
 // upright is the least cosine of a pole that counts as standing.
 const upright = 0.95
 
+// planningOf is a planner's part in closed loops: the plans alone.
+func planningOf(p Planner) planning {
+	return func(_ context.Context, x0 []float64, run uint64) ([]float64, error) {
+		plan, err := p.Plan(x0, run)
+		if err != nil {
+			return nil, err
+		}
+		return plan.U, nil
+	}
+}
+
 // closeLoops controls the systems that start from the states x0 (B,S), side by side, for that many steps. Plans have
 // the run numbers downwards from the greatest but one: updates count upwards from 1.
 func closeLoops(ctx context.Context, e env.Env, x0 []float64, steps int, plan planning) (loops, error) {

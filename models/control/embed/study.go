@@ -215,14 +215,7 @@ func (s *study) closed(ctx context.Context, task Task, answer string) (l loops, 
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, many.Close()) }()
-	return closeLoops(ctx, s.c.system(), s.c.episodeStates(), s.c.Episode,
-		func(_ context.Context, x0 []float64, run uint64) ([]float64, error) {
-			plan, err := many.Plan(x0, run)
-			if err != nil {
-				return nil, err
-			}
-			return plan.U, nil
-		})
+	return closeLoops(ctx, s.c.system(), s.c.episodeStates(), s.c.Episode, planningOf(many))
 }
 
 // compare judges the other answer of the same searches.
