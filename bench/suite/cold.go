@@ -49,6 +49,7 @@ const (
 // cold measures from before a process is started to its end, after one training step: with nothing compiled before,
 // or, kept, with what the peers keep on disk from earlier processes (godcem keeps nothing).
 func (b *bench) cold(about result, kept bool) error {
+	about.Absent = map[string]string{}
 	names := []string{"godcem", "torch", "compile", "jax"}
 	if kept {
 		names = slices.Delete(names, 1, 2) // it keeps nothing either
@@ -85,19 +86,22 @@ func (b *bench) cold(about result, kept bool) error {
 		x.run = b.process(x, command, want.loss, kept)
 		all = append(all, x)
 	}
-	if err := b.coldRace(all, kept); err != nil {
+	all, err = b.coldRace(about, all, kept)
+	if err != nil {
 		return err
 	}
 	return b.note(about, all)
 }
 
 // coldRace is race without repetitions; where caches are kept, the first run fills them.
-func (b *bench) coldRace(all []*contestant, kept bool) error {
+func (b *bench) coldRace(about result, all []*contestant, kept bool) ([]*contestant, error) {
 	for _, x := range all {
 		if kept {
 			began := time.Now()
 			if _, err := x.run(1); err != nil {
-				return err
+				if err := b.failed(x, about, err); err != nil {
+					return nil, err
+				}
 			}
 			x.ready = time.Since(began)
 		}
@@ -105,17 +109,20 @@ func (b *bench) coldRace(all []*contestant, kept bool) error {
 	for round := range b.rounds {
 		for j := range all {
 			x := all[(j+round)%len(all)]
-			if round >= x.rounds {
+			if round >= x.rounds || x.gone {
 				continue
 			}
 			d, err := x.undisturbed(1, time.Now().Add(b.patience/time.Duration(b.rounds)))
 			if err != nil {
-				return err
+				if err := b.failed(x, about, err); err != nil {
+					return nil, err
+				}
+				continue
 			}
 			x.times = append(x.times, d)
 		}
 	}
-	return nil
+	return slices.DeleteFunc(all, func(x *contestant) bool { return x.gone }), nil
 }
 
 // process runs a contestant that is a process, and checks the loss that it prints.
@@ -141,17 +148,19 @@ func (b *bench) process(x *contestant, command []string, loss float64, kept bool
 			b.running.Store(nil)
 		}
 		if err != nil {
-			return d, fmt.Errorf("%s: %w: %s", strings.Join(command, " "), err, log.String())
+			fmt.Fprintf(os.Stderr, "%s: %v\n%s\n", strings.Join(command, " "), err, log.String())
+			lines := strings.Split(strings.TrimSpace(log.String()), "\n")
+			return d, fmt.Errorf("a process of it: %w: %s", err, lines[len(lines)-1])
 		}
 		d.wall = time.Since(began).Seconds() * 1e3
 		d.cpu = float64((cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()).Microseconds()) / 1e3
 		got, err := strconv.ParseFloat(strings.TrimSpace(out.String()), 64)
 		if err != nil {
-			return d, fmt.Errorf("%s: %w", x.name, err)
+			return d, err
 		}
 		x.errors.Loss = math.Abs(got-loss) / math.Abs(loss)
 		if !(x.errors.Loss <= 3e-5) { // as in judge
-			return d, fmt.Errorf("%s: loss %v, want %v", x.name, got, loss)
+			return d, fmt.Errorf("loss %v, want %v", got, loss)
 		}
 		return d, nil
 	}

@@ -152,7 +152,7 @@ func (b *bench) kernel(about result, c *kernelCase) error {
 			about.Absent[p.name] = reason(err)
 			continue
 		} else if err != nil {
-			if err := b.leave(p, about, err); err != nil {
+			if err := b.leave(p.name, about, err); err != nil {
 				return err
 			}
 			continue
@@ -167,14 +167,10 @@ func (b *bench) kernel(about result, c *kernelCase) error {
 		}
 		if err != nil {
 			all = all[:n]
-			if err := b.leave(p, about, err); err != nil {
+			if err := b.leave(p.name, about, err); err != nil {
 				return err
 			}
 		}
 	}
-	all = b.yard(all)
-	if err := b.race(all); err != nil {
-		return err
-	}
-	return b.note(about, all)
+	return b.raceAndNote(about, all)
 }

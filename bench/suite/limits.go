@@ -49,9 +49,5 @@ func (b *bench) memoryLimit(about result) error {
 			return fmt.Errorf("byte %d is %d, want %d", i, j.dst[i], j.src[i])
 		}
 	}
-	all := b.yard([]*contestant{own})
-	if err := b.race(all); err != nil {
-		return err
-	}
-	return b.note(about, all)
+	return b.raceAndNote(about, []*contestant{own})
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -38,13 +39,49 @@ func busyTime() float64 {
 	return busy
 }
 
-// pinned says whether core n is one of those that spawn gives its child.
-func pinned(n int) bool { return n < cores }
+// ownCores are those that the contestants run on: as many as they have threads.
+var ownCores []int
 
-// cores is the number of threads, which run on cores 0, 1, ...
-var cores int
+// pinned says whether core n is one of them.
+func pinned(n int) bool { return slices.Contains(ownCores, n) }
+
+// allowedCores are the first n of those that this process may run on, fewer where there are fewer; 0, 1, ... where
+// nothing says which.
+func allowedCores(n int) []int {
+	raw, err := os.ReadFile("/proc/self/status")
+	all := coresIn(string(raw))
+	if err != nil || len(all) == 0 {
+		for i := range n {
+			all = append(all, i)
+		}
+	}
+	return all[:min(n, len(all))]
+}
+
+// coresIn are the cores that the kernel's status of a process allows: "Cpus_allowed_list:\t0-3,8". None where it does
+// not say so.
+func coresIn(status string) (all []int) {
+	_, list, _ := strings.Cut(status, "\nCpus_allowed_list:")
+	list, _, _ = strings.Cut(list, "\n")
+	for word := range strings.SplitSeq(strings.TrimSpace(list), ",") {
+		first, last, span := strings.Cut(word, "-")
+		if !span {
+			last = first
+		}
+		lo, err := strconv.Atoi(first)
+		hi, err2 := strconv.Atoi(last)
+		if err != nil || err2 != nil {
+			return nil
+		}
+		for i := lo; i <= hi; i++ {
+			all = append(all, i)
+		}
+	}
+	return all
+}
 
 // pinning is what stands before a command to keep it on these cores.
 func pinning(taskset string, threads int) []string {
-	return []string{taskset, "-c", fmt.Sprintf("0-%d", threads-1)}
+	words := strings.Fields(fmt.Sprint(allowedCores(threads)))
+	return []string{taskset, "-c", strings.Trim(strings.Join(words, ","), "[]")}
 }

@@ -274,7 +274,7 @@ func (s *settings) shares() (all []float64, err error) {
 }
 
 func measure(s *settings) (err error) {
-	cores = s.thread
+	ownCores = allowedCores(s.thread)
 	runtime.GOMAXPROCS(s.thread)
 	vec.SetThreads(s.thread)
 	if !s.gpu() && vec.ISA() != s.isas[0] {

@@ -83,25 +83,27 @@ func (b *bench) planner(about result) error {
 		}
 		began = time.Now()
 		if err := b.ready(p, about, "planner", "float32", file, step.PlannerElites); err != nil && p.name == "compile" {
-			about.Absent[p.name] = err.Error()
+			about.Absent[p.name] = reason(err)
 			continue
 		} else if err != nil {
-			return err
+			if err := b.leave(p.name, about, err); err != nil {
+				return err
+			}
+			continue
 		}
 		into := nn.Params{step.Array(G.NewGraph(), "cost", tensor.Float32, nil, 1)}
-		if err := p.check(into); err != nil {
-			return err
+		n, err := len(all), p.check(into)
+		if err == nil {
+			err = add(&contestant{name: p.name, run: p.run, rounds: b.rounds}, wideOf(into[0].Node.Value().Data())[0])
 		}
-		if err := add(&contestant{name: p.name, run: p.run, rounds: b.rounds},
-			wideOf(into[0].Node.Value().Data())[0]); err != nil {
-			return err
+		if err != nil {
+			all = all[:n]
+			if err := b.leave(p.name, about, err); err != nil {
+				return err
+			}
 		}
 	}
-	all = b.yard(all)
-	if err := b.race(all); err != nil {
-		return err
-	}
-	return b.note(about, all)
+	return b.raceAndNote(about, all)
 }
 
 func costOf(s *step.Graph) (float64, error) {

@@ -1,11 +1,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"os"
-	"regexp"
-	"runtime"
 	"slices"
 	"sync/atomic"
 	"time"
@@ -50,7 +49,9 @@ type contestant struct {
 	run    func(n int) (duration, error)
 	close  func() error
 	rounds int
+	each   int        // times that it runs in a round
 	times  []duration // of one step, by round
+	gone   bool       // it failed while it was timed
 	total  duration
 	busy   float64 // time that the cores were busy meanwhile
 }
@@ -102,6 +103,8 @@ func (b *bench) step(about result, c stepCase) error {
 		if err := b.compete(about, d, names, false); err != nil {
 			return err
 		}
+		// Whose answer is not known to be right is not compared within the bounds for those whose is.
+		names = slices.DeleteFunc(names, func(n string) bool { return absent[n] != "" })
 		c.known = true
 	}
 	return b.compete(about, c, names, true)
@@ -173,57 +176,45 @@ func (b *bench) compete(about result, c stepCase, names []string, race bool) err
 		}
 		if err != nil {
 			all = slices.DeleteFunc(all, func(y *contestant) bool { return x == y })
-			if err := b.leave(p, about, err); err != nil {
+			if err := b.leave(p.name, about, err); err != nil {
 				return err
 			}
 		}
 	}
 	if contains(names, "tape") {
-		s, err := c.Build(nil)
-		if err != nil {
-			return err
-		}
 		began = time.Now()
 		x := &contestant{name: "tape", rounds: b.roundsOf(about, "tape")}
-		var first func() (*outcome, error)
-		if c.Dtype == tensor.Float32 {
-			first, err = tapeOf[float32](c, s, x)
-		} else {
-			first, err = tapeOf[float64](c, s, x)
+		first, err := c.tape(x)
+		if err == nil {
+			err = add(x, first)
 		}
 		if err != nil {
-			return err
-		}
-		if err := add(x, first); err != nil {
-			return err
+			if x.close != nil {
+				err = errors.Join(err, x.close())
+			}
+			all = slices.DeleteFunc(all, func(y *contestant) bool { return x == y })
+			if err := b.leave(x.name, about, err); err != nil {
+				return err
+			}
 		}
 	}
 	if !race {
 		return nil
 	}
-	all = b.yard(all)
-	if err := b.race(all); err != nil {
-		return err
-	}
-	return b.note(about, all)
+	return b.raceAndNote(about, all)
 }
 
-// leave notes why a peer is not in a case, and starts it anew: after an error nobody knows what it is at. The others
-// are measured, and the command fails in the end; but not on a GPU machine, with whose versions of the peers not all
-// may compile.
-func (b *bench) leave(p *peer, about result, why error) error {
-	about.Absent[p.name] = reason(why)
-	if !b.gpu() {
-		b.lost = append(b.lost, fmt.Errorf("%s %s %s without %s: %w", b.isas[0], about.title(), about.Dtype, p.name, why))
+// tape makes the TapeMachine's contestant.
+func (c stepCase) tape(x *contestant) (func() (*outcome, error), error) {
+	s, err := c.Build(nil)
+	if err != nil {
+		return nil, err
 	}
-	return p.again()
+	if c.Dtype == tensor.Float32 {
+		return tapeOf[float32](c, s, x)
+	}
+	return tapeOf[float64](c, s, x)
 }
-
-// logs is where an error says that more is told; these files are gone when the record is read.
-var logs = regexp.MustCompile(` \(see [^)]*\)`)
-
-// reason is what the record says of a peer's error.
-func reason(err error) string { return logs.ReplaceAllString(err.Error(), "") }
 
 func tapeOf[T kernels.Float](c stepCase, s *step.Graph, x *contestant) (func() (*outcome, error), error) {
 	t, err := newTape[T](c, s)
@@ -255,87 +246,6 @@ func (c stepCase) judge(x *contestant) error {
 			x.name, e.Loss, e.Grad, e.Move, loss, grad, move)
 	}
 	return nil
-}
-
-// race times the contestants in turn, in rounds that begin with another one each.
-func (b *bench) race(all []*contestant) error {
-	target := b.slice.Seconds() * 1e3
-	patience := time.Now().Add(b.patience)
-	repeat := make([]int, len(all))
-	for i, x := range all { // what is compiled or allocated on first use is so now
-		least, n := math.Inf(1), 1
-		for try := 0; try < 3 || float64(n)*least < target/4 && try < 20; try++ {
-			d, err := x.run(n)
-			if err != nil {
-				return fmt.Errorf("%s: %w", x.name, err)
-			}
-			least = min(least, d.wall/float64(n))
-			if d.wall >= 2*target {
-				break
-			}
-			if try >= 1 { // a better guess, step by step, because the first runs may be much slower
-				n = max(n, min(50*n, int(target/4/least)))
-			}
-		}
-		repeat[i] = max(1, int(math.Round(target/least)))
-	}
-	for round := 0; ; round++ {
-		ran := false
-		for j := range all {
-			i := (j + round) % len(all)
-			x := all[i]
-			if round >= x.rounds {
-				continue
-			}
-			ran = true
-			runtime.GC()                      // the last one's garbage is not this one's
-			time.Sleep(20 * time.Millisecond) // nor are its spinning threads
-			times := repeat[i]
-			if x.name == "godcem" && b.plant != 1 {
-				times = int(math.Ceil(float64(times) * b.plant))
-			}
-			d, err := x.undisturbed(times, patience)
-			if err != nil {
-				return fmt.Errorf("%s: %w", x.name, err)
-			}
-			n := float64(repeat[i])
-			x.times = append(x.times, duration{d.wall / n, d.cpu / n})
-		}
-		if !ran {
-			return nil
-		}
-	}
-}
-
-// disturbed is the share of the cores' time that others may take of a run: what cannot be told from none, since time
-// is counted in ticks.
-const disturbed = 0.08
-
-// undisturbed runs the contestant n times while the cores are its own; after the deadline it takes what it gets.
-func (x *contestant) undisturbed(n int, deadline time.Time) (duration, error) {
-	for {
-		for time.Now().Before(deadline) && loadOf(100*time.Millisecond) > disturbed {
-		}
-		busy := busyTime()
-		d, err := x.run(n)
-		if err != nil {
-			return d, err
-		}
-		busy = busyTime() - busy
-		if time.Now().Before(deadline) && (busy-d.cpu)/d.wall/float64(cores) > disturbed {
-			continue
-		}
-		x.busy += busy
-		x.total.wall, x.total.cpu = x.total.wall+d.wall, x.total.cpu+d.cpu
-		return d, nil
-	}
-}
-
-// loadOf is the share of the cores' time that is taken, by anyone, in the next moment.
-func loadOf(moment time.Duration) float64 {
-	began, busy := time.Now(), busyTime()
-	time.Sleep(moment)
-	return (busyTime() - busy) / (time.Since(began).Seconds() * 1e3) / float64(cores)
 }
 
 // note adds the contestants' results to the record.

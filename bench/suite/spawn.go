@@ -38,6 +38,9 @@ func spawn(s *settings, isa string, more ...string) error {
 	}
 	n := fmt.Sprint(s.thread)
 	cmd.Env = append(cmd.Env, "OMP_NUM_THREADS="+n, "MKL_NUM_THREADS="+n)
+	// OpenBLAS's threads spin for 2^26 cycles when they have nothing to do, beside whoever runs next: 2^20 is over in the
+	// pause between two contestants.
+	cmd.Env = append(cmd.Env, "OPENBLAS_THREAD_TIMEOUT=20")
 	// What the peers compile takes minutes; it is kept from run to run.
 	cache, err := filepath.Abs(filepath.Join("out", "peers", strings.ReplaceAll("cache-"+isa+"-"+s.device, ":", "-")))
 	if err != nil {
