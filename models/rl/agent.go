@@ -30,6 +30,11 @@ type AgentConfig struct {
 	MaxNorm float64 `json:"max_norm" help:"norm to which the model's gradient is clipped"`         // 0: 1000
 	Noise   float64 `json:"noise" help:"standard deviation of the noise on actions in collection"` // 0: 0.3
 
+	// Bound is where observations and rewards are cut for the model, in standard deviations of the first, random,
+	// episodes. Rewards that grow far beyond those of random actions, as a speed's do, must not come near it: the model,
+	// and with it the search, would not tell them apart.
+	Bound float64 `json:"bound" help:"standard deviations of random episodes beyond which observations and rewards are cut"` // 0: 10
+
 	// With latent DCEM the decoder is trained too: after each DecoderEvery-th update of the model one of its own, from
 	// DecoderBatch states of that update's sequences.
 	DecoderEvery int     `json:"decoder_every" help:"updates of the model between those of the decoder"` // 0: 1
@@ -60,7 +65,7 @@ func (c AgentConfig) withDefaults() (AgentConfig, error) {
 		name string
 		p    *float64
 		d    float64
-	}{{"rate", &c.Rate, 1e-3}, {"max_norm", &c.MaxNorm, 1000}, {"noise", &c.Noise, 0.3},
+	}{{"rate", &c.Rate, 1e-3}, {"max_norm", &c.MaxNorm, 1000}, {"noise", &c.Noise, 0.3}, {"bound", &c.Bound, 10},
 		{"decoder_rate", &c.DecoderRate, 5e-4},
 		{"decoder_norm", &c.DecoderNorm, 1}} {
 		if *v.p == 0 {
@@ -135,6 +140,7 @@ func NewAgent(maker Maker, replay string, c AgentConfig) (t *Agent, err error) {
 		return t, err
 	}
 	t.state.Seen, t.state.Reward = newMoments(o), 1
+	t.state.Seen.Bound = c.Bound
 	t.c.Model.Obs, t.c.Model.Act, t.c.Model.Seed, t.c.Model.Dtype = o, a, c.Seed, tensor.Float32
 	if t.model, err = NewRSSM(G.NewGraph(), t.c.Model); err != nil {
 		return t, err

@@ -134,16 +134,16 @@ func (t *Agent) learn(ctx context.Context, step int) (m run.StepMetrics, err err
 	return m, nil
 }
 
-// fill draws the sequences of an update and scales them. Observations and rewards beyond ten standard deviations of
+// fill draws the sequences of an update and scales them. Observations and rewards beyond Bound standard deviations of
 // those of random actions are taken for that: a cart that runs away must not decide what the model learns.
 func (t *Agent) fill(rng *rand.Rand) error {
-	b := t.batch
+	b, bound := t.batch, t.c.Bound
 	if err := t.replay.sample(b, t.state.Episodes, t.c.Length, t.c.Batch, rng); err != nil {
 		return err
 	}
 	t.scale(b.Obs, train.Convert[float64](b.Obs))
 	for i, w := range b.Weight {
-		b.Reward[i] = float32(env.Clamp(float64(b.Reward[i])/t.state.Reward, -10, 10))
+		b.Reward[i] = float32(env.Clamp(float64(b.Reward[i])/t.state.Reward, -bound, bound))
 		if w == 0 {
 			o := t.model.c.Obs
 			clear(b.Obs[i*o : (i+1)*o])

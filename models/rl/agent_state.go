@@ -69,15 +69,24 @@ func (t *Agent) Save(c *run.Checkpoint) error {
 // Load implements run.Task.
 func (t *Agent) Load(c *run.Checkpoint) error { return t.load(c, true) }
 
-// load takes the state from c. To act, and not to learn on, it needs no episodes.
-func (t *Agent) load(c *run.Checkpoint, episodes bool) error {
-	s := agentState{Seen: newMoments(0)}
+// readState is the part of c that is not arrays.
+func (t *Agent) readState(c *run.Checkpoint) (s agentState, err error) {
+	s.Seen = newMoments(0)
 	if err := c.Get("agent", &s); err != nil {
-		return err
+		return s, err
 	}
 	if len(s.Seen.Mean) != len(t.state.Seen.Mean) || len(s.Seen.M2) != len(t.state.Seen.M2) {
-		return fmt.Errorf("moments of %d observations, want %d: %w", len(s.Seen.Mean), len(t.state.Seen.Mean),
+		return s, fmt.Errorf("moments of %d observations, want %d: %w", len(s.Seen.Mean), len(t.state.Seen.Mean),
 			run.ErrMismatch)
+	}
+	return s, nil
+}
+
+// load takes the state from c. To act, and not to learn on, it needs no episodes.
+func (t *Agent) load(c *run.Checkpoint, episodes bool) error {
+	s, err := t.readState(c)
+	if err != nil {
+		return err
 	}
 	if episodes && s.Episodes > t.replay.Len() {
 		return fmt.Errorf("the replay buffer %s has %d episodes, want the %d that were collected: %w", t.replay.dir,

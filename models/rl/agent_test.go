@@ -5,8 +5,10 @@ import (
 	"errors"
 	"io"
 	"math"
+	"math/rand/v2"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -204,6 +206,7 @@ func TestAgentErrors(t *testing.T) {
 	for text, change := range map[string]func(*AgentConfig){
 		"updates is -1": func(c *AgentConfig) { c.Updates = -1 },
 		"noise is NaN":  func(c *AgentConfig) { c.Noise = math.NaN() },
+		"bound is -1":   func(c *AgentConfig) { c.Bound = -1 },
 		`"abacus"`:      func(c *AgentConfig) { c.Planner.Kind = "abacus" },
 		"machine":       func(c *AgentConfig) { c.Machine = "abacus" },
 	} {
@@ -211,6 +214,36 @@ func TestAgentErrors(t *testing.T) {
 		change(&c)
 		if _, err := NewAgent(shortPendulum, "", c); err == nil || !strings.Contains(err.Error(), text) {
 			t.Errorf("error %v, want one with %q", err, text)
+		}
+	}
+}
+
+// TestBound: what the model sees of observations and rewards is cut where Bound says, not before. Speeds that are
+// learnt are far beyond those of random actions.
+func TestBound(t *testing.T) {
+	c := smallAgentConfig()
+	for bound, want := range map[float64]float32{0: 10, 50: 40} {
+		c.Bound = bound
+		a := smallAgent(t, shortPendulum, "", c)
+		e := &Episode{Obs: make([]float32, 18), Action: make([]float32, 5), Reward: []float32{20, 20, 20, 20, 20}}
+		for i := range e.Obs {
+			e.Obs[i] = 40
+		}
+		if err := a.replay.Append(e); err != nil {
+			t.Fatal(err)
+		}
+		a.state.Episodes, a.state.Reward = 1, 0.5 // 20 is 40 times as much
+		if err := a.fill(rand.New(rand.NewPCG(1, 2))); err != nil {
+			t.Fatal(err)
+		}
+		if got := slices.Max(a.batch.Reward); got != want {
+			t.Errorf("a bound of %v makes a reward of 40 standard deviations %v, want %v", bound, got, want)
+		}
+		if got := slices.Max(a.batch.Obs); got != want { // before any episode was seen, mean 0 and deviation 1
+			t.Errorf("a bound of %v makes an observation of 40 standard deviations %v, want %v", bound, got, want)
+		}
+		if got := a.state.Seen.clone().bound(); got != float64(min(50, max(bound, 10))) {
+			t.Errorf("a copy of the scale is cut at %v", got)
 		}
 	}
 }

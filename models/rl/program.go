@@ -61,12 +61,19 @@ func (t *PPO) returns(ctx context.Context, _ int, seed uint64) (Returns, error) 
 	return t.Judge(ctx, seed)
 }
 
-// open builds what the settings, resolved, are of. folder is the run's own.
-func (p Program) open(s Settings, folder string) (trainee, error) {
+// open builds what the settings, resolved, are of. folder is the run's own; with begin it starts from nothing, or
+// from what s.Begin has.
+func (p Program) open(s Settings, folder string, begin bool) (trainee, error) {
 	maker := s.maker(p.Tasks)
 	switch p.Name {
 	case "train", "embed":
-		return NewAgent(maker, filepath.Join(folder, replayFolder), s.Agent)
+		a, err := NewAgent(maker, filepath.Join(folder, replayFolder), s.Agent)
+		if err == nil && p.Name == "embed" && s.Begin != "" && begin {
+			if err = a.adopt(s.Begin, s); err != nil {
+				return nil, errors.Join(err, a.Close())
+			}
+		}
+		return a, err
 	case "finetune":
 		a, err := p.source(s)
 		if err != nil {
@@ -99,6 +106,56 @@ func (p Program) open(s Settings, folder string) (trainee, error) {
 		return nil, err
 	}
 	return NewPPO(maker, policy, value, s.PPO)
+}
+
+// resumes says whether a run goes on from a checkpoint. One that was killed before its first begins again, with the
+// episodes that it has.
+func resumes(o run.Options) bool {
+	_, err := os.Lstat(filepath.Join(o.Out, run.CheckpointFile))
+	return o.Resume && err == nil
+}
+
+// adopt takes the model, its optimiser, the scales and the episodes of the newest state of a run of train, s being the
+// agent's own settings, resolved.
+func (t *Agent) adopt(dir string, s Settings) error {
+	from, path := DefaultSettings(), filepath.Join(dir, run.ConfigFile)
+	if err := run.LoadConfig(path, &from); err != nil {
+		return fmt.Errorf("%w (embed begins with a run of train: see --begin)", err)
+	}
+	from, err := from.resolve("train")
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	if from.Env != s.Env || from.Repeat != s.Repeat {
+		return fmt.Errorf("%s: env is %q and repeat %d, want %q and %d", path, from.Env, from.Repeat, s.Env, s.Repeat)
+	}
+	c, err := run.Load(filepath.Join(dir, run.CheckpointFile), agentKind)
+	if err != nil {
+		return err
+	}
+	state, err := t.readState(c)
+	if err != nil {
+		return fmt.Errorf("%s: %w", dir, err)
+	}
+	old, err := OpenReplay(filepath.Join(dir, replayFolder), t.model.c.Obs, t.model.c.Act)
+	if err != nil {
+		return err
+	}
+	if old.Len() < state.Episodes {
+		return fmt.Errorf("%s: %d episodes, want the %d of its checkpoint: %w", dir, old.Len(), state.Episodes,
+			run.ErrMismatch)
+	}
+	for i := t.replay.Len(); i < state.Episodes; i++ {
+		if err := t.replay.Append(old.Episode(i)); err != nil {
+			return err
+		}
+	}
+	if err := loadNets(c, "model", t.learner, t.model.Params()); err != nil {
+		return fmt.Errorf("%s: %w", dir, err)
+	}
+	state.Seen.Bound = t.c.Bound
+	t.state = state
+	return nil
 }
 
 // source is the agent of the run in s.From, with its best state.
@@ -162,7 +219,7 @@ func (p Program) Run(ctx context.Context, settings Settings, o run.Options, w io
 			return fmt.Errorf("rl: %w", err)
 		}
 	}
-	task, err := p.open(s, o.Out)
+	task, err := p.open(s, o.Out, !resumes(o))
 	if err != nil {
 		return err
 	}
@@ -229,7 +286,7 @@ func Evaluation(ctx context.Context, dir string, n int, seed uint64, planner str
 		return r, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(empty)) }()
-	task, err := p.open(s, empty)
+	task, err := p.open(s, empty, false)
 	if err != nil {
 		return r, err
 	}

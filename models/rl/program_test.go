@@ -6,12 +6,14 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/godcem/godcem/internal/run"
 	"github.com/godcem/godcem/models/env"
+	"github.com/godcem/godcem/models/nn"
 )
 
 // quickSettings are of a run of seconds.
@@ -182,4 +184,88 @@ func TestSettings(t *testing.T) {
 	if s := Score(60, 20, 100); s != 0.5 {
 		t.Errorf("score %v, want a half", s)
 	}
+}
+
+// TestBegin: embed begins with the model and the episodes of a run of train, and a run that does ends in the same bits
+// when it is resumed.
+func TestBegin(t *testing.T) {
+	dir := t.TempDir()
+	s := quickSettings()
+	s.Env, s.Repeat = "pendulum", 20
+	first, whole, parts := filepath.Join(dir, "train"), filepath.Join(dir, "whole"), filepath.Join(dir, "parts")
+	if _, err := runProgram(t, TrainProgram, s, first, false); err != nil {
+		t.Fatal(err)
+	}
+	from := checkpointArrays(t, first, AgentKind)
+	s.Begin = first
+	a, err := EmbedProgram.open(mustResolve(t, s), t.TempDir(), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	agent := a.(*Agent)
+	for name, want := range from {
+		if param, ok := strings.CutPrefix(name, "model/params/"); ok {
+			if got := nn.Values[float32](nn.Params{agent.Params().Get(param)}); !slices.Equal(got[0], want) {
+				t.Errorf("%s is not that of the run of train", name)
+			}
+		}
+	}
+	if agent.state.Episodes != 6 || agent.replay.Len() != 6 || agent.state.EnvSteps != 6*10 {
+		t.Errorf("%+v and %d episodes, want 6 of 10 steps", agent.state, agent.replay.Len())
+	}
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := runProgram(t, EmbedProgram, s, whole, false); err != nil {
+		t.Fatal(err)
+	}
+	one := s
+	one.Steps = 1
+	if _, err := runProgram(t, EmbedProgram, one, parts, false); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := runProgram(t, EmbedProgram, s, parts, true); err != nil {
+		t.Fatal(err)
+	}
+	want := checkpointArrays(t, whole, AgentKind)
+	if got := checkpointArrays(t, parts, AgentKind); !reflect.DeepEqual(got, want) {
+		t.Error("resumed, the run ends elsewhere")
+	}
+	// Killed before the first checkpoint, it begins again, with the episodes that it has.
+	if err := run.Forget(parts, run.CheckpointFile, run.BestFile); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := runProgram(t, EmbedProgram, s, parts, true); err != nil {
+		t.Fatal(err)
+	}
+	if got := checkpointArrays(t, parts, AgentKind); !reflect.DeepEqual(got, want) {
+		t.Error("begun again, the run ends elsewhere")
+	}
+	for text, change := range map[string]func(*Settings){
+		"repeat 20":    func(s *Settings) { s.Repeat = 10 },
+		"run of train": func(s *Settings) { s.Begin = filepath.Join(dir, "none") },
+		"model/params": func(s *Settings) { s.Agent.Model.Deter = 9 },
+	} {
+		bad := s
+		change(&bad)
+		if _, err := runProgram(t, EmbedProgram, bad, filepath.Join(dir, "bad"), false); err == nil ||
+			!strings.Contains(err.Error(), text) {
+			t.Errorf("error %v, want one with %q", err, text)
+		}
+	}
+	if err := os.Remove(filepath.Join(first, replayFolder, "episode-000005.gde")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := runProgram(t, EmbedProgram, s, filepath.Join(dir, "bad"), false); !errors.Is(err, run.ErrMismatch) {
+		t.Errorf("error %v, want that an episode is missing", err)
+	}
+}
+
+func mustResolve(t *testing.T, s Settings) Settings {
+	t.Helper()
+	r, err := s.resolve("embed")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
 }

@@ -11,6 +11,8 @@ type moments struct {
 	Count float64   `json:"count"`
 	Mean  []float64 `json:"mean"`
 	M2    []float64 `json:"m2"`
+	// Bound is how many standard deviations from the mean standardise cuts at; 0: 10.
+	Bound float64 `json:"bound,omitempty"`
 }
 
 func newMoments(n int) *moments { return &moments{Mean: make([]float64, n), M2: make([]float64, n)} }
@@ -45,18 +47,26 @@ func (m *moments) std(j int) float64 {
 	return math.Sqrt(m.M2[j] / m.Count)
 }
 
-// standardise writes (x - mean) / std, within 10, for rows x (rows,n).
+// bound is Bound or what 0 stands for.
+func (m *moments) bound() float64 {
+	if m.Bound == 0 {
+		return 10
+	}
+	return m.Bound
+}
+
+// standardise writes (x - mean) / std, within Bound, for rows x (rows,n).
 func (m *moments) standardise(out []float32, x []float64) {
-	n := len(m.Mean)
+	n, bound := len(m.Mean), m.bound()
 	for i, v := range x {
 		j := i % n
 		z := (v - m.Mean[j]) / (m.std(j) + 1e-8)
-		out[i] = float32(math.Max(-10, math.Min(10, z)))
+		out[i] = float32(math.Max(-bound, math.Min(bound, z)))
 	}
 }
 
 func (m *moments) clone() *moments {
-	return &moments{m.Count, slices.Clone(m.Mean), slices.Clone(m.M2)}
+	return &moments{m.Count, slices.Clone(m.Mean), slices.Clone(m.M2), m.Bound}
 }
 
 // A Scale says how an [Agent] standardises observations for its model.

@@ -39,6 +39,7 @@ type Settings struct {
 	Std    float64 `json:"std" help:"standard deviation of PPO's policy at the start"`
 	Hidden []int   `json:"hidden" help:"sizes of the hidden layers of PPO's nets"`
 	From   string  `json:"from" help:"finetune: folder of the run of embed whose controller is the policy"`
+	Begin  string  `json:"begin" help:"embed: folder of a run of train, whose model and episodes it begins with; empty: nothing"`
 	Beside string  `json:"beside" help:"finished runs for the box plot too: folders, comma-separated" resume:"free"`
 	Frozen Frozen  `json:"frozen"`
 	Learn  bool    `json:"learn_std" help:"finetune: learn the standard deviation"`
