@@ -43,7 +43,7 @@ cheetah-run and walker-walk need MuJoCo (make mujoco); cartpole and pendulum nee
 		{rl.TrainProgram, "Learn a model and plan in it by the cross-entropy method",
 			"train collects episodes by planning in the model that it learns from them, by the\ncross-entropy method over all actions of the horizon. Collection and learning overlap."},
 		{rl.EmbedProgram, "Learn a model and a decoder of plans, and plan by DCEM over its latent space",
-			"embed does as train does, with DCEM over a latent space for a planner. The decoder from\nthere to the actions is learnt online, through the search."},
+			"embed does as train does, with DCEM over a latent space for a planner. The decoder from\nthere to the actions is learnt online, through the search. With --begin it goes on with the\nmodel and the episodes of a run of train; cheetah and walker are not learnt without that."},
 		{rl.FineTuneProgram, "Fine-tune the controller of embed by PPO, through its search",
 			"finetune takes the best state of a run of embed and moves decoder, reward and transition,\nof which any can be frozen, by PPO: its policy is the first action of the plan that DCEM\nfinds, with noise."},
 		{rl.PPOProgram, "The baseline: PPO on a net from observations to actions",
