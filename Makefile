@@ -13,7 +13,7 @@ BUDGET ?= 32m
 
 .PHONY: help run gpu cuda test test-go test-gpu test-gpu-asan ptxas gpu-kit check check-gpu generated cross noasm race \
 	fuzz soak \
-	accept-first-light accept-control accept-cartpole accept-cartpole-full accept-rl accept-engine accept-mujoco \
+	accept-first-light accept-control accept-cartpole accept-cartpole-full accept-rl accept-cheetah accept-engine accept-mujoco \
 	accept-functions bench bench-full bench-report bench-check bench-measurements bench-kernels bench-peers bench-gomlx \
 	mujoco mujoco-python clean
 
@@ -109,6 +109,9 @@ accept-cartpole-full: ## the cartpole's full preset beside the strong expert (ab
 
 accept-rl: ## the claims about reinforcement learning, three seeds each (hours): bench/results/rl.json
 	$(GO) run ./bench/accept/rl
+
+accept-cheetah: ## the cheetah's quick presets and their claim (half an hour of a core; needs mujoco; goes on where it was)
+	$(GO) run ./bench/accept/cheetah -resume
 
 # $(call passes,TEST,PACKAGE) runs one test, and fails also where it is skipped or there is none of that name.
 passes = $(GO) test $(2) -run '^$(1)$$' -v -count 1 -timeout 2h 2>&1 | awk '{ print; fflush() } \
