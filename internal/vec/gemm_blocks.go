@@ -14,6 +14,8 @@ const (
 	groupBytes = 28 << 10 // of A's rows at once, if they are read where they are and stay in the first-level cache
 	leastAhead = 32       // terms from which on the next rows are prefetched
 
+	panelGap = 16 // elements between rows of A that are copied: powers of 2 apart they would evict each other
+
 	directRows  = 28  // of C: B is read where it is; packing it would take longer than it saves,
 	closeRows   = 128 // also for more rows and not too long a k
 	closeStride = 256 // of which so many elements are no hurdle
@@ -21,6 +23,10 @@ const (
 
 // packLimit is the number of elements of B packed at a time, at least depth; tests lower it.
 var packLimit = 1 << 20
+
+// nearBytes of packed B, and no more, stay in the second-level cache beside a block of A: larger ones are multiplied by
+// large blocks of rows. Tests lower it.
+var nearBytes = 1 << 20
 
 // readsB reports whether B is better read where it is.
 func (g *gemmJob[T]) readsB() bool {
@@ -124,7 +130,14 @@ func (g *gemmJob[T]) runBlocks() {
 			g.kb = min(per, g.k-g.l0)
 			g.packed = aligned(&g.scratch[1], g.kb*padded)
 			g.spread(g.strips(), 1<<16/(g.kb*g.kern.main.cols)+1, (*packJob[T])(g))
-			g.parallel((g.m+g.kern.main.rows-1)/g.kern.main.rows, (*rowJob[T])(g))
+			n := (g.m + g.kern.main.rows - 1) / g.kern.main.rows
+			if g.far() { // whole blocks of rows, as many for each thread
+				count, _ := blocks(n, max(1, rowBlock/g.kern.main.rows))
+				count = (count + Threads() - 1) / Threads() * Threads()
+				g.spread(n, (n+count-1)/count, (*rowJob[T])(g))
+			} else {
+				g.parallel(n, (*rowJob[T])(g))
+			}
 			g.beta = 1
 		}
 		g.beta = beta
@@ -234,7 +247,7 @@ func (p *rowJob[T]) Run(lo, hi int) {
 			a := g.panels(buf, i, m, g.l0+l, k, strips)
 			for s := range strips {
 				kern, col, cols := g.stripAt(s)
-				if a.mr == 0 {
+				if a.mr == 0 && !g.far() {
 					g.ahead(&a, i, m, min(rows, hi+g.more-i-m), s, strips)
 				}
 				a.multiply(kern, m, k, &g.packed[l*padded+k*col], kern.cols, &g.c[i*g.ldc+g.j0+col], g.ldc, cols, g.alpha, beta)
@@ -246,12 +259,22 @@ func (p *rowJob[T]) Run(lo, hi int) {
 
 // rowsAtOnce is the number of rows of A that stay in a near cache with a strip of B, if they are read where they are.
 func (g *gemmJob[T]) rowsAtOnce(k int) int {
-	if g.ks != 1 {
+	if g.ks != 1 || g.far() {
 		return rowBlock
 	}
 	var t T
 	panel := g.kern.main.rows
 	return min(rowBlock, max(1, groupBytes/(panel*k*int(unsafe.Sizeof(t))))*panel)
+}
+
+// far reports whether what is packed of B is better brought near once for many rows: it does not stay in the
+// second-level cache, and its strips are wide enough for A to come from there instead. How many rows are multiplied by
+// what the caller has packed is his choice.
+func (g *gemmJob[T]) far() bool {
+	const wide = 128
+	var t T
+	size := int(unsafe.Sizeof(t))
+	return !g.serial && g.kern.main.cols*size >= wide && g.kb*g.padded()*size > nearBytes
 }
 
 // ahead lets strip s of the strips over rows i.. < i+m prefetch its part of the next rows of A, and of what the caller
@@ -295,7 +318,7 @@ type panels[T Float] struct {
 
 // repacks reports whether panels may need a buffer for so many strips.
 func (g *gemmJob[T]) repacks(strips int) bool {
-	return g.ks != 1 && strips > 1 && g.kern.panels.pack != nil && !g.tall() || g.ks == 1 && strips >= 4 && g.rs%512 == 0
+	return g.ks != 1 && strips > 1 && g.kern.panels.pack != nil && !g.tall() || g.ks == 1 && strips >= 4 && (g.rs%512 == 0 || g.far())
 }
 
 // panels returns m rows from i on, k terms from l on, packed if so many strips and the strides make it worthwhile.
@@ -304,7 +327,7 @@ func (g *gemmJob[T]) panels(buf *buffer[T], i, m, l, k, strips int) panels[T] {
 	switch p := &g.kern.panels; {
 	case !g.repacks(strips):
 	case g.ks == 1: // rows that would evict each other
-		ld := k + 16
+		ld := k + panelGap
 		dst := aligned(&buf.a, m*ld)
 		for r := range m {
 			copy(dst[r*ld:], a[r*g.rs:][:k])
@@ -323,11 +346,11 @@ func (a panels[T]) multiply(s *strip[T], m, k int, b *T, bs int, c *T, ldc, n in
 	if a.mr == 0 {
 		_, a.mr = blocks(m, s.rows)
 		a.ps = a.mr * a.rs
-		if a.next == nil && a.ks == 1 && a.rs == k {
+		if a.next == nil && a.ks == 1 && a.rs >= k && a.rs <= k+panelGap {
 			// Rows end to end: each panel's steps bring the next.
 			size := int(unsafe.Sizeof(alpha))
-			a.ahead = a.mr * size
-			a.next = (*T)(unsafe.Add(unsafe.Pointer(a.a), min(a.mr, m-1)*k*size))
+			a.ahead = (a.mr*a.rs*size + k - 1) / k
+			a.next = (*T)(unsafe.Add(unsafe.Pointer(a.a), min(a.mr, m-1)*a.rs*size))
 		}
 	}
 	if a.next == nil {

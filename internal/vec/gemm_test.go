@@ -259,6 +259,34 @@ func testPacksPartly[T Float](t *testing.T, limit int) {
 	}
 }
 
+// Packed columns that are far away are multiplied by large blocks of rows: the same bits for any number of threads, and as
+// if they were near.
+func TestGemmFar(t *testing.T) {
+	t.Run("float32", testFar[float32])
+	t.Run("float64", testFar[float64])
+}
+
+func testFar[T Float](t *testing.T) {
+	defer func(old int) { nearBytes = old }(nearBytes)
+	for i, s := range [][3]int{{directRows + 3, 600, 300}, {700, 140, 30}, {closeRows + 300, 200, 520}} {
+		p := product{false, i == 1, s[0], s[1], s[2], 1, 0.5, 1}
+		nearBytes = 1 << 20
+		a, b, want := inputs[T](p, 3)
+		start := want.clone()
+		p.gemm(a, b, want)
+		nearBytes = 1
+		run[T](t, p)
+		for _, threads := range []int{1, 2, 3} {
+			withThreads(t, threads)
+			c := start.clone()
+			p.gemm(a, b, c)
+			if !sameBits(c.buf, want.buf) {
+				t.Errorf("%v, %d threads: other bits than of near columns", p, threads)
+			}
+		}
+	}
+}
+
 // Any alpha and beta, the special ones too.
 func TestGemmAlphaBeta(t *testing.T) {
 	t.Run("float32", testAlphaBeta[float32])
