@@ -2,14 +2,29 @@ package rl
 
 import (
 	"github.com/godcem/godcem/dcem"
+	"github.com/godcem/godcem/kernels"
 	"github.com/godcem/godcem/models/nn"
 	"github.com/godcem/godcem/models/train"
 	G "gorgonia.org/gorgonia"
 )
 
+// noiseDraw is the draw number of actors' noise.
+const noiseDraw = 1 << 21
+
+// noiseInput adds the input of an actor's noise for that many rows, and its memory: nil if the actor has none.
+func noiseInput(g *G.ExprGraph, a Actor, rows int) ([]float32, *G.Node) {
+	k := a.Noise()
+	if k == 0 {
+		return nil, nil
+	}
+	v := make([]float32, rows*k)
+	return v, train.Input(g, "noise", v, rows, k)
+}
+
 // actor computes an Actor's actions for n environments.
 type actor struct {
 	obs    []float32
+	noise  []float32 // (n,Noise); nil for none
 	mean   *G.Node
 	answer *G.Node   // of a controller's search
 	latent []float32 // of the last actions, (n,D); nil if it is no controller
@@ -23,7 +38,9 @@ func newActor(machine string, a Actor, n, o int) (*actor, error) {
 		return nil, err
 	}
 	t := &actor{obs: make([]float32, n*o)}
-	if t.mean, err = shared.Act(train.Input(g, "obs", t.obs, n, o)); err != nil {
+	var noise *G.Node
+	t.noise, noise = noiseInput(g, a, n)
+	if t.mean, err = shared.Act(train.Input(g, "obs", t.obs, n, o), noise); err != nil {
 		return nil, err
 	}
 	if t.mean, err = dcem.Keep(t.mean); err != nil {
@@ -40,7 +57,9 @@ func newActor(machine string, a Actor, n, o int) (*actor, error) {
 	return t, err
 }
 
-func (t *actor) act(action []float32) error {
+// act writes the actions for t.obs, with the noise of a seed and a run number.
+func (t *actor) act(seed, run uint64, action []float32) error {
+	kernels.Normal(t.noise, seed, noiseDraw, run, 0)
 	defer t.vm.Reset()
 	if err := t.vm.RunAll(); err != nil {
 		return err
@@ -58,6 +77,7 @@ func (t *actor) act(action []float32) error {
 // scorer computes log-probabilities and values of all steps of an iteration.
 type scorer struct {
 	obs, next, action []float32
+	noise             []float32 // nil for none
 	outputs           G.Nodes
 	vm                G.VM
 }
@@ -74,7 +94,9 @@ func newScorer(machine string, p *Policy, v *Net, rows, o, a int) (*scorer, erro
 	}
 	s := &scorer{obs: make([]float32, rows*o), next: make([]float32, rows*o), action: make([]float32, rows*a)}
 	obs := train.Input(g, "obs", s.obs, rows, o)
-	logProb, _, err := policy.LogProb(obs, train.Input(g, "action", s.action, rows, a))
+	var noise *G.Node
+	s.noise, noise = noiseInput(g, p.Actor, rows)
+	logProb, _, err := policy.LogProb(obs, noise, train.Input(g, "action", s.action, rows, a))
 	if err != nil {
 		return nil, err
 	}

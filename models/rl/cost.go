@@ -145,7 +145,7 @@ func (t *Agent) tuneCosts(s Settings, episode, rows int, all *[]Cost) error {
 	*all = append(*all, Cost{"finetune", "update through the controller", one,
 		iterations * float64(c.Passes*s.PPO.Parts), rows, whole / s.PPO.Parts})
 	action := make([]float32, t.worlds.ActDim())
-	if one, err = timed(func(int) error { return p.actor.act(action) }); err != nil {
+	if one, err = timed(func(int) error { return p.actor.act(1, 0, action) }); err != nil {
 		return err
 	}
 	// Each state is decided on once when it is collected and once when it is scored.

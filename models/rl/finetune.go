@@ -51,7 +51,7 @@ func (t *Agent) FineTune(c FineTuneConfig) (*PPO, error) {
 	if plan.Backprop = c.Backprop; c.Temperature != 0 {
 		plan.Temperature = c.Temperature
 	}
-	actor, err := NewController(plan, m, d, c.Seed, c.Frozen)
+	actor, err := NewController(plan, m, d, c.Frozen)
 	if err != nil {
 		return nil, err
 	}

@@ -11,15 +11,17 @@ import (
 )
 
 // An Actor is a function from observations to actions that is built of nodes: a net, or a controller with a search in
-// it. Row i of the result depends on row i of the observations alone.
+// it. Row i of the result depends on row i of the observations and of the noise alone.
 type Actor interface {
 	// Params are all of its parameters, Free those that are trained.
 	Params() nn.Params
 	Free() nn.Params
 	// Share is the actor in another graph, with the same memory for its parameters.
 	Share(g *G.ExprGraph) (Actor, error)
-	// Act adds the actions (B,A) for observations (B,O) to the actor's graph.
-	Act(obs *G.Node) (*G.Node, error)
+	// Noise is how many standard normals, drawn anew for each action, it is a function of beside the observation.
+	Noise() int
+	// Act adds the actions (B,A) for observations (B,O) and noise (B,Noise), nil for none, to the actor's graph.
+	Act(obs, noise *G.Node) (*G.Node, error)
 }
 
 // A Policy draws actions from a Gaussian around an Actor's with a standard deviation for each dimension that does not
@@ -82,10 +84,10 @@ func (p *Policy) Share(g *G.ExprGraph) (*Policy, error) {
 	return &Policy{Actor: a, logStd: std, fixed: p.fixed}, nil
 }
 
-// LogProb adds the logarithm of the density of actions (B,A) for observations (B,O) to the graph, (B), and the
-// policy's entropy, a scalar.
-func (p *Policy) LogProb(obs, action *G.Node) (logProb, entropy *G.Node, err error) {
-	mean, err := p.Actor.Act(obs)
+// LogProb adds the logarithm of the density of actions (B,A) for observations (B,O), and the actor's noise
+// (B,Noise), to the graph, (B), and the entropy of the Gaussian, a scalar.
+func (p *Policy) LogProb(obs, noise, action *G.Node) (logProb, entropy *G.Node, err error) {
+	mean, err := p.Actor.Act(obs, noise)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -151,8 +153,11 @@ func (n *Net) share(g *G.ExprGraph) (*Net, error) {
 	return &Net{net}, nil
 }
 
+// Noise implements Actor: none.
+func (n *Net) Noise() int { return 0 }
+
 // Act implements Actor.
-func (n *Net) Act(obs *G.Node) (*G.Node, error) { return n.net.Forward(obs) }
+func (n *Net) Act(obs, _ *G.Node) (*G.Node, error) { return n.net.Forward(obs) }
 
 // value is the net as a function to one number: (B,O) -> (B).
 func (n *Net) value(b *builder, obs *G.Node) *G.Node {

@@ -21,6 +21,7 @@ type ppoLoss struct {
 // ppoBatch is what an update looks at, as nodes: of M steps.
 type ppoBatch struct {
 	obs, action *G.Node // (M,O), (M,A)
+	noise       *G.Node // the actor's, (M,Noise); nil for none
 	old         *G.Node // log-probability when it was drawn, (M)
 	advantage   *G.Node // (M)
 	target      *G.Node // what the value should be, (M)
@@ -102,7 +103,7 @@ func (c PPOConfig) Validate() error {
 //
 // of which the second has only its first term with Unclip.
 func (c PPOConfig) loss(p *Policy, v *Net, x ppoBatch) (*ppoLoss, error) {
-	logProb, entropy, err := p.LogProb(x.obs, x.action)
+	logProb, entropy, err := p.LogProb(x.obs, x.noise, x.action)
 	if err != nil {
 		return nil, err
 	}

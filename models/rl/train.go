@@ -72,7 +72,7 @@ type PPO struct {
 var _ run.Validator = (*PPO)(nil)
 
 // ppoInputs is the memory of a ppoBatch.
-type ppoInputs struct{ obs, action, old, advantage, target, before []float32 }
+type ppoInputs struct{ obs, action, noise, old, advantage, target, before []float32 }
 
 // NewPPO builds the graphs for a policy and a value net that are in one graph, of float32. Close it when done.
 func NewPPO(maker Maker, policy *Policy, value *Net, c Config) (t *PPO, err error) {
@@ -157,8 +157,10 @@ func (t *PPO) compile(m, o, a int) error {
 		*memory = make([]float32, tensor.Shape(shape).TotalSize())
 		return train.Input(g, "ppo/"+name, *memory, shape...)
 	}
+	var noise *G.Node
+	in.noise, noise = noiseInput(g, t.policy.Actor, m)
 	l, err := t.c.loss(t.policy, t.value, ppoBatch{
-		obs: node("obs", &in.obs, m, o), action: node("action", &in.action, m, a), old: node("old", &in.old, m),
+		obs: node("obs", &in.obs, m, o), noise: noise, action: node("action", &in.action, m, a), old: node("old", &in.old, m),
 		advantage: node("advantage", &in.advantage, m), target: node("target", &in.target, m),
 		before: node("before", &in.before, m)})
 	if err != nil {
@@ -255,16 +257,20 @@ func (t *PPO) drawn(step int) Batch {
 	noise := make([]float32, t.c.Worlds*a)
 	return BatchFunc(func(_ context.Context, at int, obs []float64, action []float32) error {
 		t.observe(t.actor.obs, obs)
-		if err := t.actor.act(action); err != nil {
+		run := runOf(step, at)
+		if err := t.actor.act(t.c.Seed, run, action); err != nil {
 			return err
 		}
-		kernels.Normal(noise, t.c.Seed, actionDraw, uint64(step)<<32|uint64(at), 0)
+		kernels.Normal(noise, t.c.Seed, actionDraw, run, 0)
 		for i := range action {
 			action[i] += float32(math.Exp(float64(std[i%a]))) * noise[i]
 		}
 		return nil
 	})
 }
+
+// runOf is the run number of what is drawn for actions at a time of the episodes of an iteration.
+func runOf(step, at int) uint64 { return uint64(step)<<32 | uint64(at) }
 
 // Step implements run.Task.
 func (t *PPO) Step(ctx context.Context, step int) (run.StepMetrics, error) {
@@ -304,6 +310,10 @@ func (t *PPO) learn(r *Rollout, step int, rate float64) (m run.StepMetrics, err 
 	t.observe(s.next, r.Next)
 	t.observe(s.obs, r.Obs)
 	copy(s.action, r.Action)
+	k := t.policy.Actor.Noise()
+	for row := range rows { // as it was when they acted
+		kernels.Normal(s.noise[row*k:(row+1)*k], t.c.Seed, noiseDraw, runOf(step, row%r.Length), row/r.Length*k)
+	}
 	old, value, next, err := s.score()
 	if err != nil {
 		return m, err
@@ -338,6 +348,7 @@ passes:
 			for i, row := range order[:size] {
 				copy(in.obs[i*o:(i+1)*o], s.obs[row*o:])
 				copy(in.action[i*a:(i+1)*a], r.Action[row*a:])
+				copy(in.noise[i*k:(i+1)*k], s.noise[row*k:])
 				in.old[i], in.before[i] = float32(old[row]), float32(value[row])
 				in.advantage[i], in.target[i] = float32(advantage[row]), float32(target[row])
 			}

@@ -20,9 +20,9 @@ func (t *PPO) judgeBy(ctx context.Context, seed uint64, see func(step int)) (Ret
 	if err := t.sync(); err != nil {
 		return Returns{}, err
 	}
-	return evaluate(ctx, t.judged, BatchFunc(func(_ context.Context, _ int, obs []float64, action []float32) error {
+	return evaluate(ctx, t.judged, BatchFunc(func(_ context.Context, at int, obs []float64, action []float32) error {
 		t.observe(t.judge.obs, obs)
-		return t.judge.act(action)
+		return t.judge.act(seed, uint64(at), action)
 	}), seed, see)
 }
 
