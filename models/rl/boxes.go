@@ -24,9 +24,9 @@ func spreadOf(name, program string, r Returns) spread {
 // beside reads what the runs in the settings' other folders came to.
 func (p Program) beside(s Settings) (all []spread, err error) {
 	var folders []string
-	if p.Name == "finetune" { // of which a checkpoint would do
-		if r, err := run.ReadResult(s.From); err == nil && r.Status == run.StatusDone {
-			folders = append(folders, s.From)
+	if from := map[string]string{"finetune": s.From, "embed": s.Begin}[p.Name]; from != "" { // a checkpoint would do
+		if r, err := run.ReadResult(from); err == nil && r.Status == run.StatusDone {
+			folders = append(folders, from)
 		}
 	}
 	if s.Beside != "" {

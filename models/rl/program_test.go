@@ -140,6 +140,11 @@ func TestSettings(t *testing.T) {
 	if got.Agent.Model.ObsWeight != 100 || got.Agent.Planner.Horizon != 8 {
 		t.Errorf("%+v: want what makes the cartpole quick", got.Agent)
 	}
+	s.Env = "cheetah-run"
+	if got, err := s.resolve("train"); err != nil || got.Agent.Bound != 50 || got.Agent.Planner.Samples != 200 ||
+		got.Agent.Collect != 1 {
+		t.Errorf("%v, %+v: want what makes the cheetah quick", err, got.Agent)
+	}
 	// The paper's sizes are those that zeros stand for.
 	s = DefaultSettings()
 	s.Preset, s.Env = Paper, "cheetah-run"
@@ -226,6 +231,9 @@ func TestBegin(t *testing.T) {
 	}
 	if _, err := runProgram(t, EmbedProgram, s, parts, true); err != nil {
 		t.Fatal(err)
+	}
+	if beside, err := EmbedProgram.beside(s); err != nil || len(beside) != 1 || beside[0].program != "train" {
+		t.Errorf("%v: %+v, want the run of train in the box plot", err, beside)
 	}
 	want := checkpointArrays(t, whole, AgentKind)
 	if got := checkpointArrays(t, parts, AgentKind); !reflect.DeepEqual(got, want) {
