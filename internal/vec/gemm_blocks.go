@@ -238,6 +238,7 @@ func (p *rowJob[T]) Run(lo, hi int) {
 	hi = min(g.m, hi*g.kern.main.rows)
 	_, kb := blocks(g.k, g.depth())
 	_, rows := blocks(hi-lo, g.rowsAtOnce(kb))
+	rows = (rows + g.kern.main.rows - 1) / g.kern.main.rows * g.kern.main.rows // whole panels
 	strips, padded := g.strips(), g.padded()
 	for i := lo; i < hi; i += rows {
 		m := min(rows, hi-i)
