@@ -40,7 +40,7 @@ const (
 
 // lmlScratch is a thread's space for lmlGroup rows or, of rows longer than vec.LMLRow, as many parts of one.
 type lmlScratch struct {
-	odds, y                   []float32
+	odds, y, rest             []float32
 	centre, factor, ref, mean [lmlGroup]float32
 	moments                   [4 * lmlGroup]float32
 	sums                      [lmlGroup]vec.LMLSums
@@ -121,6 +121,7 @@ func (s *lmlScratch) grow(n int) {
 	}
 	if len(s.odds) < n {
 		s.odds, s.y = make([]float32, vec.LMLPadded(n)), make([]float32, n)
+		s.rest = make([]float32, lmlGroup*vec.LMLRow)
 	}
 }
 
@@ -365,8 +366,47 @@ func (p *lmlProblem) solveGroup(s *lmlScratch, room, x []float32, rows int, out 
 		again = true
 	}
 	if again {
-		p.solveEach(s, y, x, rows, false, lmlRounds-1)
+		p.solveEach(s, y, x, rows, false, lmlRounds-1-p.solveRest(s, y, x, rows))
 	}
+}
+
+// solveRest does for the rows that are not fine together what solveRow does in a round for each, and returns how many
+// rounds that were.
+func (p *lmlProblem) solveRest(s *lmlScratch, y, x []float32, rows int) int {
+	n, centre, root, width := p.n, s.centre, s.root, s.width
+	var at [lmlGroup]int
+	m := 0
+	for i := range rows {
+		if !s.fine[i] {
+			copy(s.rest[m*n:][:n], x[i*n:])
+			at[m], s.centre[m], s.width[m] = i, centre[i], width[i]
+			m++
+		}
+	}
+	if m == 1 || !(vec.LMLPowers(s.rest, n, n, p.slope, s.centre[:m], s.odds) <= p.reach) {
+		s.centre, s.width = centre, width
+		return 0
+	}
+	vec.LMLCounted(s.odds, n, s.sums[:m], s.count[:])
+	vec.LMLSteps(m, &p.sizes, s.sums[:], s.count[:], s.width[:], s.root[:], s.factor[:])
+	vec.LMLWeights(s.rest, n, n, s.odds, s.factor[:m], s.total[:])
+	for j, i := range at[:m] {
+		d, h := s.root[j], float64(s.sums[j].H)
+		root[i] = d
+		s.fine[i] = math.Abs(d) <= lmlFar && p.enough(s.total[j], d, h, false)
+		if next, try := p.mended(s.total[j], d, h); !s.fine[i] && try {
+			root[i], s.factor[j] = next, vec.LMLFactor(next)
+			vec.LMLWeights(s.rest[j*n:], n, n, s.odds[j*vec.LMLPadded(n):], s.factor[j:][:1], s.total[j:])
+			s.fine[i] = p.enough(s.total[j], d, h, false)
+		}
+		if s.fine[i] {
+			copy(y[i*n:][:n], s.rest[j*n:])
+		} else {
+			centre[i] = p.moved(centre[i], d, false)
+		}
+	}
+	s.centre, s.root, s.width = centre, root, width
+	return 1
 }
 
 // solveEach solves the rows that are not fine, one at a time.
