@@ -80,7 +80,8 @@ func TestTrust(t *testing.T) {
 	}
 	_, part := iterate(far / 2)
 	share := part.m["share"]
-	if !(share > 0 && share < 1) || !(part.m["divergence"] > 0 && part.m["divergence"] <= far/2) || part.steps != 8 {
+	if halved := math.Log2(share); !(share > 0 && share < 1) || halved != math.Round(halved) ||
+		!(part.m["divergence"] > 0 && part.m["divergence"] <= far/2) || part.steps != 8 {
 		t.Fatalf("within half of the divergence: %v", part.m)
 	}
 	for i, v := range part.values {
@@ -90,6 +91,59 @@ func TestTrust(t *testing.T) {
 			if got != want {
 				t.Fatalf("parameter %d, %d: %v, want %v", i, j, got, want)
 			}
+		}
+	}
+}
+
+// TestTrustGain: a change within any bound is kept where the surrogate gains by it, and taken back where it loses at
+// every length.
+func TestTrustGain(t *testing.T) {
+	c := Config{Seed: 3}
+	c.Rate, c.Keep = 0.01, true
+	task := smallPPO(t, Named("pendulum"), c)
+	remember := func() memory {
+		m, err := task.remember()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	start := remember()
+	if _, err := task.Step(context.Background(), 1); err != nil {
+		t.Fatal(err)
+	}
+	stop := remember()
+	own := nn.Values[float32](task.policy.Free())
+	at := func(m memory) []float64 {
+		for i, v := range m.values {
+			copy(own[i], v)
+		}
+		logProb, _, _, err := task.scorer.score()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return logProb
+	}
+	old, now := at(start), at(stop)
+	status := make([]env.Status, len(old))
+	task.c.Trust = 1e6
+	for _, sign := range []float64{1, -1} { // actions are as good as the change has made them likelier, or as bad
+		advantage := make([]float64, len(old))
+		for i := range advantage {
+			advantage[i] = sign * (now[i] - old[i])
+		}
+		share, _, err := task.shorten(start, old, advantage, status)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, left := stop, 1.0
+		if sign < 0 {
+			want, left = start, 0
+		}
+		if end := remember(); share != left || end.state.Steps != want.state.Steps ||
+			!slices.EqualFunc(end.values, want.values, slices.Equal[[]float32]) {
+			t.Errorf("gain of sign %v: %v of the change is left after %d updates, want %v after %d", sign, share,
+				end.state.Steps, left, want.state.Steps)
 		}
 	}
 }
