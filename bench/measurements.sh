@@ -25,11 +25,18 @@ value() {
     }
   } END { for (i = 0; i < n; i++) printf "%s %s\n", order[i], at[order[i]] }'
 }
+# The commit of what is measured: records and pages, which measuring writes, do not count.
+commit() {
+  local id
+  id=$(git rev-parse --short=12 HEAD 2>/dev/null) || { echo unknown; return; }
+  git diff --quiet HEAD -- . ':(exclude)bench/results' ':(exclude)doc' || id+=+dirty
+  echo "$id"
+}
 isas=avx2
 if grep -q avx512f /proc/cpuinfo 2>/dev/null; then isas="avx512 avx2"; fi
 
 {
-  echo "# $(awk -F': ' '/model name/ { print $2; exit }' /proc/cpuinfo), $(git describe --always --dirty 2>/dev/null || echo unknown)"
+  echo "# $(awk -F': ' '/model name/ { print $2; exit }' /proc/cpuinfo), $(commit)"
   echo "# bench/measurements.sh; load before it began: $(cut -d' ' -f1 /proc/loadavg)"
   echo
   echo "training steps, ms, the median of 2 s"
