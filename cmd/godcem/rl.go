@@ -122,6 +122,10 @@ func rlEval() *cobra.Command {
 				return err
 			}
 			q := r.Quartiles()
+			if r.Promised > 0 || r.Kept > 0 {
+				fmt.Fprintf(cmd.OutOrStdout(), "a plan is worth %.4g by the model, on average, and %.4g came in its time\n",
+					r.Promised, r.Kept)
+			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d episodes of %d steps in all, %d ended by faults\nmean return %.4g; least %.4g, "+
 				"quartiles %.4g %.4g %.4g, most %.4g\n", len(r.Each), r.Steps, r.Faults, r.Mean(), q[0], q[1], q[2], q[3], q[4])
 			return err

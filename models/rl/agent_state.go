@@ -38,7 +38,18 @@ func (t *Agent) judge(ctx context.Context, planner PlannerConfig, n int, seed ui
 	defer func() { err = errors.Join(err, p.close()) }()
 	p.load(t.Params())
 	p.scale = t.scale
-	return evaluate(ctx, v, p, seed, func(step int) { see(step, p) })
+	q, over := newPromises(n, planner.Horizon, t.state.Reward), make([]bool, n)
+	r, err = evaluate(ctx, v, p, seed, func(step int) {
+		for i := range n {
+			if step >= 0 && !over[i] {
+				q.add(i, p.planner.promised[i], v.Reward[i])
+				over[i] = v.Status[i].Over()
+			}
+		}
+		see(step, p)
+	})
+	r.Promised, r.Kept = q.means()
+	return r, err
 }
 
 // Validate implements run.Validator: the score is minus the mean return, over the same episodes each time.

@@ -247,3 +247,41 @@ func TestBound(t *testing.T) {
 		}
 	}
 }
+
+// TestPromises: what plans promise and what is kept, against numbers by hand; and of a run, in the environment's units.
+func TestPromises(t *testing.T) {
+	p := newPromises(2, 2, 10)
+	for _, v := range []float64{1, 2, 4} {
+		p.add(0, float32(v), 3*v)
+	}
+	p.add(1, 100, 100) // ends before a plan does
+	if promised, kept := p.means(); promised != (10.0+20)/2 || kept != (9.0+18)/2 {
+		t.Errorf("%v promised and %v kept, want 15 and 13.5", promised, kept)
+	}
+	if promised, kept := newPromises(1, 2, 1).means(); !math.IsNaN(promised) || !math.IsNaN(kept) {
+		t.Errorf("%v and %v of nothing, want NaN", promised, kept)
+	}
+	a := smallAgent(t, shortPendulum, "", smallAgentConfig())
+	if _, err := a.Step(context.Background(), 1); err != nil {
+		t.Fatal(err)
+	}
+	var worth, rewards []float64 // of the only environment
+	r, err := a.judge(context.Background(), a.c.Planner, 1, 5, func(step int, p *pilot) {
+		if step >= 0 {
+			worth = append(worth, float64(p.planner.promised[0])*a.state.Reward)
+			rewards = append(rewards, p.worlds.Reward[0])
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	promised, kept, n := 0.0, 0.0, len(worth)-a.c.Planner.Horizon+1
+	for i := range n {
+		promised += worth[i] / float64(n)
+		kept += (rewards[i] + rewards[i+1] + rewards[i+2]) / float64(n)
+	}
+	// Sums in another order.
+	if n != 12 || !(math.Abs(r.Promised-promised) < 1e-9) || !(math.Abs(r.Kept-kept) < 1e-9) || promised == 0 {
+		t.Errorf("%v promised and %v kept over %d decisions, want %v and %v", r.Promised, r.Kept, n, promised, kept)
+	}
+}

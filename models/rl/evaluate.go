@@ -28,6 +28,11 @@ type Returns struct {
 	Each   []float64 // the sum of the rewards of each episode, up to its end
 	Faults int       // episodes that a fault ended
 	Steps  int       // steps of all episodes
+
+	// Of an Agent's: the mean worth of a plan by the model, and that of the rewards which came in the time of one, in
+	// the environment's units; NaN of episodes shorter than a plan. A model that promises much more than is kept is
+	// exploited by the search.
+	Promised, Kept float64
 }
 
 // Mean is the mean return.

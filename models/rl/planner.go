@@ -219,6 +219,7 @@ type planner struct {
 	u, reward *G.Node
 	answer    *G.Node   // nil with FullCEM
 	latent    []float32 // of the last plans, (n,D); nil with FullCEM
+	promised  []float32 // the last plans' rewards by the model, as it sees them, (n)
 	vm        G.VM
 }
 
@@ -277,6 +278,11 @@ func (p *planner) plan(run uint64, action []float32) error {
 	for i := range n {
 		copy(action[i*p.width:(i+1)*p.width], u[i*len(u)/n:])
 	}
+	promised, err := nn.Slice[float32](p.reward.Value())
+	if err != nil {
+		return err
+	}
+	p.promised = append(p.promised[:0], promised...)
 	if p.answer != nil {
 		found, err := nn.Slice[float32](p.answer.Value())
 		if err != nil {

@@ -3,6 +3,7 @@ package rl
 import (
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -103,6 +104,9 @@ func (s *study) metrics() map[string]float64 {
 		m[name+"_median"], m[name+"_q3"], m[name+"_most"] = q[2], q[3], q[4]
 		m[name+"_faults"] = float64(r.Faults)
 	}
+	if !math.IsNaN(s.returns.Promised) && s.program.Kind == AgentKind {
+		m["promised"], m["kept"] = s.returns.Promised, s.returns.Kept
+	}
 	if s.expert != nil {
 		m["score"] = Score(s.returns.Mean(), s.random.Mean(), s.expert.Mean())
 	}
@@ -144,6 +148,10 @@ func (s *study) summary() string {
 		line("expert", *s.expert)
 		fmt.Fprintf(&b, "score     %.3f: 0 is random, 1 plans by CEM with the true dynamics\n",
 			Score(s.returns.Mean(), s.random.Mean(), s.expert.Mean()))
+	}
+	if !math.IsNaN(s.returns.Promised) && s.program.Kind == AgentKind {
+		fmt.Fprintf(&b, "plans     worth %.4g by the model, on average; %.4g came in their time\n", s.returns.Promised,
+			s.returns.Kept)
 	}
 	if s.predict != nil {
 		last := len(s.predict.Model) - 1
