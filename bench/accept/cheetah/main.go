@@ -103,7 +103,7 @@ func measure(ctx context.Context, name string, seed uint64, dir string, resume b
 			return nil, fmt.Errorf("%s: %w", of.what, err)
 		}
 		q := r.Quartiles()
-		o.New[of.what] = returns{len(r.Each), r.Mean(), q[0], q[1], q[2], q[3], q[4], r.Faults}
+		o.New[of.what] = returns{len(r.Each), r.Mean(), q[0], q[1], q[2], q[3], q[4], r.Faults, r.Promised, r.Kept}
 	}
 	return o, nil
 }

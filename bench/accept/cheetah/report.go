@@ -55,6 +55,9 @@ type returns struct {
 	Q3       float64 `json:"q3"`
 	Most     float64 `json:"most"`
 	Faults   int     `json:"faults"`
+	// Promised is what a plan is worth by the model, on average, and Kept what came in its time.
+	Promised float64 `json:"promised"`
+	Kept     float64 `json:"kept"`
 }
 
 func readReport(path string) (map[string]*outcome, error) {
@@ -122,8 +125,9 @@ func (o *outcome) print(w io.Writer) {
 	fmt.Fprintf(w, "%.0f s of processor time in all\n", o.CPUSeconds)
 	for _, name := range []string{latent, full, before} {
 		r := o.New[name]
-		fmt.Fprintf(w, "%-26s mean return %.4g of %d new episodes; least %.4g, quartiles %.4g %.4g %.4g, most %.4g\n", name,
-			r.Mean, r.Episodes, r.Least, r.Q1, r.Median, r.Q3, r.Most)
+		fmt.Fprintf(w, "%-26s mean return %.4g of %d new episodes; least %.4g, quartiles %.4g %.4g %.4g, most %.4g; "+
+			"a plan is worth %.3g by the model, and %.3g came in its time\n", name, r.Mean, r.Episodes, r.Least, r.Q1, r.Median,
+			r.Q3, r.Most, r.Promised, r.Kept)
 	}
 }
 
