@@ -35,6 +35,11 @@ type AgentConfig struct {
 	// and with it the search, would not tell them apart.
 	Bound float64 `json:"bound" help:"standard deviations of random episodes beyond which observations and rewards are cut"` // 0: 10
 
+	// Recent is how many of the newest episodes half of an update's sequences are from, and the decoder's states all:
+	// where the search now goes is not where another planner has been. Only episodes that the agent has collected
+	// itself count. 0: none.
+	Recent int `json:"recent" help:"newest episodes that half of the sequences and the decoder's states are from; 0: all are from all"`
+
 	// With latent DCEM the decoder is trained too: after each DecoderEvery-th update of the model one of its own, from
 	// DecoderBatch states of that update's sequences.
 	DecoderEvery int     `json:"decoder_every" help:"updates of the model between those of the decoder"` // 0: 1
@@ -75,6 +80,10 @@ func (c AgentConfig) withDefaults() (AgentConfig, error) {
 			return c, fmt.Errorf("rl: Agent: %s is %v, want a number above 0", v.name, *v.p)
 		}
 	}
+	if c.Recent < 0 || c.Recent > 1e6 || c.Recent > 0 && c.Batch < 2 {
+		return c, fmt.Errorf("rl: Agent: recent is %d with batches of %d, want 0 to 1e6, and 2 or more sequences",
+			c.Recent, c.Batch)
+	}
 	if c.Machine == "" {
 		c.Machine = train.Engine
 	}
@@ -113,6 +122,7 @@ var _ run.Validator = (*Agent)(nil)
 // agentState is what a checkpoint has beside arrays.
 type agentState struct {
 	Episodes int      `json:"episodes"` // of the replay buffer that were taken in
+	Taken    int      `json:"taken"`    // of these, from another run
 	EnvSteps int      `json:"env_steps"`
 	Faults   int      `json:"faults"`
 	Seen     *moments `json:"seen"`   // of the observations of the first episodes

@@ -138,7 +138,7 @@ func (t *Agent) learn(ctx context.Context, step int) (m run.StepMetrics, err err
 // those of random actions are taken for that: a cart that runs away must not decide what the model learns.
 func (t *Agent) fill(rng *rand.Rand) error {
 	b, bound := t.batch, t.c.Bound
-	if err := t.replay.sample(b, t.state.Episodes, t.c.Length, t.c.Batch, rng); err != nil {
+	if err := t.replay.sample(b, t.state.Episodes, t.recent(), t.c.Length, t.c.Batch, rng); err != nil {
 		return err
 	}
 	t.scale(b.Obs, train.Convert[float64](b.Obs))
@@ -152,6 +152,20 @@ func (t *Agent) fill(rng *rand.Rand) error {
 	return nil
 }
 
+// someRow draws a row of the last update's sequences that a plan is to begin from: one of the recent ones, where there
+// are any.
+func (t *Agent) someRow(rng *rand.Rand) int {
+	if t.recent() == 0 {
+		return rng.IntN(len(t.batch.Weight))
+	}
+	n, from := t.c.Batch, t.c.Batch/2
+	return rng.IntN(t.c.Length)*n + from + rng.IntN(n-from)
+}
+
+// recent is how many of the newest episodes half of an update's sequences are from, 0 for none. Of a run that has
+// begun with another's episodes they are its own.
+func (t *Agent) recent() int { return min(t.c.Recent, t.state.Episodes-t.state.Taken) }
+
 // decide is an update of the decoder, from states of the last update's sequences.
 func (t *Agent) decide(rng *rand.Rand, number uint64) (float64, kernels.StepInfo, error) {
 	if err := t.learner.Sync(); err != nil {
@@ -163,9 +177,9 @@ func (t *Agent) decide(rng *rand.Rand, number uint64) (float64, kernels.StepInfo
 	}
 	size := t.model.StateDim()
 	for i := range t.c.DecoderBatch {
-		row := rng.IntN(len(t.batch.Weight))
+		row := t.someRow(rng)
 		for t.batch.Weight[row] == 0 {
-			row = rng.IntN(len(t.batch.Weight))
+			row = t.someRow(rng)
 		}
 		copy(t.from[i*size:(i+1)*size], states[row*size:])
 	}

@@ -206,6 +206,8 @@ func TestAgentErrors(t *testing.T) {
 	for text, change := range map[string]func(*AgentConfig){
 		"updates is -1": func(c *AgentConfig) { c.Updates = -1 },
 		"noise is NaN":  func(c *AgentConfig) { c.Noise = math.NaN() },
+		"recent is -1":  func(c *AgentConfig) { c.Recent = -1 },
+		"batches of 1,": func(c *AgentConfig) { c.Recent, c.Batch = 2, 1 },
 		"bound is -1":   func(c *AgentConfig) { c.Bound = -1 },
 		`"abacus"`:      func(c *AgentConfig) { c.Planner.Kind = "abacus" },
 		"machine":       func(c *AgentConfig) { c.Machine = "abacus" },
@@ -283,5 +285,47 @@ func TestPromises(t *testing.T) {
 	// Sums in another order.
 	if n != 12 || !(math.Abs(r.Promised-promised) < 1e-9) || !(math.Abs(r.Kept-kept) < 1e-9) || promised == 0 {
 		t.Errorf("%v promised and %v kept over %d decisions, want %v and %v", r.Promised, r.Kept, n, promised, kept)
+	}
+}
+
+// TestRecent: the decoder's states, and half of the model's, are from the newest episodes of the agent's own.
+func TestRecent(t *testing.T) {
+	c := smallAgentConfig()
+	c.Recent = 2
+	a := smallAgent(t, shortPendulum, "", c)
+	for i := range 5 {
+		e := &Episode{Obs: make([]float32, 18), Action: make([]float32, 5), Reward: make([]float32, 5)}
+		for k := range e.Reward {
+			e.Reward[k] = float32(i)
+		}
+		if err := a.replay.Append(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, v := range []struct{ episodes, taken, recent, least int }{{5, 0, 2, 3}, {5, 4, 1, 4}, {4, 4, 0, 0}} {
+		a.state.Episodes, a.state.Taken = v.episodes, v.taken
+		if got := a.recent(); got != v.recent {
+			t.Errorf("%+v: %d recent episodes", v, got)
+		}
+		seen := map[float32]bool{}
+		for range 50 {
+			if err := a.fill(rng); err != nil {
+				t.Fatal(err)
+			}
+			for range 20 {
+				if row := a.someRow(rng); a.batch.After[row] == 1 {
+					seen[a.batch.Reward[row]] = true
+				}
+			}
+		}
+		for r := range seen {
+			if int(r) < v.least {
+				t.Errorf("%+v: a plan begins in episode %v", v, r)
+			}
+		}
+		if len(seen) != v.episodes-v.least {
+			t.Errorf("%+v: plans begin in %d episodes, want %d", v, len(seen), v.episodes-v.least)
+		}
 	}
 }

@@ -153,7 +153,7 @@ func (t *Agent) adopt(dir string, s Settings) error {
 	if err := loadNets(c, "model", t.learner, t.model.Params()); err != nil {
 		return fmt.Errorf("%s: %w", dir, err)
 	}
-	state.Seen.Bound = t.c.Bound
+	state.Seen.Bound, state.Taken = t.c.Bound, state.Episodes
 	t.state = state
 	return nil
 }

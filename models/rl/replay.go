@@ -256,25 +256,37 @@ func newSampleBatch(length, n, obs, act int) *sampleBatch {
 }
 
 // sample draws n sequences of that length from the first so many episodes: each possible beginning is as likely as
-// any other. An episode of T steps has T+1 observations; of one that has fewer than the length all are taken, and the
-// rest has weight 0.
-func (r *Replay) sample(s *sampleBatch, episodes, length, n int, rng *rand.Rand) error {
+// any other. Where recent is not 0 the second half of the sequences is from the newest so many of these episodes. An
+// episode of T steps has T+1 observations; of one that has fewer than the length all are taken, and the rest has
+// weight 0.
+func (r *Replay) sample(s *sampleBatch, episodes, recent, length, n int, rng *rand.Rand) error {
 	if episodes < 1 || episodes > r.Len() {
 		return fmt.Errorf("rl: a sample of the first %d of %d episodes", episodes, r.Len())
-	}
-	starts := func(e *Episode) int { return max(1, e.Steps()+2-length) }
-	all := 0
-	for _, e := range r.episodes[:episodes] {
-		all += starts(e)
 	}
 	clear(s.Act)
 	clear(s.Obs)
 	clear(s.Reward)
 	clear(s.Weight)
 	clear(s.After)
-	for i := range n {
+	if recent == 0 {
+		r.draw(s, r.episodes[:episodes], length, 0, n, n, rng)
+		return nil
+	}
+	r.draw(s, r.episodes[:episodes], length, 0, n/2, n, rng)
+	r.draw(s, r.episodes[max(0, episodes-recent):episodes], length, n/2, n, n, rng)
+	return nil
+}
+
+// draw draws sequences from to to-1 of n.
+func (r *Replay) draw(s *sampleBatch, episodes []*Episode, length, from, to, n int, rng *rand.Rand) {
+	starts := func(e *Episode) int { return max(1, e.Steps()+2-length) }
+	all := 0
+	for _, e := range episodes {
+		all += starts(e)
+	}
+	for i := from; i < to; i++ {
 		at, e := rng.IntN(all), (*Episode)(nil)
-		for _, e = range r.episodes[:episodes] {
+		for _, e = range episodes {
 			if k := starts(e); at < k {
 				break
 			} else {
@@ -291,5 +303,4 @@ func (r *Replay) sample(s *sampleBatch, episodes, length, n int, rng *rand.Rand)
 			}
 		}
 	}
-	return nil
 }

@@ -240,7 +240,7 @@ func TestSample(t *testing.T) {
 	}
 	const length, n = 5, 400
 	s := newSampleBatch(length, n, 2, 1)
-	if err := r.sample(s, 3, length, n, rand.New(rand.NewPCG(1, 2))); err != nil {
+	if err := r.sample(s, 3, 0, length, n, rand.New(rand.NewPCG(1, 2))); err != nil {
 		t.Fatal(err)
 	}
 	begins := map[int]int{}
@@ -276,7 +276,21 @@ func TestSample(t *testing.T) {
 			t.Errorf("beginning %d was drawn %d times, want about 40", at, k)
 		}
 	}
-	if err := r.sample(s, 5, length, n, nil); err == nil {
+	if err := r.sample(s, 3, 1, length, n, rand.New(rand.NewPCG(1, 2))); err != nil {
+		t.Fatal(err)
+	}
+	old := map[int]bool{}
+	for i := range n {
+		if episode := int(s.Obs[2*i]) / 1000; i < n/2 {
+			old[episode] = true
+		} else if episode != 2 || s.Weight[i] != 1 {
+			t.Fatalf("sequence %d is of episode %d, want the newest", i, episode)
+		}
+	}
+	if len(old) != 3 {
+		t.Errorf("the other half is of the episodes %v, want all 3", old)
+	}
+	if err := r.sample(s, 5, 0, length, n, nil); err == nil {
 		t.Error("a sample of more episodes than there are")
 	}
 }
