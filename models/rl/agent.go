@@ -46,6 +46,10 @@ type AgentConfig struct {
 	DecoderBatch int     `json:"decoder_batch" help:"states of an update of the decoder"`                // 0: 50
 	DecoderRate  float64 `json:"decoder_rate" help:"learning rate of the decoder"`                       // 0: 5e-4
 	DecoderNorm  float64 `json:"decoder_norm" help:"norm to which the decoder's gradient is clipped"`    // 0: 1
+	// DecoderBarrier is the weight of -log(1-u^2), the mean over the plan's actions u, in the decoder's loss, in which
+	// the reward of a step has weight 1. Actions at their bounds have no gradient: a decoder that has only those does
+	// not learn to leave them.
+	DecoderBarrier float64 `json:"decoder_barrier" help:"weight of the barrier that keeps the decoder's actions off their bounds"`
 
 	Judge   int    `json:"-"` // episodes of an evaluation; 0: 10
 	Machine string `json:"-"` // "": the engine
@@ -79,6 +83,9 @@ func (c AgentConfig) withDefaults() (AgentConfig, error) {
 		if !(*v.p > 0 && *v.p < 1e6) {
 			return c, fmt.Errorf("rl: Agent: %s is %v, want a number above 0", v.name, *v.p)
 		}
+	}
+	if !(c.DecoderBarrier >= 0 && c.DecoderBarrier < 1e6) {
+		return c, fmt.Errorf("rl: Agent: decoder_barrier is %v, want a number of at least 0", c.DecoderBarrier)
 	}
 	if c.Recent < 0 || c.Recent > 1e6 || c.Recent > 0 && c.Batch < 2 {
 		return c, fmt.Errorf("rl: Agent: recent is %d with batches of %d, want 0 to 1e6, and 2 or more sequences",
@@ -212,7 +219,7 @@ func (t *Agent) scale(out []float32, obs []float64) { t.state.Seen.standardise(o
 func (t *Agent) Kind() string { return agentKind }
 
 // Columns implements run.Task: the model's loss by its terms, the decoder's (minus a step's mean reward by the model,
-// in the model's units), env_steps, episodes and faults so far, the mean return of the episodes of a phase, and an
+// in the model's units, and the barrier), env_steps, episodes and faults so far, the mean return of the episodes of a phase, and an
 // evaluation's.
 func (t *Agent) Columns() []string {
 	return []string{"model_obs", "model_reward", "model_kl", "decoder", "decoder_skipped", "env_steps", "episodes",

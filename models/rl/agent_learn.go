@@ -50,7 +50,7 @@ func (t *Agent) compileModel() error {
 }
 
 // compileDecoder builds the update of the decoder: minus the mean reward of the plans that the search finds from
-// given states, by the model as it is.
+// given states, by the model as it is, and the barrier of its actions.
 func (t *Agent) compileDecoder() (err error) {
 	g, c := G.NewGraph(), t.c
 	m, err := t.model.Share(g)
@@ -68,6 +68,10 @@ func (t *Agent) compileDecoder() (err error) {
 	}
 	b := build(plan.reward)
 	loss := b.times(b.mean(plan.reward), -1/float64(c.Planner.Horizon))
+	if c.DecoderBarrier > 0 {
+		// -log(1-u^2), whose derivative in what goes into tanh, 2u, does not vanish where u's does.
+		loss = b.sub(loss, b.times(b.mean(b.log(b.minus(1+1e-4, b.square(plan.u)))), c.DecoderBarrier))
+	}
 	if b.err != nil {
 		return b.err
 	}

@@ -17,6 +17,7 @@ import (
 	"github.com/godcem/godcem/internal/run"
 	"github.com/godcem/godcem/kernels"
 	"github.com/godcem/godcem/models/env"
+	"github.com/godcem/godcem/models/nn"
 	G "gorgonia.org/gorgonia"
 )
 
@@ -204,13 +205,14 @@ func TestAgentFaults(t *testing.T) {
 
 func TestAgentErrors(t *testing.T) {
 	for text, change := range map[string]func(*AgentConfig){
-		"updates is -1": func(c *AgentConfig) { c.Updates = -1 },
-		"noise is NaN":  func(c *AgentConfig) { c.Noise = math.NaN() },
-		"recent is -1":  func(c *AgentConfig) { c.Recent = -1 },
-		"batches of 1,": func(c *AgentConfig) { c.Recent, c.Batch = 2, 1 },
-		"bound is -1":   func(c *AgentConfig) { c.Bound = -1 },
-		`"abacus"`:      func(c *AgentConfig) { c.Planner.Kind = "abacus" },
-		"machine":       func(c *AgentConfig) { c.Machine = "abacus" },
+		"updates is -1":   func(c *AgentConfig) { c.Updates = -1 },
+		"noise is NaN":    func(c *AgentConfig) { c.Noise = math.NaN() },
+		"decoder_barrier": func(c *AgentConfig) { c.DecoderBarrier = math.NaN() },
+		"recent is -1":    func(c *AgentConfig) { c.Recent = -1 },
+		"batches of 1,":   func(c *AgentConfig) { c.Recent, c.Batch = 2, 1 },
+		"bound is -1":     func(c *AgentConfig) { c.Bound = -1 },
+		`"abacus"`:        func(c *AgentConfig) { c.Planner.Kind = "abacus" },
+		"machine":         func(c *AgentConfig) { c.Machine = "abacus" },
 	} {
 		c := smallAgentConfig()
 		change(&c)
@@ -327,5 +329,41 @@ func TestRecent(t *testing.T) {
 		if len(seen) != v.episodes-v.least {
 			t.Errorf("%+v: plans begin in %d episodes, want %d", v, len(seen), v.episodes-v.least)
 		}
+	}
+}
+
+// TestDecoderBarrier: it drives the actions of plans from their bounds.
+func TestDecoderBarrier(t *testing.T) {
+	size := map[float64]float64{}
+	for _, barrier := range []float64{0, 1e4} {
+		c := smallAgentConfig()
+		c.DecoderBarrier, c.DecoderRate, c.Updates = barrier, 0.02, 30
+		a := smallAgent(t, shortPendulum, "", c)
+		for _, v := range nn.Values[float32](a.decoder.Params()) {
+			for i := range v {
+				v[i] *= 4
+			}
+		}
+		if err := a.actions.Restore(kernels.OptimizerState[float32]{}); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := a.Step(context.Background(), 1); err != nil {
+			t.Fatal(err)
+		}
+		e, err := a.Judge(context.Background(), a.c.Planner, 1, 3)
+		if err != nil || len(e.Each) != 1 {
+			t.Fatal(err)
+		}
+		_, err = a.judge(context.Background(), a.c.Planner, 1, 3, func(step int, p *pilot) {
+			if step >= 0 {
+				size[barrier] += math.Abs(float64(p.filter.a[0])) / 15
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !(size[1e4] < 0.5*size[0]) {
+		t.Errorf("mean absolute actions are %v with a barrier, %v without", size[1e4], size[0])
 	}
 }
