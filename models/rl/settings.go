@@ -76,15 +76,15 @@ func preset(program, envName, name string) Settings {
 		}
 		switch {
 		case mujoco:
-			// An update of the model takes less time than a decision. Rewards of random actions are a hundredth of
-			// those of running. embed learns little from the episodes of a decoder that has learnt nothing: it is to
-			// begin with a run of train.
-			s.Steps, s.Every, s.Agent.Collect = 60, 20, 1
+			// An update of the model takes less time than a decision. Rewards of random actions are a hundredth of those
+			// of running. embed learns little from the episodes of a decoder that has learnt nothing: it is to begin
+			// with a run of train.
+			s.Steps, s.Every, s.Agent.Collect = 40, 20, 1
 			if program == "embed" {
-				s.Steps = 120
+				s.Steps, s.Every = 60, 10
 			}
-			s.Agent.Length, s.Agent.Updates, s.Agent.DecoderEvery, s.Agent.Bound = 30, 200, 5, 50
-			s.Agent.Model.ObsWeight = 30
+			s.Agent.Length, s.Agent.Updates, s.Agent.DecoderEvery, s.Agent.Bound = 30, 100, 4, 50
+			s.Agent.Model.ObsWeight, s.Agent.Planner.Horizon = 30, 10
 			s.Agent.Planner.Backprop, s.Agent.Planner.Latent = 2, 8
 			s.Agent.Planner.Temperature, s.Agent.DecoderRate = 0.1, 1e-3
 		case envName == "cartpole":
