@@ -74,15 +74,17 @@ func (t *actor) act(seed, run uint64, action []float32) error {
 	return err
 }
 
-// scorer computes log-probabilities and values of all steps of an iteration.
+// scorer computes log-probabilities and values of all steps of an iteration, some at a time.
 type scorer struct {
-	obs, next, action []float32
+	obs, next, action []float32 // of all steps
 	noise             []float32 // nil for none
+	some              struct{ obs, next, action, noise []float32 }
 	outputs           G.Nodes
 	vm                G.VM
 }
 
-func newScorer(machine string, p *Policy, v *Net, rows, o, a int) (*scorer, error) {
+// newScorer is for rows steps, m of them at a time: m divides rows.
+func newScorer(machine string, p *Policy, v *Net, rows, m, o, a int) (*scorer, error) {
 	g := G.NewGraph()
 	policy, err := p.Share(g)
 	if err != nil {
@@ -92,16 +94,19 @@ func newScorer(machine string, p *Policy, v *Net, rows, o, a int) (*scorer, erro
 	if err != nil {
 		return nil, err
 	}
-	s := &scorer{obs: make([]float32, rows*o), next: make([]float32, rows*o), action: make([]float32, rows*a)}
-	obs := train.Input(g, "obs", s.obs, rows, o)
+	s := &scorer{obs: make([]float32, rows*o), next: make([]float32, rows*o), action: make([]float32, rows*a),
+		noise: make([]float32, rows*p.Actor.Noise())}
+	in := &s.some
+	in.obs, in.next, in.action = make([]float32, m*o), make([]float32, m*o), make([]float32, m*a)
+	obs := train.Input(g, "obs", in.obs, m, o)
 	var noise *G.Node
-	s.noise, noise = noiseInput(g, p.Actor, rows)
-	logProb, _, err := policy.LogProb(obs, noise, train.Input(g, "action", s.action, rows, a))
+	in.noise, noise = noiseInput(g, p.Actor, m)
+	logProb, _, err := policy.LogProb(obs, noise, train.Input(g, "action", in.action, m, a))
 	if err != nil {
 		return nil, err
 	}
 	b := build(obs)
-	s.outputs = G.Nodes{logProb, value.value(b, obs), value.value(b, train.Input(g, "next", s.next, rows, o))}
+	s.outputs = G.Nodes{logProb, value.value(b, obs), value.value(b, train.Input(g, "next", in.next, m, o))}
 	if b.err != nil {
 		return nil, b.err
 	}
@@ -115,17 +120,31 @@ func newScorer(machine string, p *Policy, v *Net, rows, o, a int) (*scorer, erro
 }
 
 func (s *scorer) score() (logProb, value, next []float64, err error) {
+	var out [3][]float64
+	for part := range len(s.action) / len(s.some.action) {
+		for _, v := range [][2][]float32{{s.some.obs, s.obs}, {s.some.next, s.next}, {s.some.action, s.action},
+			{s.some.noise, s.noise}} {
+			copy(v[0], v[1][part*len(v[0]):])
+		}
+		if err := s.part(&out); err != nil {
+			return nil, nil, nil, err
+		}
+	}
+	return out[0], out[1], out[2], nil
+}
+
+// part appends what the graph says of some of the steps.
+func (s *scorer) part(out *[3][]float64) error {
 	defer s.vm.Reset()
 	if err := s.vm.RunAll(); err != nil {
-		return nil, nil, nil, err
+		return err
 	}
-	var out [3][]float64
 	for i, n := range s.outputs {
 		v, err := nn.Slice[float32](n.Value())
 		if err != nil {
-			return nil, nil, nil, err
+			return err
 		}
-		out[i] = train.Convert[float64](v)
+		out[i] = append(out[i], train.Convert[float64](v)...)
 	}
-	return out[0], out[1], out[2], nil
+	return nil
 }

@@ -22,7 +22,19 @@ type Cost struct {
 	Seconds float64 `json:"seconds"` // of one, measured here
 	Count   float64 `json:"count"`   // in the whole training
 	Rows    int     `json:"rows"`    // states at once when it was measured
-	Of      int     `json:"of"`      // states at once in the training: the time is in proportion
+	Of      int     `json:"of"`      // states at once in the training: time and memory are in proportion
+	Bytes   int     `json:"bytes"`   // of memory when it was measured; 0: not known
+}
+
+// GB is the memory of the part in the training, in 10^9 bytes.
+func (c Cost) GB() float64 { return float64(c.Bytes) * float64(c.Of) / float64(c.Rows) / 1e9 }
+
+// memoryOf is the memory of a step on the engine, in bytes.
+func memoryOf(step any) int {
+	if s, ok := step.(interface{ Memory() int }); ok {
+		return s.Memory()
+	}
+	return 0
 }
 
 // Hours are those of the whole training.
@@ -100,7 +112,7 @@ func (t *Agent) costs(ctx context.Context, program string, whole AgentConfig, up
 	if err != nil {
 		return err
 	}
-	*all = append(*all, Cost{program, "update of the model", one, updates, t.c.Batch, whole.Batch})
+	*all = append(*all, Cost{program, "update of the model", one, updates, t.c.Batch, whole.Batch, memoryOf(t.learner)})
 	action := make([]float32, t.worlds.Size()*a)
 	t.pilot.load(t.Params())
 	if one, err = timed(func(i int) error { return t.pilot.planner.plan(uint64(i), action) }); err != nil {
@@ -110,7 +122,7 @@ func (t *Agent) costs(ctx context.Context, program string, whole AgentConfig, up
 	if t.actions != nil {
 		name = "decision by latent DCEM"
 	}
-	*all = append(*all, Cost{program, name, one, decisions, t.worlds.Size(), whole.Collect})
+	*all = append(*all, Cost{program, name, one, decisions, t.worlds.Size(), whole.Collect, 0})
 	if t.actions == nil {
 		return ctx.Err()
 	}
@@ -118,7 +130,7 @@ func (t *Agent) costs(ctx context.Context, program string, whole AgentConfig, up
 		return err
 	}
 	*all = append(*all, Cost{program, "update of the decoder", one, updates / float64(whole.DecoderEvery),
-		t.c.DecoderBatch, whole.DecoderBatch})
+		t.c.DecoderBatch, whole.DecoderBatch, memoryOf(t.actions)})
 	return ctx.Err()
 }
 
@@ -143,15 +155,23 @@ func (t *Agent) tuneCosts(s Settings, episode, rows int, all *[]Cost) error {
 	}
 	iterations := float64(s.Steps)
 	*all = append(*all, Cost{"finetune", "update through the controller", one,
-		iterations * float64(c.Passes*s.PPO.Parts), rows, whole / s.PPO.Parts})
+		iterations * float64(c.Passes*s.PPO.Parts), rows, whole / s.PPO.Parts, memoryOf(p.stepper)})
 	action := make([]float32, t.worlds.ActDim())
 	if one, err = timed(func(int) error { return p.actor.act(1, 0, action) }); err != nil {
 		return err
 	}
 	// Each state is decided on once when it is collected and once when it is scored.
 	decisions := 2*iterations*float64(steps) + iterations/float64(s.Every)*float64(s.Judge*episode)/float64(worlds)
-	*all = append(*all, Cost{"finetune", "decision by latent DCEM", one, decisions, 1, worlds})
+	*all = append(*all, Cost{"finetune", "decision by latent DCEM", one, decisions, 1, worlds, 0})
 	return nil
+}
+
+// size is GB for a table.
+func (c Cost) size() string {
+	if c.Bytes == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%.3g", c.GB())
 }
 
 // timed is the least time of one of three calls, after a first one.
@@ -171,16 +191,17 @@ func timed(f func(i int) error) (seconds float64, err error) {
 // PrintCosts writes a table of the costs: what each part takes, and the hours of all of a program.
 func PrintCosts(w io.Writer, all []Cost) error {
 	t := &strings.Builder{}
-	fmt.Fprintf(t, "%-9s %-42s %12s %12s %10s\n", "program", "part", "seconds", "times", "hours")
+	fmt.Fprintf(t, "%-9s %-42s %12s %12s %8s %8s\n", "program", "part", "seconds", "times", "GB", "hours")
 	hours := 0.0
 	for i, c := range all {
 		note := ""
 		if c.Rows != c.Of {
 			note = fmt.Sprintf("  measured on %d of %d states", c.Rows, c.Of)
 		}
-		fmt.Fprintf(t, "%-9s %-42s %12.4g %12.4g %10.3g%s\n", c.Program, c.Part, c.Seconds, c.Count, c.Hours(), note)
+		fmt.Fprintf(t, "%-9s %-42s %12.4g %12.4g %8s %8.3g%s\n", c.Program, c.Part, c.Seconds, c.Count, c.size(), c.Hours(),
+			note)
 		if hours += c.Hours(); i == len(all)-1 || all[i+1].Program != c.Program {
-			fmt.Fprintf(t, "%-9s %-42s %12s %12s %10.3g\n", c.Program, "all of it", "", "", hours)
+			fmt.Fprintf(t, "%-9s %-42s %12s %12s %8s %8.3g\n", c.Program, "all of it", "", "", "", hours)
 			hours = 0
 		}
 	}

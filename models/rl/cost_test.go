@@ -31,6 +31,14 @@ func TestCosts(t *testing.T) {
 	if len(all) != 7 {
 		t.Errorf("%d parts, want 7", len(all))
 	}
+	for i, c := range all { // updates are known to take memory, decisions are not
+		if update := strings.HasPrefix(c.Part, "update"); update != (c.Bytes > 0) {
+			t.Errorf("part %d, %s: %d bytes", i, c.Part, c.Bytes)
+		}
+	}
+	if gb := (Cost{Bytes: 3e9, Rows: 4, Of: 8}).GB(); gb != 6 {
+		t.Errorf("%v GB, want 6", gb)
+	}
 	if h := (Cost{Seconds: 2, Count: 900, Rows: 4, Of: 8}).Hours(); h != 1 {
 		t.Errorf("%v hours, want 1", h)
 	}

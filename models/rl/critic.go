@@ -1,9 +1,11 @@
 package rl
 
 import (
+	"math"
 	"math/rand/v2"
 
 	"github.com/godcem/godcem/kernels"
+	"github.com/godcem/godcem/models/env"
 	"github.com/godcem/godcem/models/train"
 	G "gorgonia.org/gorgonia"
 )
@@ -35,15 +37,18 @@ func newCritic(machine string, v *Net, m, o int, maxNorm float64) (*critic, erro
 	return c, err
 }
 
-// learn makes the passes of an iteration over its steps, obs (rows,O) and target (rows). It gives the mean loss of
-// the last pass.
-func (c *critic) learn(obs []float32, target []float64, passes int, rate float64, seed, step uint64) (loss float64,
+// learn makes the passes of an iteration over its steps, obs (rows,O), target (rows) and status (rows). It gives the
+// mean loss of the last pass.
+func (c *critic) learn(obs []float32, target []float64, status []env.Status, passes int, rate float64, seed, step uint64) (loss float64,
 	err error) {
 	rows, m := len(target), len(c.target)
 	o := len(obs) / rows
 	for pass := range passes {
 		loss = 0
 		order := rand.New(rand.NewPCG(mix(seed, criticDraw, step), uint64(pass))).Perm(rows)
+		if !standIn(order, status) {
+			return math.NaN(), nil
+		}
 		for parts := rows / m; len(order) > 0; order = order[m:] {
 			for i, row := range order[:m] {
 				copy(c.obs[i*o:(i+1)*o], obs[row*o:])

@@ -15,10 +15,13 @@ type FineTuneConfig struct {
 	Std    float64 `json:"std"`   // of the actions around the controller's; 0: sqrt(0.1), the paper's variance of 0.1
 	Learn  bool    `json:"learn"` // the standard deviation too
 	Hidden []int   `json:"hidden"`
-	// Backprop is the number of last iterations of the search that gradients flow through; 0: all. Temperature is the
-	// search's; 0: as the agent has it.
-	Backprop    int     `json:"backprop"`
+	// Backprop is the number of last iterations of the search that gradients flow through; 0: all.
+	Backprop int `json:"backprop"`
+	// Temperature, Samples, Elites and Iterations are the search's; 0: as the agent has them.
 	Temperature float64 `json:"temperature"`
+	Samples     int     `json:"samples"`
+	Elites      int     `json:"elites"`
+	Iterations  int     `json:"iterations"`
 }
 
 // FineTune makes PPO of the agent's controller: its policy is the search over the latent space, with copies of the
@@ -50,6 +53,14 @@ func (t *Agent) FineTune(c FineTuneConfig) (*PPO, error) {
 	plan := t.c.Planner
 	if plan.Backprop = c.Backprop; c.Temperature != 0 {
 		plan.Temperature = c.Temperature
+	}
+	for _, v := range []struct {
+		p *int
+		v int
+	}{{&plan.Samples, c.Samples}, {&plan.Elites, c.Elites}, {&plan.Iterations, c.Iterations}} {
+		if v.v != 0 {
+			*v.p = v.v
+		}
 	}
 	actor, err := NewController(plan, m, d, c.Frozen)
 	if err != nil {

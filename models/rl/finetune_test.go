@@ -183,6 +183,27 @@ func TestFineTune(t *testing.T) {
 			t.Errorf("parameter %d: the resumed run ends elsewhere", i)
 		}
 	}
+	c.Learn, c.Samples, c.Elites, c.Iterations = true, 5, 2, 1
+	wide, err := a.FineTune(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer wide.Close()
+	if got, want := wide.policy.Actor.Noise(), 5*a.c.Planner.Latent; got != want {
+		t.Errorf("%d numbers of noise, want %d of a search of 5 samples", got, want)
+	}
+	for i, p := range []*PPO{first, wide} {
+		std := nn.Values[float32](p.policy.logStd)[0][0]
+		if m, err := p.Step(context.Background(), 1); err != nil || m.Skipped {
+			t.Fatal(m, err)
+		}
+		if err := p.sync(); err != nil {
+			t.Fatal(err)
+		}
+		if moved := nn.Values[float32](p.policy.logStd)[0][0] != std; moved != (i == 1) {
+			t.Errorf("a standard deviation is learnt: %v, moved: %v", i == 1, moved)
+		}
+	}
 	if r, err := first.Judge(context.Background(), 1); err != nil || len(r.Each) != 2 || notFinite(r.Each) >= 0 {
 		t.Errorf("%v, %+v", err, r)
 	}

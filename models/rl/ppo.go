@@ -129,6 +129,28 @@ func (c PPOConfig) loss(p *Policy, v *Net, x ppoBatch) (*ppoLoss, error) {
 	return l, b.err
 }
 
+// standIn puts steps that did not fail, in turn, into the places that those that did have in an order of updates: these
+// so have no weight. It says whether there are any.
+func standIn(order []int, status []env.Status) bool {
+	good := make([]int, 0, len(order))
+	for _, row := range order {
+		if status[row] != env.Failed {
+			good = append(good, row)
+		}
+	}
+	if len(good) == 0 {
+		return false
+	}
+	next := 0
+	for i, row := range order {
+		if status[row] == env.Failed {
+			order[i] = good[next%len(good)]
+			next++
+		}
+	}
+	return true
+}
+
 // standardise gives v mean 0 and standard deviation 1 over the steps that did not fail; those that did become 0.
 func standardise(v []float64, status []env.Status) {
 	n, mean, square := 0.0, 0.0, 0.0

@@ -12,6 +12,7 @@ import (
 	"github.com/godcem/godcem/internal/check"
 	"github.com/godcem/godcem/internal/run"
 	"github.com/godcem/godcem/kernels"
+	"github.com/godcem/godcem/models/env"
 	"github.com/godcem/godcem/models/nn"
 	"github.com/godcem/godcem/models/train"
 	G "gorgonia.org/gorgonia"
@@ -319,5 +320,49 @@ func TestPPOErrors(t *testing.T) {
 	}
 	if _, err := NewWorlds(Named("abacus"), 1); err == nil || !strings.Contains(err.Error(), `"abacus"`) {
 		t.Errorf("error %v", err)
+	}
+}
+
+// TestStandIn: steps that failed have no weight in an update, of the policy or of the value: what was seen and done in
+// them changes nothing.
+func TestStandIn(t *testing.T) {
+	status := []env.Status{0, env.Failed, 0, env.Failed, env.Failed}
+	order := []int{3, 2, 1, 0, 4}
+	if !standIn(order, status) || !slices.Equal(order, []int{2, 2, 0, 0, 2}) {
+		t.Errorf("order %v", order)
+	}
+	if standIn([]int{1, 3, 4}, status) {
+		t.Error("steps that failed are used where there are no others")
+	}
+	for _, rate := range []float64{0, 0.01} { // of a value net by itself
+		var ends [2][][]float32
+		for i := range ends {
+			c := Config{Seed: 3}
+			c.Rate, c.Keep, c.ValueRate = 0.01, true, rate
+			task := smallPPO(t, Named("pendulum"), c)
+			r, err := Collect(context.Background(), task.worlds, task.drawn(2), task.c.Length, 1)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r.Status[30] = env.Failed
+			if i == 1 {
+				r.Action[30] = 0.5
+				for j := 90; j < 93; j++ { // of three numbers each
+					r.Obs[j] = 1 - 2*r.Obs[j]
+				}
+			}
+			if _, err := task.learn(r, 2, 0.01); err != nil {
+				t.Fatal(err)
+			}
+			if err := task.sync(); err != nil {
+				t.Fatal(err)
+			}
+			for _, v := range nn.Values[float32](task.Params()) {
+				ends[i] = append(ends[i], slices.Clone(v))
+			}
+		}
+		if !slices.EqualFunc(ends[0], ends[1], slices.Equal[[]float32]) {
+			t.Errorf("with a value rate of %v what failed has weight", rate)
+		}
 	}
 }

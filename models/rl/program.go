@@ -80,8 +80,10 @@ func (p Program) open(s Settings, folder string, begin bool) (trainee, error) {
 			return nil, err
 		}
 		defer a.Close()
+		search := s.Agent.Planner
 		c := FineTuneConfig{Config: s.PPO, Frozen: s.Frozen, Std: s.Std, Learn: s.Learn, Hidden: s.Hidden,
-			Backprop: s.Agent.Planner.Backprop, Temperature: s.Agent.Planner.Temperature}
+			Backprop: search.Backprop, Temperature: search.Temperature, Samples: search.Samples, Elites: search.Elites,
+			Iterations: search.Iterations}
 		return a.FineTune(c)
 	}
 	e, err := maker()

@@ -40,11 +40,28 @@ func (s *study) draw(ctx context.Context, task trainee) error {
 			X: "steps of the environment",
 			Y: "mean over a step"}, LogY: true, Series: losses}})
 	} else {
-		plots = append(plots, figure{learnFigure, viz.SideBySide("",
-			viz.Lines{Axes: viz.Axes{Title: "KL divergence of an iteration", X: "steps of the environment", Y: "estimated"},
-				Series: []viz.Series{against("kl", "KL divergence")}},
-			viz.Lines{Axes: viz.Axes{Title: "Ratios that were clipped", X: "steps of the environment", Y: "share"},
-				Series: []viz.Series{against("clipped", "clipped")}})})
+		grid := viz.Grid{Columns: 2}
+		for _, of := range []struct {
+			title, y string
+			names    [][2]string
+		}{
+			{"Divergence of an iteration", "nats", [][2]string{{"kl", "KL, of its last update"},
+				{"divergence", "over all of its steps"}}},
+			{"Shares", "share", [][2]string{{"clipped", "ratios that are clipped"}, {"share", "of the change that is kept"}}},
+			{"Loss of the value", "standardised", [][2]string{{"value_loss", "loss"}}},
+			{"Entropy of the actions' noise", "nats", [][2]string{{"entropy", "entropy"}}},
+		} {
+			p := viz.Lines{Axes: viz.Axes{Title: of.title, X: "steps of the environment", Y: of.y}}
+			for _, name := range of.names {
+				if line := against(name[0], name[1]); len(line.X) > 0 {
+					p.Series = append(p.Series, line)
+				}
+			}
+			if len(p.Series) > 0 {
+				grid.Plots = append(grid.Plots, p)
+			}
+		}
+		plots = append(plots, figure{learnFigure, grid})
 	}
 	plots = append(plots, figure{boxFigure, s.boxes()})
 	if s.predict != nil {

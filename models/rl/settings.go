@@ -117,18 +117,27 @@ func preset(program, envName, name string) Settings {
 		}
 	case "finetune":
 		s.PPO.Passes, s.PPO.Rate, s.PPO.Keep = 2, 1e-4, true
-		s.Std = math.Sqrt(0.1)
+		s.Std, s.Frozen.Transition = math.Sqrt(0.1), true // as in the paper's main text
+		// What is 0 is as in the run that it begins with; but gradients through the last iterations alone leave out how
+		// decoder and reward decide where these are.
+		s.Agent.Planner = PlannerConfig{}
+		// 50 states of an update: gradients through a search of the paper's sizes take some 0.2 GB each.
+		switch envName {
+		case "cheetah-run":
+			s.PPO.Parts = 50
+		case "walker-walk":
+			s.PPO.Parts = 100
+		}
 		if name == Quick {
 			s.Steps, s.Every = 14, 2
-			// A sharp search moves far for small changes of its parameters: an iteration at 1e-4 was half a nat.
-			s.Std, s.PPO.Trust, s.PPO.ValueRate, s.PPO.Keep = 0.2, 0.05, 1e-3, false
+			s.PPO.Passes, s.PPO.Trust, s.PPO.ValueRate = 4, 0.05, 1e-3
 			if !mujoco {
 				s.PPO.Discount = 0.97
 			}
+			// In a sharp search almost all states choose the same plan after a small change, and a few another one
+			// altogether: there is next to no slope for gradients to follow.
+			s.Agent.Planner.Temperature = 1
 		}
-		// Gradients through the last iterations alone leave out how decoder and reward decide where these are. What
-		// is 0 otherwise is as in the run that it begins with.
-		s.Agent.Planner.Backprop, s.Agent.Planner.Temperature = 0, 0
 	}
 	return s
 }

@@ -60,6 +60,7 @@ type PPO struct {
 	distance       G.Value
 	clipped        G.Value
 	entropy        G.Value
+	valued         G.Value // the value's loss
 	actor, judge   *actor
 	scorer         *scorer
 
@@ -145,7 +146,7 @@ func NewPPO(maker Maker, policy *Policy, value *Net, c Config) (t *PPO, err erro
 	if t.judge, err = newActor(c.Machine, policy.Actor, c.Judge, o); err != nil {
 		return t, err
 	}
-	t.scorer, err = newScorer(c.Machine, policy, value, rows, o, t.worlds.ActDim())
+	t.scorer, err = newScorer(c.Machine, policy, value, rows, rows/c.Parts, o, t.worlds.ActDim())
 	return t, err
 }
 
@@ -169,6 +170,7 @@ func (t *PPO) compile(m, o, a int) error {
 	G.Read(l.distance, &t.distance)
 	G.Read(l.clipped, &t.clipped)
 	G.Read(l.entropy, &t.entropy)
+	G.Read(l.value, &t.valued)
 	if t.c.ValueRate > 0 {
 		if t.critic, err = newCritic(t.c.Machine, t.value, m, o, t.c.MaxNorm); err != nil {
 			return err
@@ -232,7 +234,7 @@ func (t *PPO) Kind() string { return ppoKind }
 
 // Columns implements run.Task: env_steps so far, the mean return of the episodes of an iteration and their number,
 // the estimated KL divergence and the share of clipped ratios of its last updates, the policy's entropy, the loss
-// of a value net that is trained by itself, with Trust what is left of the change of the iteration and its divergence,
+// of the value, with Trust what is left of the change of the iteration and its divergence,
 // faults so far, the learning rate; and of an evaluation the mean return, the quartiles and the number of faults.
 func (t *PPO) Columns() []string {
 	return []string{"env_steps", "return", "episodes", "updates", "kl", "clipped", "entropy", "value_loss",
@@ -343,6 +345,9 @@ func (t *PPO) learn(r *Rollout, step int, rate float64) (m run.StepMetrics, err 
 passes:
 	for pass := range all {
 		order := rand.New(rand.NewPCG(mix(t.c.Seed, orderDraw, uint64(step)), uint64(pass))).Perm(rows)
+		if !standIn(order, r.Status) {
+			break
+		}
 		for ; len(order) > 0; order = order[size:] {
 			in := t.batch
 			for i, row := range order[:size] {
@@ -374,9 +379,9 @@ passes:
 			return m, err
 		}
 	}
-	valued := math.NaN()
+	valued := scalar(t.valued)
 	if t.critic != nil {
-		if valued, err = t.critic.learn(s.obs, target, t.c.ValuePasses, t.c.ValueRate, t.c.Seed, uint64(step)); err != nil {
+		if valued, err = t.critic.learn(s.obs, target, r.Status, t.c.ValuePasses, t.c.ValueRate, t.c.Seed, uint64(step)); err != nil {
 			return m, err
 		}
 	}

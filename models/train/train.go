@@ -104,6 +104,9 @@ func judged(loss float64, info kernels.StepInfo) kernels.StepInfo {
 	return info
 }
 
+// Memory is what the step takes, in bytes.
+func (s *compiled[T]) Memory() int { return s.vm.Explain().Memory.Arena }
+
 func (s *compiled[T]) Sync() error  { return s.vm.Sync() }
 func (s *compiled[T]) Close() error { return s.vm.Close() }
 

@@ -59,8 +59,9 @@ func judgeFineTune(found []*outcome) (claims []record.Claim) {
 	}
 	claims = append(claims, inTime(found, "finetune")...)
 	return append(claims, all(found, "finetune"),
+		// Over the same episodes before and after, which did not choose the state.
 		whole(found, record.AtLeast("finetune, cartpole: mean gain in score", mean(found, "gain"), 0.1)),
-		// Those of its controller are counted too.
+		// Those until embed's best state are counted too.
 		whole(found, record.AtMost("finetune, cartpole: steps to its return over those of PPO on a net",
 			(sum(found, "start_steps")+sum(found, "tuned_steps"))/sum(found, "net_steps"), 0.5)))
 }

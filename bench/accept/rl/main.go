@@ -4,10 +4,10 @@
 //	embed     model and latent DCEM on the cartpole's swing-up: a score of at least 0.8 on average, where 0 is random
 //	          and 1 plans by the cross-entropy method with the true dynamics, and at most 60 minutes for a seed; the
 //	          model's error over 12 steps without observations is at most half of that of "nothing changes"
-//	finetune  PPO through the controller of a run of embed that ends at a score of 0.4 to 0.6, with its transition
-//	          frozen, gains at least 0.1 on average, 20 episodes each, and comes to its score in at most half the
-//	          steps of the environment, those of embed included, that PPO on a net needs for it; at most 60 minutes
-//	          for a seed
+//	finetune  PPO through embed's controller, whose search is cut until its score is between 0.4 and 0.6, with its
+//	          transition frozen, gains at least 0.1 on average, 20 episodes each, and comes to its score in at most
+//	          half the steps of the environment, those of embed included, that PPO on a net needs for it; at most 60
+//	          minutes for a seed, those of embed included. It takes embed's run from -out where that is done
 //	cost      no claim: how long the paper's preset would take here, from single steps (some 30 seconds; it wants an
 //	          idle machine)
 //
@@ -47,7 +47,8 @@ var experiments = []experiment{{"ppo", measurePPO, judgePPO}, {"embed", measureE
 
 // config is what the flags say about runs.
 type config struct {
-	out    string
+	runs   string // of all programs
+	out    string // of this one's seed
 	resume bool
 }
 
@@ -84,7 +85,7 @@ func main() {
 				continue // nothing is random about it
 			}
 			dir := filepath.Join(*out, e.name, fmt.Sprint(seed))
-			o, err := e.measure(ctx, seed, config{dir, *resume})
+			o, err := e.measure(ctx, seed, config{*out, dir, *resume})
 			if err != nil {
 				fatal(fmt.Errorf("%s, seed %d: %w", e.name, seed, err))
 			}

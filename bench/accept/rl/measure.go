@@ -110,6 +110,9 @@ func measureCost(ctx context.Context, _ uint64, _ config) (*outcome, error) {
 			of := fmt.Sprintf("%s, %s", env, c.Program)
 			o.Metrics[of+": "+c.Part+", seconds"] = c.Seconds * float64(c.Of) / float64(c.Rows)
 			o.Metrics[of+": hours"] += c.Hours()
+			if c.Bytes > 0 {
+				o.Metrics[of+": "+c.Part+", GB"] = c.GB()
+			}
 		}
 	}
 	return o, nil
@@ -118,21 +121,25 @@ func measureCost(ctx context.Context, _ uint64, _ config) (*outcome, error) {
 // Scores from which fine-tuning begins.
 const least, most = 0.4, 0.6
 
-// measureFineTune trains a controller up to a score between least and most, fine-tunes its decoder and reward, and
-// trains a net by PPO.
+// searches are numbers of samples of the searches that embed's controller is cut to, in two iterations, a quarter of
+// them elites.
+var searches = []int{4, 6, 8, 10, 12, 16, 20, 24, 32}
+
+// measureFineTune cuts the search of embed's controller until its score is between least and most, fine-tunes its
+// decoder and reward, and trains a net by PPO.
 func measureFineTune(ctx context.Context, seed uint64, c config) (*outcome, error) {
 	s := settings("cartpole", seed, 20)
-	from, first, err := half(ctx, s, filepath.Join(c.out, "start"), c.resume)
+	from, embed, err := embedded(ctx, s, c)
 	if err != nil {
 		return nil, err
 	}
 	t := s
-	t.From, t.Every, t.Frozen.Transition = from, 2, true
-	tuned, err := start(ctx, rl.FineTuneProgram, t, filepath.Join(c.out, "finetune"), c.resume)
+	t.From, t.Every = from, 2
+	t, before, cut, err := half(ctx, t, c)
 	if err != nil {
 		return nil, err
 	}
-	held, err := start(ctx, rl.FineTuneProgram, still(t), filepath.Join(c.out, "held"), c.resume)
+	tuned, err := start(ctx, rl.FineTuneProgram, t, filepath.Join(c.out, "finetune"), c.resume)
 	if err != nil {
 		return nil, err
 	}
@@ -143,74 +150,77 @@ func measureFineTune(ctx context.Context, seed uint64, c config) (*outcome, erro
 		return nil, err
 	}
 	o := newOutcome(s, tuned)
-	o.Seconds = math.Round(first.Seconds + tuned.Seconds + net.Seconds)
-	const tuning, alone = "PPO through the controller", "PPO on a net"
-	for name, dir := range map[string]string{"start": from, tuning: filepath.Join(c.out, "finetune"),
+	o.Seconds = math.Round(embed.Seconds + before.Seconds + tuned.Seconds + net.Seconds)
+	const learning, first, tuning, alone = "model and latent DCEM", "before", "PPO through the controller", "PPO on a net"
+	for name, dir := range map[string]string{learning: from, first: cut, tuning: filepath.Join(c.out, "finetune"),
 		alone: filepath.Join(c.out, "ppo")} {
 		if err := o.add(name, dir); err != nil {
 			return nil, err
 		}
 	}
 	m := o.Metrics
-	m["start_score"], m["held_score"] = first.Metrics["score"], held.Metrics["score"]
-	m["net_score"] = net.Metrics["score"]
+	m["embed_score"], m["start_score"], m["net_score"] = embed.Metrics["score"], before.Metrics["score"],
+		net.Metrics["score"]
+	m["samples"] = float64(t.Agent.Planner.Samples)
 	m["gain"] = m["score"] - m["start_score"]
-	curve := o.Curves[tuning]
-	m["last_score"] = rl.Score(curve[len(curve)-1][1], m["random_mean"], m["expert_mean"])
-	m["start_steps"] = lastStep(o.Curves["start"])
+	if m["start_steps"], err = stepsAt(from, embed.Metrics["best_step"]); err != nil {
+		return nil, err
+	}
 	if m["tuned_steps"], err = stepsAt(filepath.Join(c.out, "finetune"), m["best_step"]); err != nil {
 		return nil, err
 	}
 	m["net_steps"] = stepsTo(o.Curves[alone], m["return_mean"])
+	// After the steps of its controller, with the search that is cut before all of its own.
+	curve := [][2]float64{{m["start_steps"], lastReturn(o.Curves[first])}}
+	for _, at := range o.Curves[tuning] {
+		curve = append(curve, [2]float64{m["start_steps"] + at[0], at[1]})
+	}
+	o.Curves[tuning] = curve
+	delete(o.Curves, first)
+	m["last_score"] = rl.Score(lastReturn(curve), m["random_mean"], m["expert_mean"])
 	return o, nil
 }
 
 // netIterations of PPO on a net have 96,000 steps.
 const netIterations = 120
 
-// still is a fine-tuning that leaves the controller as it is, but for the search's noise, which it holds fixed: a
-// step of a rate that changes no number of float32.
+// embedded is the run of embed that the experiment of this name makes: the one that it has left, or, where there is none
+// that is done, one of its own.
+func embedded(ctx context.Context, s rl.Settings, c config) (dir string, r run.Result, err error) {
+	dir = filepath.Join(c.runs, "embed", fmt.Sprint(s.Seed))
+	if r, err = run.ReadResult(dir); err == nil && r.Status == run.StatusDone {
+		fmt.Printf("%s: the controller is that of this run\n", dir)
+		return dir, r, nil
+	}
+	dir = filepath.Join(c.out, "embed")
+	r, err = start(ctx, rl.EmbedProgram, s, dir, c.resume)
+	return dir, r, err
+}
+
+// half cuts the search until the controller's score is between least and most: of those that are the one with the
+// fewest samples. It says which, what it comes to before any change, and in which folder.
+func half(ctx context.Context, s rl.Settings, c config) (rl.Settings, run.Result, string, error) {
+	for _, n := range searches {
+		s.Agent.Planner.Samples, s.Agent.Planner.Elites, s.Agent.Planner.Iterations = n, max(1, n/4), 2
+		dir := filepath.Join(c.out, fmt.Sprintf("start-%d", n))
+		r, err := start(ctx, rl.FineTuneProgram, still(s), dir, c.resume)
+		if err != nil {
+			return s, r, dir, err
+		}
+		if score := r.Metrics["score"]; score >= least && score <= most {
+			return s, r, dir, nil
+		}
+	}
+	return s, run.Result{}, "", fmt.Errorf("%s: no search of %v samples has a score between %g and %g", c.out, searches,
+		least, most)
+}
+
+// still is a fine-tuning that leaves the controller as it is, a step of a rate that changes no number of float32: its
+// score is of the same episodes, with the same noise of the search, as that afterwards.
 func still(s rl.Settings) rl.Settings {
 	s.Figures, s.Steps, s.Every = false, 1, 1
 	s.PPO.Rate, s.PPO.Worlds, s.PPO.Passes = 1e-12, 1, 1
 	return s
-}
-
-// half trains embed, phase by phase, until its best state's score is between least and most, and says in which
-// folder. A seed whose score jumps over that is left: the one after it is seed + 3, in a folder of its own.
-func half(ctx context.Context, s rl.Settings, dir string, resume bool) (string, run.Result, error) {
-	const tries = 5
-	s.Figures, s.Every = false, 1000 // judged at its end
-	for try := range tries {
-		folder, resume := dir, resume
-		if try > 0 {
-			folder = fmt.Sprintf("%s-%d", dir, try)
-		}
-		s.Steps = 4
-		if resume {
-			if r, err := run.ReadResult(folder); err == nil && r.Status == run.StatusDone {
-				s.Steps = int(r.Metrics["steps"])
-			}
-		}
-		for ; s.Steps <= 200; s.Steps++ {
-			r, err := start(ctx, rl.EmbedProgram, s, folder, resume)
-			if err != nil {
-				return "", r, err
-			}
-			score := r.Metrics["score"]
-			if score >= least && score <= most {
-				return folder, r, nil
-			}
-			if score > most {
-				fmt.Printf("%s: a score of %.3f after %d phases, want one between %g and %g on the way\n", folder, score, s.Steps,
-					least, most)
-				break
-			}
-			resume = true
-		}
-		s.Seed += seeds
-	}
-	return "", run.Result{}, fmt.Errorf("%s: no score between %g and %g with %d seeds", dir, least, most, tries)
 }
 
 // stepsAt is how many steps of the environment the run in a folder had taken at an update.
@@ -241,4 +251,8 @@ func stepsTo(curve [][2]float64, mean float64) float64 {
 
 func lastStep(curve [][2]float64) float64 {
 	return curve[len(curve)-1][0]
+}
+
+func lastReturn(curve [][2]float64) float64 {
+	return curve[len(curve)-1][1]
 }
