@@ -219,8 +219,8 @@ func (t *Agent) scale(out []float32, obs []float64) { t.state.Seen.standardise(o
 func (t *Agent) Kind() string { return agentKind }
 
 // Columns implements run.Task: the model's loss by its terms, the decoder's (minus a step's mean reward by the model,
-// in the model's units, and the barrier), env_steps, episodes and faults so far, the mean return of the episodes of a phase, and an
-// evaluation's.
+// in the model's units, and the barrier), env_steps (of the environment as its Task has them: with env.Repeat
+// actions), episodes and faults so far, the mean return of the episodes of a phase, and an evaluation's.
 func (t *Agent) Columns() []string {
 	return []string{"model_obs", "model_reward", "model_kl", "decoder", "decoder_skipped", "env_steps", "episodes",
 		"faults",

@@ -70,11 +70,12 @@ func (s *study) spreads() []spread {
 func paperMedians(env string, of []spread) (marks []viz.Mark) {
 	medians := map[string]float64{"cheetah-run train": 701, "cheetah-run embed": 652, "cheetah-run finetune": 685,
 		"walker-walk train": 953, "walker-walk embed": 861, "walker-walk finetune": 892}
+	planners := map[string]string{"train": "full CEM", "embed": "latent DCEM", "finetune": "latent DCEM and PPO"}
 	seen := map[string]bool{}
 	for _, b := range of {
 		if at := medians[env+" "+b.program]; at != 0 && !seen[b.program] {
 			seen[b.program] = true
-			marks = append(marks, viz.Mark{At: at, Label: "the paper's median of " + b.program})
+			marks = append(marks, viz.Mark{At: at, Label: "the paper's median of " + planners[b.program]})
 		}
 	}
 	return marks
@@ -83,7 +84,11 @@ func paperMedians(env string, of []spread) (marks []viz.Mark) {
 // boxes is the box plot.
 func (s *study) boxes() viz.Plot {
 	all := s.spreads()
-	p := viz.Lines{Axes: viz.Axes{Title: "Returns: least, quartiles, greatest", Y: "return",
+	names := make([]string, len(all))
+	for i, b := range all {
+		names[i] = b.name
+	}
+	p := viz.Lines{Axes: viz.Axes{Title: "Returns: least, quartiles, greatest", Y: "return", X: strings.Join(names, " | "),
 		XRange: [2]float64{0.4, float64(len(all)) + 0.6}}, Levels: paperMedians(s.s.Env, all)}
 	for i, b := range all {
 		p.Series = append(p.Series, box(b.name, float64(i+1), b.q))

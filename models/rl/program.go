@@ -228,6 +228,9 @@ func (p Program) Run(ctx context.Context, settings Settings, o run.Options, w io
 	defer func() { err = errors.Join(err, task.Close()) }()
 	o.Steps, o.CheckpointEvery, o.ValidateEvery, o.Config = s.Steps, 1, s.Every, &settings
 	study := &study{program: p, s: s, settings: settings, dir: o.Out, others: others}
+	if s.Figures {
+		o.Draw = study.live
+	}
 	if study.outcome, err = run.Train(ctx, task, o); err != nil {
 		return err
 	}

@@ -12,56 +12,79 @@ import (
 	"github.com/godcem/godcem/internal/viz"
 )
 
-// draw writes the pictures and the report.
-func (s *study) draw(ctx context.Context, task trainee) error {
+// curves are the figures that the metrics so far are enough for.
+func (s *study) curves() ([]figure, error) {
 	table, err := run.ReadMetrics(filepath.Join(s.dir, run.MetricsFile))
 	if err != nil {
-		return err
+		return nil, err
 	}
 	steps := table.Column("env_steps")
-	against := func(name, label string) viz.Series {
+	against := func(name, label string, times float64) viz.Series {
 		y := viz.Series{Name: label}
 		for i, v := range table.Column(name) {
 			if !math.IsNaN(v) {
-				y.X, y.Y = append(y.X, steps[i]), append(y.Y, v)
+				y.X, y.Y = append(y.X, steps[i]), append(y.Y, times*v)
 			}
 		}
 		return y
 	}
-	plots := []figure{{curveFigure, viz.Lines{Axes: viz.Axes{Title: s.s.Env + ": returns", X: "steps of the environment",
-		Y: "return"},
-		Series: []viz.Series{against("return", "while it collects (mean)"),
-			against("judged_q1", "evaluated: first quartile"),
-			against("judged_median", "evaluated: median"), against("judged_q3", "evaluated: third quartile")}}}}
-	if s.program.Kind == AgentKind {
-		losses := []viz.Series{against("model_obs", "observations"), against("model_reward", "reward"),
-			against("model_kl", "divergence")}
-		plots = append(plots, figure{learnFigure, viz.Lines{Axes: viz.Axes{Title: "The model's loss, by its terms",
-			X: "steps of the environment",
-			Y: "mean over a step"}, LogY: true, Series: losses}})
-	} else {
-		grid := viz.Grid{Columns: 2}
-		for _, of := range []struct {
-			title, y string
-			names    [][2]string
-		}{
-			{"Divergence of an iteration", "nats", [][2]string{{"kl", "KL, of its last update"},
-				{"divergence", "over all of its steps"}}},
-			{"Shares", "share", [][2]string{{"clipped", "ratios that are clipped"}, {"share", "of the change that is kept"}}},
-			{"Loss of the value", "standardised", [][2]string{{"value_loss", "loss"}}},
-			{"Entropy of the actions' noise", "nats", [][2]string{{"entropy", "entropy"}}},
-		} {
-			p := viz.Lines{Axes: viz.Axes{Title: of.title, X: "steps of the environment", Y: of.y}}
-			for _, name := range of.names {
-				if line := against(name[0], name[1]); len(line.X) > 0 {
-					p.Series = append(p.Series, line)
-				}
-			}
-			if len(p.Series) > 0 {
-				grid.Plots = append(grid.Plots, p)
-			}
+	x := "steps of the environment"
+	if s.s.Repeat > 1 {
+		x = fmt.Sprintf("actions, of %d steps of the environment each", s.s.Repeat)
+	}
+	returns := viz.Lines{Axes: viz.Axes{Title: s.s.Env + ": returns", X: x, Y: "return"},
+		Series: []viz.Series{against("return", "while it collects (mean)", 1)}}
+	for _, q := range [][2]string{{"judged_q1", "evaluated: first quartile"}, {"judged_median", "evaluated: median"},
+		{"judged_q3", "evaluated: third quartile"}} {
+		if y := against(q[0], q[1], 1); len(y.Y) > 0 { // none before the first evaluation
+			returns.Series = append(returns.Series, y)
 		}
-		plots = append(plots, figure{learnFigure, grid})
+	}
+	var learn viz.Plot
+	if s.program.Kind == AgentKind {
+		learn = viz.Lines{Axes: viz.Axes{Title: "The model's loss, by its terms", X: x, Y: "mean over a step"}, LogY: true,
+			Series: []viz.Series{against("model_obs", "observations", 1), against("model_reward", "reward", 1),
+				against("model_kl", "divergence", 1)}}
+		if y := against("decoder", "decoder", -1); len(y.Y) > 0 {
+			learn = viz.SideBySide("", learn, viz.Lines{Axes: viz.Axes{Title: "The decoder's plans", X: x,
+				Y: "reward of a step, by the model"}, Series: []viz.Series{y}})
+		}
+	} else {
+		learn = viz.SideBySide("",
+			viz.Lines{Axes: viz.Axes{Title: "KL divergence of an iteration", X: x, Y: "estimated"},
+				Series: []viz.Series{against("kl", "KL divergence", 1)}},
+			viz.Lines{Axes: viz.Axes{Title: "Ratios that were clipped", X: x, Y: "share"},
+				Series: []viz.Series{against("clipped", "clipped", 1)}})
+	}
+	return []figure{{curveFigure, returns}, {learnFigure, learn}}, nil
+}
+
+// live draws what there is while the run goes on.
+func (s *study) live(int) error {
+	plots, err := s.curves()
+	if err != nil {
+		return err
+	}
+	return s.save(context.Background(), plots)
+}
+
+func (s *study) save(ctx context.Context, plots []figure) error {
+	for _, f := range plots {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err := viz.Save(filepath.Join(s.dir, f.name), f.plot); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// draw writes the pictures and the report.
+func (s *study) draw(ctx context.Context, task trainee) error {
+	plots, err := s.curves()
+	if err != nil {
+		return err
 	}
 	plots = append(plots, figure{boxFigure, s.boxes()})
 	if s.predict != nil {
@@ -90,13 +113,8 @@ func (s *study) draw(ctx context.Context, task trainee) error {
 	if len(shown.latent) > 0 {
 		plots = append(plots, figure{latentFigure, shown.embedding()})
 	}
-	for _, f := range plots {
-		if ctx.Err() != nil {
-			return context.Cause(ctx)
-		}
-		if err := viz.Save(filepath.Join(s.dir, f.name), f.plot); err != nil {
-			return err
-		}
+	if err := s.save(ctx, plots); err != nil {
+		return err
 	}
 	if err := viz.SaveMovie(filepath.Join(s.dir, episodeFigure), shown.movie); err != nil {
 		return err
