@@ -12,8 +12,14 @@ import (
 )
 
 func measured(mean, faults, prediction float64) *outcome {
+	return learnt(mean, faults, prediction, [3]float64{10, 10, 2}, [3]float64{1, 1, 0.2}, [3]float64{5, 10, 8})
+}
+
+func learnt(mean, faults, prediction float64, obs, reward, kl [3]float64) *outcome {
+	losses := map[string][3]float64{"model_obs": obs, "model_reward": reward, "model_kl": kl}
 	return &outcome{Env: "cheetah-run", New: map[string]returns{latent: {Episodes: 10, Mean: mean, Faults: int(faults)}},
-		Runs: map[string]*trained{"embed": {Metrics: map[string]float64{"prediction_error": prediction, "still_error": 1}}}}
+		Runs: map[string]*trained{"train": {Losses: losses},
+			"embed": {Metrics: map[string]float64{"prediction_error": prediction, "still_error": 1}}}}
 }
 
 // TestClaims: they hold on their bounds and not beyond them.
@@ -22,12 +28,15 @@ func TestClaims(t *testing.T) {
 		o    *outcome
 		want bool
 	}{{measured(60, 0, 0.5), true}, {measured(59.9, 0, 0.5), false}, {measured(60, 1, 0.5), false},
-		{measured(60, 0, 0.51), false}} {
+		{measured(60, 0, 0.51), false},
+		{learnt(60, 0, 0.5, [3]float64{10, 10, 2.1}, [3]float64{1, 1, 0.2}, [3]float64{5, 10, 8}), false},
+		{learnt(60, 0, 0.5, [3]float64{10, 10, 2}, [3]float64{1, 1, 0.21}, [3]float64{5, 10, 8}), false},
+		{learnt(60, 0, 0.5, [3]float64{10, 10, 2}, [3]float64{1, 1, 0.2}, [3]float64{5, 10, 8.1}), false}} {
 		all := true
 		for _, claim := range claims(c.o) {
 			all = all && claim.OK
 		}
-		if all != c.want || len(claims(c.o)) != 3 {
+		if all != c.want || len(claims(c.o)) != 6 {
 			t.Errorf("%+v: %+v, want %v", c.o.New, claims(c.o), c.want)
 		}
 	}
@@ -45,12 +54,13 @@ func TestRecord(t *testing.T) {
 			t.Fatal(err)
 		}
 		m, err := run.CreateMetrics(filepath.Join(folder, run.MetricsFile), []string{"env_steps", "return", "judged_mean",
-			"judged_q1", "judged_median", "judged_q3"})
+			"judged_q1", "judged_median", "judged_q3", "model_obs", "model_reward", "model_kl"})
 		if err != nil {
 			t.Fatal(err)
 		}
-		for step, row := range []map[string]float64{{"env_steps": 250, "return": 10}, {"env_steps": 500, "return": 20,
-			"judged_mean": 30, "judged_q1": 25, "judged_median": 31, "judged_q3": 35}} {
+		for step, row := range []map[string]float64{
+			{"env_steps": 250, "return": 10, "model_obs": 3, "model_reward": 2, "model_kl": 4},
+			{"env_steps": 500, "return": 20, "model_obs": 1, "model_reward": 1, "model_kl": 5, "judged_mean": 30, "judged_q1": 25, "judged_median": 31, "judged_q3": 35}} {
 			if err := m.Row(step+1, row); err != nil {
 				t.Fatal(err)
 			}
@@ -65,7 +75,8 @@ func TestRecord(t *testing.T) {
 		if err := r.read(filepath.Join(dir, name)); err != nil {
 			t.Fatal(err)
 		}
-		if r.EnvSteps != 500 || len(r.Collected) != 2 || len(r.Judged) != 1 || r.Judged[0] != [5]float64{500, 30, 25, 31, 35} {
+		if r.EnvSteps != 500 || len(r.Collected) != 2 || len(r.Judged) != 1 || r.Judged[0] != [5]float64{500, 30, 25, 31, 35} ||
+			r.Losses["model_obs"] != [3]float64{3, 3, 1} || r.Losses["model_kl"] != [3]float64{4, 5, 5} {
 			t.Errorf("%s: %+v", name, r)
 		}
 	}

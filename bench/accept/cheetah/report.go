@@ -10,6 +10,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/godcem/godcem/bench/record"
 	"github.com/godcem/godcem/internal/run"
@@ -43,6 +44,8 @@ type trained struct {
 	// the mean return of the episodes with noise.
 	Judged    [][5]float64 `json:"judged"`
 	Collected [][2]float64 `json:"collected"`
+	// Losses are the model's terms of the first phase, the phase where they are greatest, and the last.
+	Losses map[string][3]float64 `json:"losses"`
 }
 
 // returns are those of some episodes.
@@ -97,6 +100,11 @@ func (t *trained) read(dir string) error {
 		return fmt.Errorf("%s: no evaluation", filepath.Join(dir, run.MetricsFile))
 	}
 	t.EnvSteps = steps[len(steps)-1]
+	t.Losses = map[string][3]float64{}
+	for _, name := range []string{"model_obs", "model_reward", "model_kl"} {
+		v := table.Column(name)
+		t.Losses[name] = [3]float64{v[0], slices.Max(v), v[len(v)-1]}
+	}
 	return nil
 }
 
@@ -105,13 +113,18 @@ func claims(o *outcome) []record.Claim {
 	if o.Env != "cheetah-run" {
 		return nil
 	}
-	m := o.Runs["embed"].Metrics
-	r := o.New[latent]
+	m, r, losses := o.Runs["embed"].Metrics, o.New[latent], o.Runs["train"].Losses
+	obs, reward, kl := losses["model_obs"], losses["model_reward"], losses["model_kl"]
 	return []record.Claim{
 		record.AtLeast("cheetah-run, model and latent DCEM: episodes judged", float64(r.Episodes-r.Faults), episodes),
 		record.AtLeast("cheetah-run, model and latent DCEM: mean return of 10 new episodes", r.Mean, 60),
 		record.AtMost("cheetah-run, model: error 12 steps ahead over that of no change",
 			m["prediction_error"]/m["still_error"], 0.5),
+		// While speeds and rewards grow tenfold.
+		record.AtMost("cheetah-run, model: last loss of observations over the first phase's", obs[2]/obs[0], 0.2),
+		record.AtMost("cheetah-run, model: last loss of rewards over the first phase's", reward[2]/reward[0], 0.2),
+		// It rises first: with a posterior that says nothing it is 0.
+		record.AtMost("cheetah-run, model: last divergence, without free nats, over its greatest", kl[2]/kl[1], 0.8),
 	}
 }
 
