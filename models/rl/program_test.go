@@ -164,7 +164,8 @@ func TestSettings(t *testing.T) {
 		}
 		c.Model.Obs, c.Model.Act = 17, 6
 		m, err := c.Model.withDefaults()
-		if err != nil || m.Deter != 200 || m.Stoch != 30 || m.Hidden != 200 || m.FreeNats != 3 || m.ObsWeight != 1 {
+		if err != nil || m.Deter != 200 || m.Stoch != 30 || m.Hidden != 200 || m.FreeNats != 3 || m.ObsWeight != 30 ||
+			c.Bound != 50 || got.Judge != 100 || got.Steps != map[string]int{"train": 2000, "embed": 900}[program] {
 			t.Errorf("%v, %+v", err, m)
 		}
 	}

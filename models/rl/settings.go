@@ -76,28 +76,38 @@ func preset(program, envName, name string) Settings {
 		}
 		switch {
 		case mujoco:
-			// An update of the model takes less time than a decision. Rewards of random actions are a hundredth of those
-			// of running. embed learns little from the episodes of a decoder that has learnt nothing: it is to begin
-			// with a run of train.
+			// An update of the model takes less time than a decision. embed learns little from the episodes of a decoder
+			// that has learnt nothing: it is to begin with a run of train.
 			s.Steps, s.Every, s.Agent.Collect = 40, 20, 1
 			if program == "embed" {
 				s.Steps, s.Every = 60, 10
 			}
-			s.Agent.Length, s.Agent.Updates, s.Agent.DecoderEvery, s.Agent.Bound = 30, 100, 4, 50
-			s.Agent.Model.ObsWeight, s.Agent.Planner.Horizon = 30, 10
-			s.Agent.Planner.Backprop, s.Agent.Planner.Latent = 2, 8
+			s.Agent.Length, s.Agent.Updates, s.Agent.DecoderEvery = 30, 100, 4
+			s.Agent.Planner.Horizon, s.Agent.Planner.Backprop, s.Agent.Planner.Latent = 10, 2, 8
 			s.Agent.Planner.Temperature, s.Agent.DecoderRate = 0.1, 1e-3
 		case envName == "cartpole":
-			// The cart of random actions runs some 10 m away, and has to be held within tenths of one: with a variance of
-			// 1 around standardised observations nothing is gained by seeing that. An update of the decoder takes ten
-			// times as long as one of the model, and less where gradients go through the last iterations alone.
+			// An update of the decoder takes ten times as long as one of the model, and less where gradients go through the
+			// last iterations alone.
 			s.Steps, s.Every, s.Agent.Updates, s.Agent.DecoderEvery = 30, 5, 100, 4
-			s.Agent.Model.ObsWeight = 100
 			s.Agent.Planner.Horizon, s.Agent.Planner.Backprop = 8, 2
 			s.Agent.Planner.Latent, s.Agent.Planner.Temperature, s.Agent.DecoderRate = 4, 0.1, 1e-3
 		}
 	case name == Day:
 		s.Steps = 400
+	case mujoco && (program == "train" || program == "embed"): // the paper's steps of the environment, by 1000
+		s.Steps = map[string]int{"cheetah-run train": 2000, "walker-walk train": 4000, "cheetah-run embed": 900,
+			"walker-walk embed": 800}[envName+" "+program]
+		s.Judge, s.Every = 100, 100
+	}
+	// The decoder of observations is ours: how exact it has to be, and how far learnt episodes go beyond random ones, is
+	// the task's, not the preset's.
+	switch {
+	case mujoco: // rewards of random actions are a hundredth of those of running
+		s.Agent.Model.ObsWeight, s.Agent.Bound = 30, 50
+	case envName == "cartpole":
+		// The cart of random actions runs some 10 m away, and has to be held within tenths of one: with a variance of 1
+		// around standardised observations nothing is gained by seeing that.
+		s.Agent.Model.ObsWeight = 100
 	}
 	switch program {
 	case "ppo":
