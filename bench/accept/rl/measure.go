@@ -122,8 +122,8 @@ func measureCost(ctx context.Context, _ uint64, _ config) (*outcome, error) {
 const least, most = 0.4, 0.6
 
 // searches are numbers of samples of the searches that embed's controller is cut to, in two iterations, a quarter of
-// them elites.
-var searches = []int{4, 6, 8, 10, 12, 16, 20, 24, 32}
+// them elites, at least two.
+var searches = []int{6, 8, 10, 12, 16, 20, 24, 32}
 
 // measureFineTune cuts the search of embed's controller until its score is between least and most, fine-tunes its
 // decoder and reward, and trains a net by PPO.
@@ -201,7 +201,7 @@ func embedded(ctx context.Context, s rl.Settings, c config) (dir string, r run.R
 // fewest samples. It says which, what it comes to before any change, and in which folder.
 func half(ctx context.Context, s rl.Settings, c config) (rl.Settings, run.Result, string, error) {
 	for _, n := range searches {
-		s.Agent.Planner.Samples, s.Agent.Planner.Elites, s.Agent.Planner.Iterations = n, max(1, n/4), 2
+		s.Agent.Planner.Samples, s.Agent.Planner.Elites, s.Agent.Planner.Iterations = n, max(2, n/4), 2
 		dir := filepath.Join(c.out, fmt.Sprintf("start-%d", n))
 		r, err := start(ctx, rl.FineTuneProgram, still(s), dir, c.resume)
 		if err != nil {
