@@ -85,6 +85,9 @@ func preset(program, envName, name string) Settings {
 			s.Agent.Length, s.Agent.Updates, s.Agent.DecoderEvery = 30, 100, 4
 			s.Agent.Planner.Horizon, s.Agent.Planner.Backprop, s.Agent.Planner.Latent = 10, 2, 8
 			s.Agent.Planner.Temperature, s.Agent.DecoderRate = 0.1, 1e-3
+			if envName == "walker-walk" {
+				s.Steps, s.Agent.Updates, s.Agent.Planner.Horizon = 60, 200, 12
+			}
 		case envName == "cartpole":
 			// An update of the decoder takes ten times as long as one of the model, and less where gradients go through the
 			// last iterations alone.
