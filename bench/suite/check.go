@@ -13,6 +13,10 @@ import (
 // record's end. Two quiet runs of one commit were seen to differ by less.
 const slack = 1.10
 
+// A wide interval must not hide a slowdown: medians so far apart in all attempts are one too. Two quiet runs of one
+// commit had medians within 6 % of each other.
+const apartAtMost = 1.15
+
 // attempts that a case has: what disturbs one is gone in the next.
 const attempts = 3
 
@@ -24,7 +28,9 @@ type verdict struct {
 }
 
 // slower reports whether it is beyond noise.
-func (v verdict) slower() bool { return !v.missing && !(v.now.Low <= v.was.High*slack) }
+func (v verdict) slower() bool {
+	return !v.missing && !(v.now.Low <= v.was.High*slack && v.now.Median <= v.was.Median*apartAtMost)
+}
 
 func (v verdict) String() string {
 	if v.missing {
@@ -78,7 +84,7 @@ func (b *bench) compare() error {
 	defer os.RemoveAll(dir)
 	b.log = newLog(dir + "/fresh.json")
 	fmt.Printf("%-34s %8s %8s %7s\n", "godcem's time over the yardstick's", "now", "record", "now/rec")
-	compared, slow := 0, 0
+	compared, slow, missing := 0, 0, 0
 	jobs, err := b.plan()
 	if err != nil {
 		return err
@@ -99,7 +105,9 @@ func (b *bench) compare() error {
 			if x.slower() {
 				slow++
 			}
-			if !x.missing {
+			if x.missing {
+				missing++
+			} else {
 				compared++
 			}
 		}
@@ -110,6 +118,9 @@ func (b *bench) compare() error {
 	}
 	if slow > 0 {
 		return fmt.Errorf("-check: %d of %d cases are slower than the record beyond noise", slow, compared)
+	}
+	if missing > 0 {
+		return fmt.Errorf("-check: %d cases are not in the record, and so not held to anything: make bench-full", missing)
 	}
 	fmt.Printf("%d cases are as fast as in the record\n", compared)
 	return nil

@@ -280,6 +280,13 @@ func measure(s *settings) (err error) {
 	if !s.gpu() && vec.ISA() != s.isas[0] {
 		return fmt.Errorf("-isa %s: this machine or build has no more than %s", s.isas[0], vec.ISA())
 	}
+	var on engine.Device
+	if s.gpu() { // first: what fails here fails before peers are started
+		if on, err = engine.Open(s.device); err != nil {
+			return err
+		}
+		defer on.Close()
+	}
 	top, err := filepath.Abs(filepath.Join("out", "peers"))
 	if err != nil {
 		return err
@@ -314,12 +321,9 @@ func measure(s *settings) (err error) {
 	for _, p := range peers {
 		b.log.versions[p.name] = p.version()
 	}
-	if s.gpu() {
-		if b.on, err = engine.Open(s.device); err != nil {
-			return err
-		}
-		defer b.on.Close()
-		b.log.versions["godcem"] += " " + strings.TrimSpace(b.on.Info().Model+" "+b.on.Info().Detail)
+	if on != nil {
+		b.on = on
+		b.log.versions["godcem"] += " " + strings.TrimSpace(on.Info().Model+" "+on.Info().Detail)
 	}
 	if s.check {
 		return b.compare()

@@ -79,11 +79,14 @@ func (b *bench) plan() (all []job, err error) {
 		claims[c.title+c.dtype] = true
 	}
 	all = distinct(all)
+	for i, j := range all {
+		all[i].claim = claims[j.about.title()+j.about.Dtype]
+	}
 	slices.SortStableFunc(all, func(x, y job) int {
-		switch a, b := claims[x.about.title()+x.about.Dtype], claims[y.about.title()+y.about.Dtype]; {
-		case a == b:
+		switch {
+		case x.claim == y.claim:
 			return 0
-		case a:
+		case x.claim:
 			return -1
 		}
 		return 1
@@ -100,7 +103,8 @@ func (b *bench) jobs(kind string) (all []job, err error) {
 	steps := func(scaling bool, list ...step.Case) {
 		for _, c := range list {
 			about := b.about(c.Name(), c.Batch, c.Dtype.String())
-			all = append(all, job{about, func() error { return b.step(about, stepCase{Case: c, scaling: scaling}) }, scaling})
+			all = append(all, job{about: about, run: func() error { return b.step(about, stepCase{Case: c, scaling: scaling}) },
+				half: scaling})
 		}
 	}
 	kernel := func(name string, build func() *kernelCase) {

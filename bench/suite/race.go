@@ -83,6 +83,9 @@ func (b *bench) race(about result, all []*contestant) ([]*contestant, error) {
 				continue
 			}
 			n := float64(x.each)
+			if times != x.each {
+				n = float64(times) / b.plant
+			}
 			x.times = append(x.times, duration{d.wall / n, d.cpu / n})
 		}
 		if !ran {

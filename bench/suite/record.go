@@ -102,7 +102,7 @@ func newLog(path string) *log {
 	v := run.Versions()
 	l := &log{path: path, versions: map[string]string{}, commit: record.Commit(), same: memo(record.SameSources)}
 	l.versions["godcem"] = "godcem " + v["godcem"] + " " + v["go"]
-	l.versions["tape"] = "gorgonia " + v["gorgonia.org/gorgonia"] + " " + v["go"]
+	l.versions["tape"] = "gorgonia " + v["gorgonia"] + " " + v["go"]
 	l.versions[yardstick] = v["go"]
 	return l
 }

@@ -26,20 +26,29 @@ const (
 	endMark          = "<!-- end -->"
 )
 
-// report writes the tables of doc/benchmarks.md and the figures from the record.
-func report(path string) error {
+// newPage is the page of a record.
+func newPage(path string) (*page, error) {
 	all, err := load(path)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if len(all) == 0 {
-		return fmt.Errorf("%s has no results", path)
+		return nil, fmt.Errorf("%s has no results", path)
 	}
 	p := &page{all: all, folder: filepath.Dir(path)}
 	for _, r := range all {
 		if !slices.Contains(p.isas, r.ISA) {
 			p.isas = append(p.isas, r.ISA)
 		}
+	}
+	return p, nil
+}
+
+// report writes the tables of doc/benchmarks.md and the figures from the record.
+func report(path string) error {
+	p, err := newPage(path)
+	if err != nil {
+		return err
 	}
 	text, err := os.ReadFile(docFile)
 	if err != nil {

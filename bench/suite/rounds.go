@@ -45,6 +45,7 @@ type duration struct{ wall, cpu float64 }
 type contestant struct {
 	name   string
 	errors deviation
+	sound  bool          // its answer was compared, and is within the bounds
 	ready  time.Duration // that it took to be ready, its answer checked
 	run    func(n int) (duration, error)
 	close  func() error
@@ -139,7 +140,11 @@ func (b *bench) compete(about result, c stepCase, names []string, race bool) err
 		}
 		x.ready, began = time.Since(began), time.Now()
 		x.errors = got.against(want)
-		return c.judge(x)
+		if err := c.judge(x); err != nil {
+			return err
+		}
+		x.sound = true
+		return nil
 	}
 	if contains(b.only, "godcem") {
 		s, err := c.Build(nil)
@@ -256,7 +261,7 @@ func (b *bench) note(r result, all []*contestant) error {
 	wall, cpu := fastest(all, (*contestant).walls), fastest(all, (*contestant).cpus)
 	for _, x := range all {
 		s := record.SpreadOf(x.walls())
-		r.Contestant, r.Version, r.Checked, r.Rounds = x.name, b.log.version(x.name), true, len(x.times)
+		r.Contestant, r.Version, r.Checked, r.Rounds = x.name, b.log.version(x.name), x.sound, len(x.times)
 		r.Median, r.Low, r.High, r.Least = s.Median, s.Low, s.High, slices.Min(x.walls())
 		r.CPU = record.SpreadOf(x.cpus()).Median
 		r.Others = max(0, (x.busy-x.total.cpu)/x.total.wall/float64(b.thread))

@@ -13,6 +13,7 @@ type job struct {
 	about result // its name and sizes
 	run   func() error
 	half  bool // it has half of the rounds: one of many sizes
+	claim bool // it has twice as many: a bound is set for it
 }
 
 // fewest is how many rounds a case has, whatever the budget says: with fewer no interval has the median with 95 %.
@@ -97,7 +98,10 @@ func warm(once float64) float64 {
 
 // of is how many rounds job i has where a whole one has n.
 func (s *schedule) of(i, n int) int {
-	if s.jobs[i].half {
+	switch {
+	case s.jobs[i].claim && n > fewest:
+		n = min(2*n, s.max)
+	case s.jobs[i].half:
 		n = min(n, max(fewest, (n+1)/2))
 	}
 	return n

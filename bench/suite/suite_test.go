@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"math"
 	"os"
 	"path/filepath"
@@ -38,7 +39,8 @@ func TestJudge(t *testing.T) {
 	}{
 		{"the same", ratio{1, 0.97, 1.03}, false, false, nil},
 		{"faster", ratio{0.5, 0.4, 0.6}, false, false, nil},
-		{"noisy", ratio{1.3, 1.1, 1.5}, false, false, nil},
+		{"noisy", ratio{1.1, 1.05, 1.5}, false, false, nil},
+		{"slower in the median of a wide interval", ratio{1.3, 1.1, 1.5}, true, false, nil},
 		{"slower", ratio{1.3, 1.2, 1.4}, true, false, nil},
 		{"NaN", ratio{math.NaN(), math.NaN(), math.NaN()}, true, false, nil},
 		{"of other threads", ratio{9, 9, 9}, false, true, func(r *result) { r.Threads = 4 }},
@@ -108,16 +110,27 @@ func TestReplace(t *testing.T) {
 	}
 }
 
-// The page has a place for each table, and the committed record is what the tables are made of.
-func TestDocHasPlaces(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join("..", "..", docFile))
+// The page's tables are those of the committed record.
+func TestDocIsOfTheRecord(t *testing.T) {
+	root := filepath.Join("..", "..")
+	text, err := os.ReadFile(filepath.Join(root, docFile))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"machine", "claims", "steps", "kernels", "cold", "scaling", "where", "absent"} {
-		if _, err := replace(text, name, ""); err != nil {
+	p, err := newPage(filepath.Join(root, "bench", "results", "cpu.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, section := range p.sections() {
+		got, err := replace(text, name, section())
+		if err != nil {
 			t.Error(err)
+		} else if !bytes.Equal(got, text) {
+			t.Errorf("the part %q of %s is not of the record: make bench-report", name, docFile)
 		}
+	}
+	for _, w := range p.unexplained(string(text)) {
+		t.Errorf("%s: %s", docFile, w)
 	}
 }
 
