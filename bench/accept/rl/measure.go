@@ -123,7 +123,7 @@ const least, most = 0.4, 0.6
 
 // searches are numbers of samples of the searches that embed's controller is cut to, in two iterations, a quarter of
 // them elites, at least two.
-var searches = []int{6, 8, 10, 12, 16, 20, 24, 32}
+var searches = []int{32, 24, 16, 12, 8, 6}
 
 // measureFineTune cuts the search of embed's controller until its score is between least and most, fine-tunes its
 // decoder and reward, and trains a net by PPO.
@@ -197,8 +197,8 @@ func embedded(ctx context.Context, s rl.Settings, c config) (dir string, r run.R
 	return dir, r, err
 }
 
-// half cuts the search until the controller's score is between least and most: of those that are the one with the
-// fewest samples. It says which, what it comes to before any change, and in which folder.
+// half cuts the search until the controller's score is between least and most: of such searches it takes that with the
+// most samples. It says which, what it comes to before any change, and in which folder.
 func half(ctx context.Context, s rl.Settings, c config) (rl.Settings, run.Result, string, error) {
 	for _, n := range searches {
 		s.Agent.Planner.Samples, s.Agent.Planner.Elites, s.Agent.Planner.Iterations = n, max(2, n/4), 2
