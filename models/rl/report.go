@@ -50,11 +50,28 @@ func (s *study) curves() ([]figure, error) {
 				Y: "reward of a step, by the model"}, Series: []viz.Series{y}})
 		}
 	} else {
-		learn = viz.SideBySide("",
-			viz.Lines{Axes: viz.Axes{Title: "KL divergence of an iteration", X: x, Y: "estimated"},
-				Series: []viz.Series{against("kl", "KL divergence", 1)}},
-			viz.Lines{Axes: viz.Axes{Title: "Ratios that were clipped", X: x, Y: "share"},
-				Series: []viz.Series{against("clipped", "clipped", 1)}})
+		grid := viz.Grid{Columns: 2}
+		for _, of := range []struct {
+			title, y string
+			names    [][2]string
+		}{
+			{"Divergence of an iteration", "nats", [][2]string{{"kl", "KL, of its last update"},
+				{"divergence", "over all of its steps"}}},
+			{"Shares", "share", [][2]string{{"clipped", "ratios that are clipped"}, {"share", "of the change that is kept"}}},
+			{"Loss of the value", "standardised", [][2]string{{"value_loss", "loss"}}},
+			{"Entropy of the actions around the policy's mean", "nats", [][2]string{{"entropy", "entropy"}}},
+		} {
+			p := viz.Lines{Axes: viz.Axes{Title: of.title, X: x, Y: of.y}}
+			for _, name := range of.names {
+				if y := against(name[0], name[1], 1); len(y.Y) > 0 {
+					p.Series = append(p.Series, y)
+				}
+			}
+			if len(p.Series) > 0 {
+				grid.Plots = append(grid.Plots, p)
+			}
+		}
+		learn = grid
 	}
 	return []figure{{curveFigure, returns}, {learnFigure, learn}}, nil
 }
