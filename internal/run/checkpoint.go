@@ -140,6 +140,14 @@ func ArrayOf[T Float](c *Checkpoint, name string) (data []T, shape []int, err er
 	return data, a.Shape, nil
 }
 
+// Keep copies the arrays, so that what they were put in from may change before the checkpoint is saved or loaded.
+func (c *Checkpoint) Keep() {
+	for i := range c.arrays {
+		a := &c.arrays[i]
+		a.f32, a.f64 = slices.Clone(a.f32), slices.Clone(a.f64)
+	}
+}
+
 // Arrays returns the names of the arrays in the order in which they were stored.
 func (c *Checkpoint) Arrays() []string {
 	names := make([]string, len(c.arrays))

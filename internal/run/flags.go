@@ -121,21 +121,28 @@ func SameConfig(from *Checkpoint, cfg any) error {
 	if err := DecodeConfig(from.Config, was.Interface()); err != nil {
 		return from.mismatch("configuration: %v", err)
 	}
-	before, after := leavesOf(was.Elem()), leavesOf(now)
-	for i := range after {
-		a, err := textOf(before[i].value)
-		if err != nil {
-			return from.mismatch("configuration: %s: %v", before[i].key, err)
+	name, before, after, err := Differ(was.Interface(), cfg)
+	if err != nil || name == "" {
+		return err
+	}
+	return from.mismatch("%s is %s, was %s, and cannot change on resume", name, after, before)
+}
+
+// Differ names the first field, other than those tagged resume:"free", in which two config structs of a type differ,
+// and its values as text; "" if there is none.
+func Differ(was, now any) (name, before, after string, err error) {
+	a, b := leavesOf(structOf(was)), leavesOf(structOf(now))
+	for i, f := range b {
+		x, errX := textOf(a[i].value)
+		y, errY := textOf(f.value)
+		if err := errors.Join(errX, errY); err != nil {
+			return "", "", "", fmt.Errorf("%s: %w", f.key, oneLine(err))
 		}
-		b, err := textOf(after[i].value)
-		if err != nil {
-			return fmt.Errorf("%s: %w", after[i].key, err)
-		}
-		if !after[i].free && !a.same(b) {
-			return from.mismatch("%s is %s, was %s, and cannot change on resume", after[i].key, b, a)
+		if !f.free && !x.same(y) {
+			return f.key, x.String(), y.String(), nil
 		}
 	}
-	return nil
+	return "", "", "", nil
 }
 
 func (t tree) same(o tree) bool {

@@ -11,7 +11,8 @@ import (
 )
 
 // PrepareOut creates the out folder and proves, before any work starts, that files can be created, renamed and removed
-// in it. It sweeps away the temporary files of a run that was killed while writing.
+// in it. It sweeps away the temporary files of a run that was killed while writing. A folder that another process holds
+// (see Hold) is an error.
 func PrepareOut(dir string) error {
 	if dir == "" {
 		return errors.New("out folder: no name given")
@@ -22,6 +23,11 @@ func PrepareOut(dir string) error {
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return fmt.Errorf("out folder %s: cannot be created: %w", dir, atomicfile.Bare(err))
 	}
+	release, err := Hold(dir)
+	if err != nil {
+		return err
+	}
+	defer release()
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return fmt.Errorf("out folder %s: cannot be read: %w", dir, atomicfile.Bare(err))

@@ -53,6 +53,13 @@ type Validator interface {
 	Validate(step int) (score float64, values map[string]float64, err error)
 }
 
+// ContextValidator is a Validator that judges for long and may give up when ctx is done: it then returns ctx.Err(). The
+// update before it then counts as not made, and is made again when the run is resumed.
+type ContextValidator interface {
+	Validator
+	ValidateContext(ctx context.Context, step int) (score float64, values map[string]float64, err error)
+}
+
 // Ender is a Task that may end before the last of its updates. Ended says whether the state after step is its last; it
 // is asked before every update, after the validation and the checkpoint of the one before.
 type Ender interface {
@@ -117,7 +124,8 @@ var leading = []string{"loss", "grad_norm", "skipped"}
 // A run that was interrupted, or killed at any moment, and is continued with Resume ends with the same checkpoint.gdc,
 // best.gdc and metrics.csv (its seconds apart) as a run that was left alone, provided that the Task keeps its word.
 func Train(ctx context.Context, task Task, o Options) (Outcome, error) {
-	t := &trainer{task: task, o: o}
+	t := &trainer{task: task, o: o, release: func() {}}
+	defer func() { t.release() }()
 	if err := t.prepare(); err != nil {
 		return Outcome{}, err
 	}
@@ -155,6 +163,7 @@ type trainer struct {
 	config    json.RawMessage
 	columns   []string // the task's own
 	metrics   *Metrics
+	release   func() // of the out folder
 	drawings  *drawings
 	progress  *Progress
 
@@ -164,6 +173,7 @@ type trainer struct {
 	saved       int // step of the checkpoint on disk; -1: none
 	last        StepMetrics
 	interrupted bool
+	undone      bool // the task's state is that after the step that does not count
 	start       time.Time
 	earlier     float64 // seconds of earlier parts
 }
@@ -224,6 +234,11 @@ func (t *trainer) prepare() (err error) {
 	if err := PrepareOut(o.Out); err != nil {
 		return err
 	}
+	release, err := Hold(o.Out)
+	if err != nil {
+		return err
+	}
+	t.release = release
 	if o.Resume {
 		found, err := t.resume(columns)
 		if err != nil || found {
@@ -327,7 +342,11 @@ func (t *trainer) loop(ctx context.Context) (err error) {
 	defer func() {
 		progress.Finish()
 		if err == nil && t.interrupted && t.o.Out != "" {
-			progress.Say("interrupted at step %d of %d: saved in %s, resume continues", t.step, t.o.Steps, t.path(CheckpointFile))
+			if t.saved == t.step {
+				progress.Say("interrupted at step %d of %d: saved in %s, resume continues", t.step, t.o.Steps, t.path(CheckpointFile))
+			} else {
+				progress.Say("interrupted at step %d of %d: resume continues from step %d", t.step, t.o.Steps, max(t.saved, 0))
+			}
 		}
 	}()
 	for t.step < t.o.Steps {
@@ -348,26 +367,37 @@ func (t *trainer) loop(ctx context.Context) (err error) {
 		}
 		m, err := t.task.Step(ctx, t.step+1)
 		if err != nil {
-			if ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx))) {
+			if gaveUp(ctx, err) {
 				t.interrupted = true
 				break
 			}
 			return fmt.Errorf("step %d: %w", t.step+1, oneLine(err))
 		}
+		before, last := t.state, t.last
 		t.step++
-		if err := t.finishStep(m); err != nil {
+		if err := t.finishStep(ctx, m); err != nil {
+			if gaveUp(ctx, err) {
+				t.step, t.state, t.last = t.step-1, before, last
+				t.interrupted, t.undone = true, true
+				break
+			}
 			return err
 		}
 		progress.Step(t.step, m.Loss)
 	}
-	if t.saved != t.step {
+	if t.saved != t.step && !t.undone {
 		return t.checkpoint(false)
 	}
 	return nil
 }
 
+// gaveUp says whether an error is that of a task that ctx has stopped.
+func gaveUp(ctx context.Context, err error) bool {
+	return ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx)))
+}
+
 // finishStep does what follows an update: counting, validation, the row of metrics, checkpoints.
-func (t *trainer) finishStep(m StepMetrics) error {
+func (t *trainer) finishStep(ctx context.Context, m StepMetrics) error {
 	end := t.step == t.o.Steps
 	if m.Skipped || math.IsNaN(m.Loss) || math.IsInf(m.Loss, 0) {
 		t.state.Skipped++
@@ -386,7 +416,7 @@ func (t *trainer) finishStep(m StepMetrics) error {
 	}
 	validated, best := t.validator != nil && (end || t.step%t.o.ValidateEvery == 0), false
 	if validated {
-		score, values, err := t.validator.Validate(t.step)
+		score, values, err := t.validate(ctx)
 		if err != nil {
 			return fmt.Errorf("validation after step %d: %w", t.step, oneLine(err))
 		}
@@ -419,6 +449,13 @@ func (t *trainer) finishStep(m StepMetrics) error {
 		t.show(end)
 	}
 	return nil
+}
+
+func (t *trainer) validate(ctx context.Context) (score float64, values map[string]float64, err error) {
+	if v, ok := t.validator.(ContextValidator); ok {
+		return v.ValidateContext(ctx, t.step)
+	}
+	return t.validator.Validate(t.step)
 }
 
 // merge adds the task's own numbers to a row.
