@@ -89,9 +89,13 @@ noasm: ## the kernels built without assembly, and the CPU backend's table in sho
 RACE_SKIP = ^TestCUDA|^Test(NoFusedMultiplyAdd|GemmShapes|GemmAlphaBeta|SoftTopKLongRows)$$|$(NUMBERS)
 NUMBERS = ^Test(Func|Pair)Errors|Distribution$$|^Test(BatchIsItsProblems|ImplicitIsLongDescent|PlanGradients)$$
 
+# Where collection and learning, or environments, run beside each other.
+RACE_RL = ^Test(Agent|AgentFaults|Interrupted|Known|Faults|Threads)$$
+
 race: ## the library under the race detector (needs cgo); the backends' table without its variants
 	$(GO) test -race -skip '$(RACE_SKIP)' ./kernels/... ./internal/... ./dcem/... ./autodiff/... ./models/nn/... \
 	  ./models/train/... ./models/env/mujoco
+	$(GO) test -race -run '$(RACE_RL)' ./models/rl
 	$(GO) test -race -short -timeout 20m ./engine ./engine/backend/cpu ./engine/frontend ./engine/ir ./engine/pass \
 	  ./engine/plan
 

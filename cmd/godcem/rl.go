@@ -11,6 +11,7 @@ import (
 	"github.com/godcem/godcem/models/env/mujoco"
 	"github.com/godcem/godcem/models/rl"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 )
 
 func newRL() *cobra.Command {
@@ -89,10 +90,26 @@ func rlProgram(p rl.Program, short, long string) *cobra.Command {
 	p.Tasks = mujocoTask
 	cmd := &cobra.Command{Use: p.Name, Short: short, Long: long, Args: noArguments,
 		Example: "  godcem rl " + p.Name + " --env cartpole --seed 1\n  godcem rl " + p.Name + " --resume"}
-	bindProgram(cmd, p.Kind, "out/rl/"+p.Name, &c, &c.Machine, func(ctx context.Context, o run.Options, w io.Writer) error {
+	bindResolved(cmd, p.Kind, "out/rl/"+p.Name, &c, &c.Machine, func(common *run.Common) error {
+		return resolveRL(cmd.Flags(), common, p, &c)
+	}, func(ctx context.Context, o run.Options, w io.Writer) error {
 		return p.Run(ctx, c, o, w)
 	})
 	return cmd
+}
+
+// resolveRL gives the settings of the run that is resumed, or of the preset, in the place of all that file and flags do
+// not say: what they say is 0 or false stays that.
+func resolveRL(fs *pflag.FlagSet, common *run.Common, p rl.Program, c *rl.Settings) error {
+	if err := run.Resolve(fs, c, common.Config); err != nil {
+		return err
+	}
+	d, err := p.Defaults(*c, run.Options{Out: common.Out, Resume: common.Resume})
+	if err != nil {
+		return err
+	}
+	*c = d
+	return run.Resolve(fs, c, common.Config)
 }
 
 func rlEval() *cobra.Command {

@@ -28,7 +28,7 @@ type AgentConfig struct {
 	Length  int     `json:"length" help:"steps of a sequence"`                                     // 0: 50
 	Rate    float64 `json:"rate" help:"learning rate of the model"`                                // 0: 1e-3
 	MaxNorm float64 `json:"max_norm" help:"norm to which the model's gradient is clipped"`         // 0: 1000
-	Noise   float64 `json:"noise" help:"standard deviation of the noise on actions in collection"` // 0: 0.3
+	Noise   float64 `json:"noise" help:"standard deviation of the noise on actions in collection"` // 0: 0.3, below 0: none
 
 	// Bound is where observations and rewards are cut for the model, in standard deviations of the first, random,
 	// episodes. Rewards that grow far beyond those of random actions, as a speed's do, must not come near it: the model,
@@ -80,7 +80,7 @@ func (c AgentConfig) withDefaults() (AgentConfig, error) {
 		if *v.p == 0 {
 			*v.p = v.d
 		}
-		if !(*v.p > 0 && *v.p < 1e6) {
+		if !(*v.p > 0 && *v.p < 1e6) && !(*v.p < 0 && v.name == "noise") {
 			return c, fmt.Errorf("rl: Agent: %s is %v, want a number above 0", v.name, *v.p)
 		}
 	}
@@ -228,7 +228,11 @@ func (t *Agent) Columns() []string {
 }
 
 // Step implements run.Task.
-func (t *Agent) Step(ctx context.Context, step int) (m run.StepMetrics, err error) {
+func (t *Agent) Step(ctx context.Context, step int) (run.StepMetrics, error) {
+	return wholly(t, step, func() (run.StepMetrics, error) { return t.phase(ctx, step) })
+}
+
+func (t *Agent) phase(ctx context.Context, step int) (m run.StepMetrics, err error) {
 	if t.state.Episodes == 0 {
 		if err := t.begin(ctx); err != nil {
 			return m, err

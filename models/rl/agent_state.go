@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/godcem/godcem/internal/run"
 )
@@ -53,8 +55,13 @@ func (t *Agent) judge(ctx context.Context, planner PlannerConfig, n int, seed ui
 }
 
 // Validate implements run.Validator: the score is minus the mean return, over the same episodes each time.
-func (t *Agent) Validate(int) (score float64, values map[string]float64, err error) {
-	r, err := t.Judge(context.Background(), t.c.Planner, t.c.Judge, mix(t.c.Seed, judgeDraw))
+func (t *Agent) Validate(step int) (score float64, values map[string]float64, err error) {
+	return t.ValidateContext(context.Background(), step)
+}
+
+// ValidateContext implements run.ContextValidator.
+func (t *Agent) ValidateContext(ctx context.Context, _ int) (score float64, values map[string]float64, err error) {
+	r, err := t.Judge(ctx, t.c.Planner, t.c.Judge, mix(t.c.Seed, judgeDraw))
 	if err != nil {
 		return 0, nil, err
 	}
@@ -93,8 +100,17 @@ func (t *Agent) readState(c *run.Checkpoint) (s agentState, err error) {
 	return s, nil
 }
 
+// hasDecoder tells a run of embed from one of train.
+func hasDecoder(c *run.Checkpoint) bool {
+	return slices.ContainsFunc(c.Arrays(), func(name string) bool { return strings.HasPrefix(name, "decoder/params/") })
+}
+
 // load takes the state from c. To act, and not to learn on, it needs no episodes.
 func (t *Agent) load(c *run.Checkpoint, episodes bool) error {
+	if has := hasDecoder(c); has != (t.decoder != nil) {
+		programs := map[bool]string{true: EmbedProgram.Name, false: TrainProgram.Name}
+		return fmt.Errorf("it is of a run of %s, want one of %s", programs[has], programs[!has])
+	}
 	s, err := t.readState(c)
 	if err != nil {
 		return err

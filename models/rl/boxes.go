@@ -24,7 +24,7 @@ func spreadOf(name, program string, r Returns) spread {
 // beside reads what the runs in the settings' other folders came to.
 func (p Program) beside(s Settings) (all []spread, err error) {
 	var folders []string
-	if from := map[string]string{"finetune": s.From, "embed": s.Begin}[p.Name]; from != "" { // a checkpoint would do
+	if from := p.begins(s); from != "" { // a checkpoint would do
 		if r, err := run.ReadResult(from); err == nil && r.Status == run.StatusDone {
 			folders = append(folders, from)
 		}

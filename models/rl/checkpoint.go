@@ -1,11 +1,29 @@
 package rl
 
 import (
+	"errors"
+
 	"github.com/godcem/godcem/internal/run"
 	"github.com/godcem/godcem/kernels"
 	"github.com/godcem/godcem/models/nn"
 	"github.com/godcem/godcem/models/train"
 )
+
+// wholly does a step of a task, which leaves the state as it was before where it fails or gives up.
+func wholly(t run.Task, step int, do func() (run.StepMetrics, error)) (run.StepMetrics, error) {
+	before := run.NewCheckpoint(t.Kind(), step-1)
+	if err := t.Save(before); err != nil {
+		return run.StepMetrics{}, err
+	}
+	before.Keep()
+	m, err := do()
+	if err != nil {
+		if e := t.Load(before); e != nil {
+			err = errors.Join(err, e)
+		}
+	}
+	return m, err
+}
 
 // saveNets is train.Save under a name, for checkpoints with several optimisers.
 func saveNets(c *run.Checkpoint, name string, s train.Stepper[float32], p nn.Params) error {

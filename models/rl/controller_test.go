@@ -31,7 +31,7 @@ func TestFreshNoise(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := p.learn(r, step, 1e-12); err != nil {
+	if _, err := p.learn(context.Background(), r, step, 1e-12); err != nil {
 		t.Fatal(err)
 	}
 	var all [][]float32

@@ -351,7 +351,7 @@ func TestStandIn(t *testing.T) {
 					r.Obs[j] = 1 - 2*r.Obs[j]
 				}
 			}
-			if _, err := task.learn(r, 2, 0.01); err != nil {
+			if _, err := task.learn(context.Background(), r, 2, 0.01); err != nil {
 				t.Fatal(err)
 			}
 			if err := task.sync(); err != nil {

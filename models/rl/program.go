@@ -7,7 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
-	"strings"
+	"slices"
 
 	"github.com/godcem/godcem/internal/run"
 	"github.com/godcem/godcem/models/env"
@@ -61,13 +61,13 @@ func (t *PPO) returns(ctx context.Context, _ int, seed uint64) (Returns, error) 
 	return t.Judge(ctx, seed)
 }
 
-// open builds what the settings, resolved, are of. folder is the run's own; with begin it starts from nothing, or
-// from what s.Begin has.
-func (p Program) open(s Settings, folder string, begin bool) (trainee, error) {
+// open builds what the settings, complete, are of. Episodes are in the folder replay, "" for memory alone; with begin
+// it starts from nothing, or from what s.Begin or s.From has.
+func (p Program) open(s Settings, replay string, begin bool) (trainee, error) {
 	maker := s.maker(p.Tasks)
 	switch p.Name {
 	case "train", "embed":
-		a, err := NewAgent(maker, filepath.Join(folder, replayFolder), s.Agent)
+		a, err := NewAgent(maker, replay, s.agent())
 		if err == nil && p.Name == "embed" && s.Begin != "" && begin {
 			if err = a.adopt(s.Begin, s); err != nil {
 				return nil, errors.Join(err, a.Close())
@@ -75,16 +75,22 @@ func (p Program) open(s Settings, folder string, begin bool) (trainee, error) {
 		}
 		return a, err
 	case "finetune":
-		a, err := p.source(s)
+		c := s.agent()
+		c.Collect, c.Batch, c.DecoderBatch, c.Planner.Backprop, c.Recent = 1, 1, 1, 1, 0 // it does not learn
+		a, err := NewAgent(maker, "", c)
 		if err != nil {
 			return nil, err
 		}
 		defer a.Close()
+		if begin {
+			if err := a.source(s); err != nil {
+				return nil, err
+			}
+		}
 		search := s.Agent.Planner
-		c := FineTuneConfig{Config: s.PPO, Frozen: s.Frozen, Std: s.Std, Learn: s.Learn, Hidden: s.Hidden,
+		return a.FineTune(FineTuneConfig{Config: s.PPO, Frozen: s.Frozen, Std: s.Std, Learn: s.Learn, Hidden: s.Hidden,
 			Backprop: search.Backprop, Temperature: search.Temperature, Samples: search.Samples, Elites: search.Elites,
-			Iterations: search.Iterations}
-		return a.FineTune(c)
+			Iterations: search.Iterations})
 	}
 	e, err := maker()
 	if err != nil {
@@ -120,13 +126,10 @@ func resumes(o run.Options) bool {
 // adopt takes the model, its optimiser, the scales and the episodes of the newest state of a run of train, s being the
 // agent's own settings, resolved.
 func (t *Agent) adopt(dir string, s Settings) error {
-	from, path := DefaultSettings(), filepath.Join(dir, run.ConfigFile)
-	if err := run.LoadConfig(path, &from); err != nil {
-		return fmt.Errorf("%w (embed begins with a run of train: see --begin)", err)
-	}
-	from, err := from.resolve("train")
+	path := filepath.Join(dir, run.ConfigFile)
+	from, err := readSettings(dir, TrainProgram.Name)
 	if err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return fmt.Errorf("%w (embed begins with a run of train: see --begin)", err)
 	}
 	if from.Env != s.Env || from.Repeat != s.Repeat {
 		return fmt.Errorf("%s: env is %q and repeat %d, want %q and %d", path, from.Env, from.Repeat, s.Env, s.Repeat)
@@ -160,32 +163,34 @@ func (t *Agent) adopt(dir string, s Settings) error {
 	return nil
 }
 
-// source is the agent of the run in s.From, with its best state.
-func (p Program) source(s Settings) (*Agent, error) {
-	from := DefaultSettings()
+// source takes the best state of the run of embed in s.From, whose model and search the settings must have.
+func (t *Agent) source(s Settings) error {
 	path := filepath.Join(s.From, run.ConfigFile)
-	if err := run.LoadConfig(path, &from); err != nil {
-		return nil, fmt.Errorf("%w (finetune begins with a run of embed: see --from)", err)
-	}
-	if from.Env != s.Env {
-		return nil, fmt.Errorf("%s: env is %q, want %q", path, from.Env, s.Env)
-	}
-	from, err := from.resolve("embed")
+	from, err := readSettings(s.From, EmbedProgram.Name)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
+		return fmt.Errorf("%w (finetune begins with a run of embed: see --from)", err)
+	}
+	if from.Env != s.Env || from.Repeat != s.Repeat {
+		return fmt.Errorf("%s: env is %q and repeat %d, want %q and %d", path, from.Env, from.Repeat, s.Env, s.Repeat)
+	}
+	was, own := &from.Agent.Planner, s.Agent.Planner // but for what is not the nets'
+	was.Backprop, was.Temperature = own.Backprop, own.Temperature
+	was.Samples, was.Elites, was.Iterations = own.Samples, own.Elites, own.Iterations
+	name, before, now, err := run.Differ(from.Agent, s.Agent)
+	if err != nil {
+		return err
+	}
+	if name != "" {
+		return fmt.Errorf("agent.%s is %s, and %s in %s, whose controller is fine-tuned", name, now, before, path)
 	}
 	c, err := bestOf(s.From, AgentKind)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	a, err := NewAgent(from.maker(p.Tasks), "", from.Agent)
-	if err != nil {
-		return nil, err
+	if err := t.load(c, false); err != nil {
+		return fmt.Errorf("%s: %w", s.From, err)
 	}
-	if err := a.load(c, false); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", s.From, err), a.Close())
-	}
-	return a, nil
+	return nil
 }
 
 // bestOf is the checkpoint of the best state of a run, or the newest where there was no evaluation yet.
@@ -200,8 +205,11 @@ func bestOf(dir, kind string) (*run.Checkpoint, error) {
 // Run trains, judges the best state and writes result.json and the report into o.Out. A run that ctx interrupts saves
 // its state and returns run.ErrInterrupted. With o.Resume it goes on: no episode that was collected is lost.
 func (p Program) Run(ctx context.Context, settings Settings, o run.Options, w io.Writer) (err error) {
-	s, err := settings.resolve(p.Name)
+	s, err := p.complete(settings, o)
 	if err != nil {
+		return err
+	}
+	if err := p.check(s, o); err != nil {
 		return err
 	}
 	others, err := p.beside(s)
@@ -211,23 +219,31 @@ func (p Program) Run(ctx context.Context, settings Settings, o run.Options, w io
 	if err := run.PrepareOut(o.Out); err != nil {
 		return err
 	}
-	if !o.Resume {
-		names := append([]string{run.CheckpointFile, run.BestFile, run.ConfigFile, run.ResultFile, ParamsFile},
-			allFigures...)
-		if err := run.Forget(o.Out, names...); err != nil {
-			return err
-		}
-		if err := os.RemoveAll(filepath.Join(o.Out, replayFolder)); err != nil {
-			return fmt.Errorf("rl: %w", err)
-		}
-	}
-	task, err := p.open(s, o.Out, !resumes(o))
+	release, err := run.Hold(o.Out)
 	if err != nil {
 		return err
 	}
+	defer release()
+	replay := ""
+	if o.Resume {
+		replay = filepath.Join(o.Out, replayFolder)
+	}
+	task, err := p.open(s, replay, !resumes(o))
+	if err != nil {
+		if errors.Is(err, ErrEpisode) || errors.Is(err, ErrGap) {
+			err = fmt.Errorf("%w (without it, those after it and %s, --resume makes the run again from the episodes "+
+				"before it)", err, run.CheckpointFile)
+		}
+		return err
+	}
 	defer func() { err = errors.Join(err, task.Close()) }()
-	o.Steps, o.CheckpointEvery, o.ValidateEvery, o.Config = s.Steps, 1, s.Every, &settings
-	study := &study{program: p, s: s, settings: settings, dir: o.Out, others: others}
+	if !o.Resume { // all that can be wrong was looked at: the earlier run is forgotten now
+		if err := begin(task, &s, o.Out); err != nil {
+			return err
+		}
+	}
+	o.Steps, o.CheckpointEvery, o.ValidateEvery, o.Config = s.Steps, 1, s.Every, &s
+	study := &study{program: p, s: s, dir: o.Out, others: others}
 	if s.Figures {
 		o.Draw = study.live
 	}
@@ -262,6 +278,55 @@ func (p Program) Run(ctx context.Context, settings Settings, o run.Options, w io
 	return nil
 }
 
+// check returns an error for a run that must not write into its folder: one that begins with the run that is there,
+// and one that would go on with other settings than those of the episodes that are there.
+func (p Program) check(s Settings, o run.Options) error {
+	if dir := p.begins(s); dir != "" {
+		from, errFrom := os.Stat(dir)
+		out, errOut := os.Stat(o.Out)
+		if errFrom == nil && errOut == nil && os.SameFile(from, out) {
+			return fmt.Errorf("out folder %s: the run that %s begins with is there, want another folder", o.Out, p.Name)
+		}
+	}
+	path := filepath.Join(o.Out, run.ConfigFile)
+	if _, err := os.Lstat(path); err != nil || !o.Resume {
+		return nil
+	}
+	was, err := readSettings(o.Out, p.Name)
+	if err != nil {
+		return err
+	}
+	name, before, now, err := run.Differ(was, s)
+	if err == nil && name != "" {
+		err = fmt.Errorf("%s: %s is %s, was %s, and cannot change on resume", path, name, now, before)
+	}
+	return err
+}
+
+// begins is the folder of the run that one of the program begins with; "": none.
+func (p Program) begins(s Settings) string {
+	return map[string]string{"finetune": s.From, "embed": s.Begin}[p.Name]
+}
+
+// begin makes a folder that of a run of which nothing is there yet but what the task has begun with.
+func begin(task trainee, s *Settings, dir string) error {
+	names := append([]string{run.CheckpointFile, run.BestFile, run.ConfigFile, run.ResultFile, ParamsFile},
+		allFigures...)
+	if err := run.Forget(dir, names...); err != nil {
+		return err
+	}
+	replay := filepath.Join(dir, replayFolder)
+	if err := os.RemoveAll(replay); err != nil {
+		return fmt.Errorf("rl: %w", err)
+	}
+	a, ok := task.(*Agent)
+	if !ok {
+		return nil
+	}
+	// What episodes are of is to be known before there is a checkpoint.
+	return errors.Join(run.SaveConfig(filepath.Join(dir, run.ConfigFile), s), a.replay.settle(replay))
+}
+
 // Evaluation judges the best state of the run in dir on n episodes: those of the seed. planner is "" for the run's
 // own, or [FullCEM]: what the model of a run of embed is worth to the search of train with the same preset.
 func Evaluation(ctx context.Context, dir string, n int, seed uint64, planner string,
@@ -272,26 +337,17 @@ func Evaluation(ctx context.Context, dir string, n int, seed uint64, planner str
 	if planner != "" && planner != FullCEM {
 		return r, fmt.Errorf("planner is %q, want %q, or nothing for the run's own", planner, FullCEM)
 	}
-	result := DefaultSettings()
-	if err := run.LoadConfig(filepath.Join(dir, run.ConfigFile), &result); err != nil {
-		return r, err
-	}
-	p, c, err := which(dir, result)
+	p, c, err := which(dir)
 	if err != nil {
 		return r, err
 	}
 	p.Tasks = tasks
-	s, err := result.resolve(p.Name)
+	s, err := readSettings(dir, p.Name)
 	if err != nil {
 		return r, err
 	}
 	s.Judge, s.Agent.Judge, s.PPO.Judge = n, n, n
-	empty, err := os.MkdirTemp("", "godcem-rl-")
-	if err != nil {
-		return r, err
-	}
-	defer func() { err = errors.Join(err, os.RemoveAll(empty)) }()
-	task, err := p.open(s, empty, false)
+	task, err := p.open(s, "", false)
 	if err != nil {
 		return r, err
 	}
@@ -309,25 +365,20 @@ func Evaluation(ctx context.Context, dir string, n int, seed uint64, planner str
 		return r, fmt.Errorf("%s: %w", dir, err)
 	}
 	if planner != "" {
-		full, err := result.resolve("train")
-		if err != nil {
-			return r, err
-		}
 		// What the run's settings say of samples is of its own search.
-		c, of := full.Agent.Planner, preset("train", full.Env, full.Preset).Agent.Planner
-		c.Samples, c.Elites, c.Iterations, c.Sigma = of.Samples, of.Elites, of.Iterations, of.Sigma
+		c, of := s.Agent.Planner, preset("train", s.Env, s.Preset).Agent.Planner
+		c.Kind, c.Samples, c.Elites, c.Iterations, c.Sigma = FullCEM, of.Samples, of.Elites, of.Iterations, of.Sigma
+		c.Backprop = 0
 		return a.Judge(ctx, c, n, seed)
 	}
 	return task.returns(ctx, n, seed)
 }
 
 // which program's run is in the folder: of its best state, or the newest.
-func which(dir string, s Settings) (p Program, c *run.Checkpoint, err error) {
+func which(dir string) (p Program, c *run.Checkpoint, err error) {
 	if c, err = bestOf(dir, AgentKind); err == nil {
-		for _, name := range c.Arrays() {
-			if strings.HasPrefix(name, "decoder/params/") {
-				return EmbedProgram, c, nil
-			}
+		if hasDecoder(c) {
+			return EmbedProgram, c, nil
 		}
 		return TrainProgram, c, nil
 	}
@@ -337,10 +388,8 @@ func which(dir string, s Settings) (p Program, c *run.Checkpoint, err error) {
 	if c, err = bestOf(dir, PPOKind); err != nil {
 		return p, nil, err
 	}
-	for _, name := range c.Arrays() {
-		if name == "params/actor/0/w" {
-			return PPOProgram, c, nil
-		}
+	if slices.Contains(c.Arrays(), "params/actor/0/w") {
+		return PPOProgram, c, nil
 	}
 	return FineTuneProgram, c, nil
 }

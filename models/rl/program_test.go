@@ -134,7 +134,7 @@ func TestSettings(t *testing.T) {
 		t.Errorf("%v, %+v: want the preset in place of what is 0 alone", err, got.Agent)
 	}
 	if f, err := s.resolve("finetune"); err != nil || f.PPO.ValueRate != 1e-3 || f.PPO.Trust != 0.05 || !f.PPO.Keep ||
-		f.Agent.Planner.Backprop != 0 || f.Agent.Planner.Temperature != 1 || f.Agent.Planner.Samples != 0 ||
+		f.Agent.Planner.Backprop != 0 || f.Agent.Planner.Temperature != 1 || preset("finetune", s.Env, Quick).Agent.Planner.Samples != 0 ||
 		!f.Frozen.Transition || got.Agent.Planner.Backprop != 2 || got.Frozen.Transition {
 		t.Errorf("%v, %+v, %+v", err, f.PPO, f.Agent.Planner)
 	}

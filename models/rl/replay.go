@@ -113,6 +113,21 @@ func OpenReplay(dir string, obs, act int) (*Replay, error) {
 	return r, nil
 }
 
+// settle moves a buffer from memory into the folder dir, where there are no episodes yet.
+func (r *Replay) settle(dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("%s: cannot make the folder: %w", dir, atomicfile.Bare(err))
+	}
+	episodes := r.episodes
+	r.dir, r.episodes, r.steps = dir, nil, 0
+	for _, e := range episodes {
+		if err := r.Append(e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (r *Replay) path(i int) string {
 	return filepath.Join(r.dir, fmt.Sprintf("%s%06d%s", episodePrefix, i, episodeSuffix))
 }

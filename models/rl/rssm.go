@@ -61,11 +61,8 @@ func (c RSSMConfig) withDefaults() (RSSMConfig, error) {
 	if c.MinStd == 0 {
 		c.MinStd = 0.1
 	}
-	switch {
-	case c.FreeNats == 0:
+	if c.FreeNats == 0 {
 		c.FreeNats = 3
-	case c.FreeNats < 0:
-		c.FreeNats = 0
 	}
 	if c.RewardWeight == 0 {
 		c.RewardWeight = 10
@@ -80,7 +77,7 @@ func (c RSSMConfig) withDefaults() (RSSMConfig, error) {
 		return c, fmt.Errorf("rl: RSSM: Obs = %d, Act = %d, Deter = %d, Stoch = %d, Hidden = %d, want at least 1",
 			c.Obs, c.Act, c.Deter, c.Stoch, c.Hidden)
 	}
-	if !(c.MinStd > 0 && c.MinStd < 1e3) || !(c.FreeNats >= 0 && c.FreeNats < 1e6) ||
+	if !(c.MinStd > 0 && c.MinStd < 1e3) || !(c.FreeNats > -1e6 && c.FreeNats < 1e6) ||
 		!(c.RewardWeight > 0 && c.RewardWeight < 1e6) || !(c.ObsWeight > 0 && c.ObsWeight < 1e6) {
 		return c, fmt.Errorf("rl: RSSM: MinStd = %v, FreeNats = %v, RewardWeight = %v, ObsWeight = %v, "+
 			"want finite numbers above 0", c.MinStd, c.FreeNats, c.RewardWeight, c.ObsWeight)

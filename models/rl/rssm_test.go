@@ -273,7 +273,7 @@ func TestRSSMErrors(t *testing.T) {
 	if _, err := s.m.Loss(s.q); err == nil || !strings.Contains(err.Error(), "length 4") {
 		t.Errorf("error %v", err)
 	}
-	if c := s.m.Config(); c.FreeNats != 0 || c.MinStd != 0.1 {
+	if c := s.m.Config(); c.FreeNats != -1 || c.MinStd != 0.1 {
 		t.Errorf("%+v", c)
 	}
 }

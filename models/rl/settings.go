@@ -3,10 +3,13 @@ package rl
 import (
 	"fmt"
 	"math"
+	"os"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strings"
 
+	"github.com/godcem/godcem/internal/run"
 	"github.com/godcem/godcem/models/env"
 	"github.com/godcem/godcem/models/train"
 )
@@ -20,10 +23,10 @@ const (
 
 var presetNames = []string{Quick, Day, Paper}
 
-// Settings are the configuration of the programs. A zero stands for what the preset says.
+// Settings are the configuration of the programs. A zero stands for what the preset says, unless they are Complete.
 type Settings struct {
 	Env    string `json:"env" help:"cartpole, pendulum, cheetah-run or walker-walk"`
-	Preset string `json:"preset" help:"quick: minutes; day: of a GPU; paper: its sizes. What is 0 below is the preset's"`
+	Preset string `json:"preset" help:"quick: minutes; day: of a GPU; paper: its sizes. What is not given below is the preset's"`
 	Seed   uint64 `json:"seed" help:"seed of all that is random: the same seed gives the same run, bit for bit"`
 
 	Steps   int    `json:"steps" help:"phases, each of collected episodes and updates; of PPO iterations" resume:"free"`
@@ -43,6 +46,9 @@ type Settings struct {
 	Beside string  `json:"beside" help:"finished runs for the box plot too: folders, comma-separated" resume:"free"`
 	Frozen Frozen  `json:"frozen"`
 	Learn  bool    `json:"learn_std" help:"finetune: learn the standard deviation"`
+
+	// Complete says that a zero is a zero and false is false: see Program.Defaults. What a run saves is complete.
+	Complete bool `json:"-"`
 }
 
 // DefaultSettings are those without flags.
@@ -155,7 +161,8 @@ func preset(program, envName, name string) Settings {
 	return s
 }
 
-// resolve checks the settings of a program and fills zeros in.
+// resolve checks the settings of a program and completes them: what is 0 becomes what the preset says, and where that
+// says nothing what the trainings take for it.
 func (s Settings) resolve(program string) (Settings, error) {
 	if !slices.Contains(presetNames, s.Preset) {
 		return s, fmt.Errorf("preset is %q, want one of %s", s.Preset, strings.Join(presetNames, ", "))
@@ -163,7 +170,9 @@ func (s Settings) resolve(program string) (Settings, error) {
 	if !slices.Contains(train.Machines, s.Machine) {
 		return s, fmt.Errorf("vm is %q, want one of %s", s.Machine, strings.Join(train.Machines, ", "))
 	}
-	fill(reflect.ValueOf(&s).Elem(), reflect.ValueOf(preset(program, s.Env, s.Preset)))
+	if !s.Complete {
+		fill(reflect.ValueOf(&s).Elem(), reflect.ValueOf(preset(program, s.Env, s.Preset)))
+	}
 	for _, v := range []struct {
 		name  string
 		value int
@@ -183,6 +192,108 @@ func (s Settings) resolve(program string) (Settings, error) {
 	s.Agent.Planner.Kind = LatentDCEM
 	if program == "train" {
 		s.Agent.Planner.Kind = FullCEM
+	}
+	full, err := s.defaults()
+	if err != nil || !s.Complete {
+		return full, err
+	}
+	name, usual, value, err := run.Differ(full, s)
+	if err == nil && name != "" {
+		err = fmt.Errorf("%s is %s, which it cannot be: not given, it is %s", name, value, usual)
+	}
+	return full, err
+}
+
+// defaults are the settings with the trainings' own defaults for zeros.
+func (s Settings) defaults() (_ Settings, err error) {
+	noise, free := s.Agent.Noise, s.Agent.Model.FreeNats
+	if s.Agent, err = s.Agent.withDefaults(); err != nil {
+		return s, err
+	}
+	m := s.Agent.Model
+	m.Obs, m.Act = 1, 1 // any
+	if m, err = m.withDefaults(); err != nil {
+		return s, err
+	}
+	m.Obs, m.Act = 0, 0
+	s.Agent.Model = m
+	if s.Complete { // these may be 0
+		s.Agent.Noise, s.Agent.Model.FreeNats = noise, free
+	}
+	s.PPO.PPOConfig = s.PPO.WithDefaults()
+	s.Complete = true
+	return s, s.PPO.Validate()
+}
+
+// agent is the configuration of the agent of complete settings: NewAgent takes 0 for its own default.
+func (s Settings) agent() AgentConfig {
+	a := s.Agent
+	if a.Noise == 0 {
+		a.Noise = -1
+	}
+	if a.Model.FreeNats == 0 {
+		a.Model.FreeNats = -1
+	}
+	return a
+}
+
+// Defaults are the complete settings of a run of which is said what s says of environment, preset and the run that it
+// begins with, and nothing else: those of the run in o.Out where that is resumed, with the controller's of the run in
+// s.From for finetune, and else those of the preset.
+func (p Program) Defaults(s Settings, o run.Options) (Settings, error) {
+	if o.Resume {
+		if _, err := os.Lstat(filepath.Join(o.Out, run.ConfigFile)); err == nil {
+			return readSettings(o.Out, p.Name)
+		}
+	}
+	d := DefaultSettings()
+	d.Env, d.Preset, d.Machine, d.From = s.Env, s.Preset, s.Machine, s.From
+	if p.Name == FineTuneProgram.Name {
+		from, err := readSettings(s.From, EmbedProgram.Name)
+		if err != nil {
+			return d, fmt.Errorf("%w (finetune begins with a run of embed: see --from)", err)
+		}
+		d.Repeat, d.Agent = from.Repeat, from.Agent
+		from.Agent.Planner.Backprop = 0
+		d.Agent.Planner = preset(p.Name, s.Env, s.Preset).Agent.Planner // what is 0 there is as in that run
+		fill(reflect.ValueOf(&d.Agent.Planner).Elem(), reflect.ValueOf(from.Agent.Planner))
+	}
+	return d.resolve(p.Name)
+}
+
+// complete are the settings with Defaults in place of the zeros that presets have something for.
+func (p Program) complete(s Settings, o run.Options) (Settings, error) {
+	if !s.Complete {
+		d, err := p.Defaults(s, o)
+		if err != nil {
+			return s, err
+		}
+		d.Seed, d.Figures, d.Learn, d.Begin, d.Beside = s.Seed, s.Figures, s.Learn, s.Begin, s.Beside
+		fill(reflect.ValueOf(&s).Elem(), reflect.ValueOf(d))
+	}
+	return s.resolve(p.Name)
+}
+
+// readSettings are those of the run of a program in a folder, complete.
+func readSettings(dir, program string) (s Settings, err error) {
+	path := filepath.Join(dir, run.ConfigFile)
+	s = DefaultSettings()
+	s.Agent.Planner.Kind = FullCEM
+	if program != TrainProgram.Name {
+		s.Agent.Planner.Kind = LatentDCEM
+	}
+	if s, err = s.defaults(); err != nil { // of what was not there yet when the run began
+		return s, err
+	}
+	if err := run.LoadConfig(path, &s); err != nil {
+		return s, err
+	}
+	if s.Repeat == 0 {
+		return s, fmt.Errorf("%s: it is of a version that did not save what the preset stood for, which alone can go on "+
+			"with the run: %w", path, run.ErrMismatch)
+	}
+	if s, err = s.resolve(program); err != nil {
+		return s, fmt.Errorf("%s: %w", path, err)
 	}
 	return s, nil
 }

@@ -27,16 +27,15 @@ var allFigures = []string{curveFigure, learnFigure, boxFigure, predictFigure, ro
 
 // study is what a finished run has to show.
 type study struct {
-	program  Program
-	s        Settings // resolved
-	settings Settings // as given
-	dir      string
-	outcome  run.Outcome
-	returns  Returns
-	random   Returns
-	expert   *Returns // with the true dynamics, where they can be planned with
-	predict  *Prediction
-	others   []spread // of the runs beside it
+	program Program
+	s       Settings // complete
+	dir     string
+	outcome run.Outcome
+	returns Returns
+	random  Returns
+	expert  *Returns // with the true dynamics, where they can be planned with
+	predict *Prediction
+	others  []spread // of the runs beside it
 }
 
 // Draw number of the episodes that the best state of a run is judged on: others than those that chose it.
@@ -126,7 +125,7 @@ func (s *study) all() map[string]Returns {
 }
 
 func (s *study) result() run.Result {
-	r := run.Result{Program: "rl " + s.program.Name, Config: &s.settings, Seed: s.s.Seed, Seconds: s.outcome.Seconds,
+	r := run.Result{Program: "rl " + s.program.Name, Config: &s.s, Seed: s.s.Seed, Seconds: s.outcome.Seconds,
 		Status: run.StatusDone, Metrics: s.metrics()}
 	if s.outcome.Interrupted {
 		r.Status = run.StatusInterrupted

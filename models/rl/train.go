@@ -276,6 +276,10 @@ func runOf(step, at int) uint64 { return uint64(step)<<32 | uint64(at) }
 
 // Step implements run.Task.
 func (t *PPO) Step(ctx context.Context, step int) (run.StepMetrics, error) {
+	return wholly(t, step, func() (run.StepMetrics, error) { return t.iteration(ctx, step) })
+}
+
+func (t *PPO) iteration(ctx context.Context, step int) (run.StepMetrics, error) {
 	if err := t.sync(); err != nil {
 		return run.StepMetrics{}, err
 	}
@@ -287,7 +291,7 @@ func (t *PPO) Step(ctx context.Context, step int) (run.StepMetrics, error) {
 	if !t.c.Keep {
 		rate *= max(0, 1-float64(step-1)/float64(t.c.Updates))
 	}
-	m, err := t.learn(r, step, rate)
+	m, err := t.learn(ctx, r, step, rate)
 	if err != nil {
 		return run.StepMetrics{}, err
 	}
@@ -306,7 +310,7 @@ func (t *PPO) Step(ctx context.Context, step int) (run.StepMetrics, error) {
 }
 
 // learn does the updates of an iteration.
-func (t *PPO) learn(r *Rollout, step int, rate float64) (m run.StepMetrics, err error) {
+func (t *PPO) learn(ctx context.Context, r *Rollout, step int, rate float64) (m run.StepMetrics, err error) {
 	rows := len(r.Reward)
 	s := t.scorer
 	t.observe(s.next, r.Next)
@@ -349,6 +353,9 @@ passes:
 			break
 		}
 		for ; len(order) > 0; order = order[size:] {
+			if ctx.Err() != nil {
+				return m, context.Cause(ctx)
+			}
 			in := t.batch
 			for i, row := range order[:size] {
 				copy(in.obs[i*o:(i+1)*o], s.obs[row*o:])

@@ -27,8 +27,13 @@ func (t *PPO) judgeBy(ctx context.Context, seed uint64, see func(step int)) (Ret
 }
 
 // Validate implements run.Validator: the score is minus the mean return, over the same episodes each time.
-func (t *PPO) Validate(int) (score float64, values map[string]float64, err error) {
-	r, err := t.Judge(context.Background(), mix(t.c.Seed, judgeDraw))
+func (t *PPO) Validate(step int) (score float64, values map[string]float64, err error) {
+	return t.ValidateContext(context.Background(), step)
+}
+
+// ValidateContext implements run.ContextValidator.
+func (t *PPO) ValidateContext(ctx context.Context, _ int) (score float64, values map[string]float64, err error) {
+	r, err := t.Judge(ctx, mix(t.c.Seed, judgeDraw))
 	if err != nil {
 		return 0, nil, err
 	}
