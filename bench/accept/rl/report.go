@@ -71,6 +71,9 @@ func (s *section) take(o *outcome, m record.Machine) {
 func draw(dir, name string, found []*outcome) error {
 	p := viz.Lines{Axes: viz.Axes{Title: name + ": evaluated while it learns", X: "steps of the environment",
 		Y: "mean return"}}
+	if name == "finetune" {
+		p.XRange = [2]float64{0, 45e3} // PPO on a net goes on after that
+	}
 	for _, o := range found {
 		for _, run := range slices.Sorted(maps.Keys(o.Curves)) {
 			s := viz.Series{Name: fmt.Sprintf("%s, seed %d", run, o.Seed)}
