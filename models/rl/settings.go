@@ -140,7 +140,7 @@ func preset(program, envName, name string) Settings {
 		// What is 0 is as in the run that it begins with; but gradients through the last iterations alone leave out how
 		// decoder and reward decide where these are.
 		s.Agent.Planner = PlannerConfig{}
-		// 50 states of an update: gradients through a search of the paper's sizes take some 0.2 GB each.
+		// 50 states of an update: gradients through a search of the paper's sizes take 0.16 GB each.
 		switch envName {
 		case "cheetah-run":
 			s.PPO.Parts = 50
