@@ -114,7 +114,7 @@ accept-cartpole-full: ## the cartpole's full preset beside the strong expert (ab
 accept-rl: ## the claims about reinforcement learning, three seeds each (hours): bench/results/rl.json
 	$(GO) run ./bench/accept/rl
 
-accept-cheetah: ## the cheetah's quick presets and their claim (half an hour of a core; needs mujoco; goes on where it was)
+accept-cheetah: ## the cheetah's quick presets and their claim (a quarter of an hour of a core; needs mujoco; goes on where it was)
 	$(GO) run ./bench/accept/cheetah -resume
 
 # $(call passes,TEST,PACKAGE) runs one test, and fails also where it is skipped or there is none of that name.
