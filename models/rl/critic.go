@@ -39,8 +39,8 @@ func newCritic(machine string, v *Net, m, o int, maxNorm float64) (*critic, erro
 
 // learn makes the passes of an iteration over its steps, obs (rows,O), target (rows) and status (rows). It gives the
 // mean loss of the last pass.
-func (c *critic) learn(obs []float32, target []float64, status []env.Status, passes int, rate float64, seed, step uint64) (loss float64,
-	err error) {
+func (c *critic) learn(obs []float32, target []float64, status []env.Status, passes int, rate float64, seed,
+	step uint64) (loss float64, err error) {
 	rows, m := len(target), len(c.target)
 	o := len(obs) / rows
 	for pass := range passes {

@@ -323,8 +323,8 @@ func TestPPOErrors(t *testing.T) {
 	}
 }
 
-// TestStandIn: steps that failed have no weight in an update, of the policy or of the value: what was seen and done in
-// them changes nothing.
+// TestStandIn: steps that failed have no weight in an update, of the policy or of the value: what was seen and done
+// in them changes nothing.
 func TestStandIn(t *testing.T) {
 	status := []env.Status{0, env.Failed, 0, env.Failed, env.Failed}
 	order := []int{3, 2, 1, 0, 4}

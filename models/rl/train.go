@@ -161,7 +161,8 @@ func (t *PPO) compile(m, o, a int) error {
 	var noise *G.Node
 	in.noise, noise = noiseInput(g, t.policy.Actor, m)
 	l, err := t.c.loss(t.policy, t.value, ppoBatch{
-		obs: node("obs", &in.obs, m, o), noise: noise, action: node("action", &in.action, m, a), old: node("old", &in.old, m),
+		obs: node("obs", &in.obs, m, o), noise: noise, action: node("action", &in.action, m, a),
+		old:       node("old", &in.old, m),
 		advantage: node("advantage", &in.advantage, m), target: node("target", &in.target, m),
 		before: node("before", &in.before, m)})
 	if err != nil {
@@ -388,7 +389,8 @@ passes:
 	}
 	valued := scalar(t.valued)
 	if t.critic != nil {
-		if valued, err = t.critic.learn(s.obs, target, r.Status, t.c.ValuePasses, t.c.ValueRate, t.c.Seed, uint64(step)); err != nil {
+		if valued, err = t.critic.learn(s.obs, target, r.Status, t.c.ValuePasses, t.c.ValueRate, t.c.Seed,
+			uint64(step)); err != nil {
 			return m, err
 		}
 	}

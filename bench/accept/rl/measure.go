@@ -151,7 +151,8 @@ func measureFineTune(ctx context.Context, seed uint64, c config) (*outcome, erro
 	}
 	o := newOutcome(s, tuned)
 	o.Seconds = math.Round(embed.Seconds + before.Seconds + tuned.Seconds + net.Seconds)
-	const learning, first, tuning, alone = "model and latent DCEM", "before", "PPO through the controller", "PPO on a net"
+	const learning, first = "model and latent DCEM", "before"
+	const tuning, alone = "PPO through the controller", "PPO on a net"
 	for name, dir := range map[string]string{learning: from, first: cut, tuning: filepath.Join(c.out, "finetune"),
 		alone: filepath.Join(c.out, "ppo")} {
 		if err := o.add(name, dir); err != nil {
@@ -184,8 +185,8 @@ func measureFineTune(ctx context.Context, seed uint64, c config) (*outcome, erro
 // netIterations of PPO on a net have 96,000 steps.
 const netIterations = 120
 
-// embedded is the run of embed that the experiment of this name makes: the one that it has left, or, where there is none
-// that is done, one of its own.
+// embedded is the run of embed that the experiment of this name makes: the one that it has left, or, where there is
+// none that is done, one of its own.
 func embedded(ctx context.Context, s rl.Settings, c config) (dir string, r run.Result, err error) {
 	dir = filepath.Join(c.runs, "embed", fmt.Sprint(s.Seed))
 	if r, err = run.ReadResult(dir); err == nil && r.Status == run.StatusDone {
@@ -197,8 +198,8 @@ func embedded(ctx context.Context, s rl.Settings, c config) (dir string, r run.R
 	return dir, r, err
 }
 
-// half cuts the search until the controller's score is between least and most: of such searches it takes that with the
-// most samples. It says which, what it comes to before any change, and in which folder.
+// half cuts the search until the controller's score is between least and most: of such searches it takes that with
+// the most samples. It says which, what it comes to before any change, and in which folder.
 func half(ctx context.Context, s rl.Settings, c config) (rl.Settings, run.Result, string, error) {
 	for _, n := range searches {
 		s.Agent.Planner.Samples, s.Agent.Planner.Elites, s.Agent.Planner.Iterations = n, max(2, n/4), 2
