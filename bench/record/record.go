@@ -2,9 +2,12 @@
 package record
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -118,6 +121,24 @@ func Print(w io.Writer, claims []Claim) bool {
 		fmt.Fprintf(w, "%-84s %10.4g %10s  %s\n", c.Name, c.Value, c.Bound, verdict)
 	}
 	return all
+}
+
+// Read reads what Write has written into record; a file that is not there leaves it as it is. Fields that record does
+// not have are an error, so that nothing is lost when it is written again.
+func Read(path string, record any) error {
+	raw, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	d := json.NewDecoder(bytes.NewReader(raw))
+	d.DisallowUnknownFields()
+	if err := d.Decode(record); err != nil {
+		return fmt.Errorf("%s: not a record of this program: %w", path, err)
+	}
+	return nil
 }
 
 // Write writes a record as JSON, whole or not at all.

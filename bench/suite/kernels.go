@@ -149,28 +149,19 @@ func (b *bench) kernel(about result, c *kernelCase) error {
 			continue
 		}
 		began = time.Now()
-		if err := b.ready(p, about, c.kind, "float32", file, c.numbers...); err != nil && p.name == "compile" {
-			about.Absent[p.name] = reason(err)
-			continue
-		} else if err != nil {
-			if err := b.leave(p.name, about, err); err != nil {
+		if err := b.enter(p, about, &all, func() error {
+			return b.ready(p, about, c.kind, "float32", file, c.numbers...)
+		}, func() error {
+			into := params(c.out)
+			for i := range into {
+				clear(into[i].Node.Value().Data().([]float32))
+			}
+			if err := p.check(into); err != nil {
 				return err
 			}
-			continue
-		}
-		into := params(c.out)
-		for i := range into {
-			clear(into[i].Node.Value().Data().([]float32))
-		}
-		n, err := len(all), p.check(into)
-		if err == nil {
-			err = add(&contestant{name: p.name, run: p.run, rounds: b.roundsOf(about, p.name)}, into)
-		}
-		if err != nil {
-			all = all[:n]
-			if err := b.leave(p.name, about, err); err != nil {
-				return err
-			}
+			return add(&contestant{name: p.name, run: p.run, rounds: b.roundsOf(about, p.name)}, into)
+		}); err != nil {
+			return err
 		}
 	}
 	return b.raceAndNote(about, all)

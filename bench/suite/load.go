@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"slices"
 	"strconv"
@@ -82,6 +81,9 @@ func coresIn(status string) (all []int) {
 
 // pinning is what stands before a command to keep it on these cores.
 func pinning(taskset string, threads int) []string {
-	words := strings.Fields(fmt.Sprint(allowedCores(threads)))
-	return []string{taskset, "-c", strings.Trim(strings.Join(words, ","), "[]")}
+	var list []string
+	for _, n := range allowedCores(threads) {
+		list = append(list, strconv.Itoa(n))
+	}
+	return []string{taskset, "-c", strings.Join(list, ",")}
 }

@@ -83,25 +83,16 @@ func (b *bench) planner(about result) error {
 			continue
 		}
 		began = time.Now()
-		if err := b.ready(p, about, "planner", "float32", file, step.PlannerElites); err != nil && p.name == "compile" {
-			about.Absent[p.name] = reason(err)
-			continue
-		} else if err != nil {
-			if err := b.leave(p.name, about, err); err != nil {
+		if err := b.enter(p, about, &all, func() error {
+			return b.ready(p, about, "planner", "float32", file, step.PlannerElites)
+		}, func() error {
+			into := nn.Params{step.Array(G.NewGraph(), "cost", tensor.Float32, nil, 1)}
+			if err := p.check(into); err != nil {
 				return err
 			}
-			continue
-		}
-		into := nn.Params{step.Array(G.NewGraph(), "cost", tensor.Float32, nil, 1)}
-		n, err := len(all), p.check(into)
-		if err == nil {
-			err = add(&contestant{name: p.name, run: p.run, rounds: b.rounds}, wideOf(into[0].Node.Value().Data())[0])
-		}
-		if err != nil {
-			all = all[:n]
-			if err := b.leave(p.name, about, err); err != nil {
-				return err
-			}
+			return add(&contestant{name: p.name, run: p.run, rounds: b.rounds}, wideOf(into[0].Node.Value().Data())[0])
+		}); err != nil {
+			return err
 		}
 	}
 	return b.raceAndNote(about, all)

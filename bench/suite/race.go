@@ -34,6 +34,23 @@ func (b *bench) leave(name string, about result, why error) error {
 	return nil
 }
 
+// enter takes a peer into a case: it makes it ready and adds it, or notes why it is not there.
+func (b *bench) enter(p *peer, about result, all *[]*contestant, ready, add func() error) error {
+	err, n := ready(), len(*all)
+	if err != nil && p.name == "compile" { // what its compiler cannot do is no wrong answer
+		about.Absent[p.name] = reason(err)
+		return nil
+	}
+	if err == nil {
+		err = add()
+	}
+	if err == nil {
+		return nil
+	}
+	*all = (*all)[:n]
+	return b.leave(p.name, about, err)
+}
+
 // logs is where an error says that more is told; these files are gone when the record is read.
 var logs = regexp.MustCompile(` \(see [^)]*\)`)
 

@@ -114,7 +114,6 @@ func (b *bench) step(about result, c stepCase) error {
 // compete checks the contestants' answers and, with race, times them and notes that. What a peer cannot compile is noted
 // in about.Absent.
 func (b *bench) compete(about result, c stepCase, names []string, race bool) error {
-	absent := about.Absent
 	began := time.Now()
 	want, err := c.reference()
 	if err != nil {
@@ -170,20 +169,13 @@ func (b *bench) compete(about result, c stepCase, names []string, race bool) err
 			continue
 		}
 		began = time.Now()
-		err := b.ready(p, about, c.Size().Model, c.Dtype.String(), file, c.numbers()...)
-		x := &contestant{name: p.name, run: p.run, rounds: b.rounds}
-		if err != nil && p.name == "compile" { // what its compiler cannot do is no wrong answer
-			absent[p.name] = reason(err)
-			continue
-		}
-		if err == nil {
-			err = add(x, func() (*outcome, error) { return c.peerFirst(p) })
-		}
-		if err != nil {
-			all = slices.DeleteFunc(all, func(y *contestant) bool { return x == y })
-			if err := b.leave(p.name, about, err); err != nil {
-				return err
-			}
+		if err := b.enter(p, about, &all, func() error {
+			return b.ready(p, about, c.Size().Model, c.Dtype.String(), file, c.numbers()...)
+		}, func() error {
+			x := &contestant{name: p.name, run: p.run, rounds: b.rounds}
+			return add(x, func() (*outcome, error) { return c.peerFirst(p) })
+		}); err != nil {
+			return err
 		}
 	}
 	if contains(names, "tape") {

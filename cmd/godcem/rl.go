@@ -139,7 +139,7 @@ func rlEval() *cobra.Command {
 				return err
 			}
 			q := r.Quartiles()
-			if r.Promised > 0 || r.Kept > 0 {
+			if r.Planned() {
 				fmt.Fprintf(cmd.OutOrStdout(), "a plan is worth %.4g by the model, on average, and %.4g came in its time\n",
 					r.Promised, r.Kept)
 			}

@@ -367,3 +367,12 @@ func TestDecoderBarrier(t *testing.T) {
 		t.Errorf("mean absolute actions are %v with a barrier, %v without", size[1e4], size[0])
 	}
 }
+
+// Plans whose worth is below 0, as where rewards are costs, are known too; those of no agent are not.
+func TestPlanned(t *testing.T) {
+	for r, want := range map[[2]float64]bool{{-3, -4}: true, {3, 0}: true, {0, 0}: false, {math.NaN(), math.NaN()}: false} {
+		if got := (Returns{Promised: r[0], Kept: r[1]}).Planned(); got != want {
+			t.Errorf("%v: %v, want %v", r, got, want)
+		}
+	}
+}

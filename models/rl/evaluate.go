@@ -35,6 +35,11 @@ type Returns struct {
 	Promised, Kept float64
 }
 
+// Planned says whether Promised and Kept are known.
+func (r Returns) Planned() bool {
+	return !math.IsNaN(r.Promised) && (r.Promised != 0 || r.Kept != 0)
+}
+
 // Mean is the mean return.
 func (r Returns) Mean() float64 {
 	sum := 0.0

@@ -189,10 +189,7 @@ func (s Settings) resolve(program string) (Settings, error) {
 	s.Agent.Judge, s.PPO.Judge = s.Judge, s.Judge
 	s.Agent.Machine, s.PPO.Machine = s.Machine, s.Machine
 	s.PPO.Updates = s.Steps
-	s.Agent.Planner.Kind = LatentDCEM
-	if program == "train" {
-		s.Agent.Planner.Kind = FullCEM
-	}
+	s.Agent.Planner.Kind = planning(program)
 	full, err := s.defaults()
 	if err != nil || !s.Complete {
 		return full, err
@@ -202,6 +199,14 @@ func (s Settings) resolve(program string) (Settings, error) {
 		err = fmt.Errorf("%s is %s, which it cannot be: not given, it is %s", name, value, usual)
 	}
 	return full, err
+}
+
+// planning is the kind of planner of a program's agent.
+func planning(program string) string {
+	if program == "train" {
+		return FullCEM
+	}
+	return LatentDCEM
 }
 
 // defaults are the settings with the trainings' own defaults for zeros.
@@ -278,10 +283,7 @@ func (p Program) complete(s Settings, o run.Options) (Settings, error) {
 func readSettings(dir, program string) (s Settings, err error) {
 	path := filepath.Join(dir, run.ConfigFile)
 	s = DefaultSettings()
-	s.Agent.Planner.Kind = FullCEM
-	if program != TrainProgram.Name {
-		s.Agent.Planner.Kind = LatentDCEM
-	}
+	s.Agent.Planner.Kind = planning(program)
 	if s, err = s.defaults(); err != nil { // of what was not there yet when the run began
 		return s, err
 	}

@@ -3,7 +3,6 @@ package rl
 import (
 	"context"
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 
@@ -103,7 +102,7 @@ func (s *study) metrics() map[string]float64 {
 		m[name+"_median"], m[name+"_q3"], m[name+"_most"] = q[2], q[3], q[4]
 		m[name+"_faults"] = float64(r.Faults)
 	}
-	if !math.IsNaN(s.returns.Promised) && s.program.Kind == AgentKind {
+	if s.returns.Planned() {
 		m["promised"], m["kept"] = s.returns.Promised, s.returns.Kept
 	}
 	if s.expert != nil {
@@ -148,7 +147,7 @@ func (s *study) summary() string {
 		fmt.Fprintf(&b, "score     %.3f: 0 is random, 1 plans by CEM with the true dynamics\n",
 			Score(s.returns.Mean(), s.random.Mean(), s.expert.Mean()))
 	}
-	if !math.IsNaN(s.returns.Promised) && s.program.Kind == AgentKind {
+	if s.returns.Planned() {
 		fmt.Fprintf(&b, "plans     worth %.4g by the model, on average; %.4g came in their time\n", s.returns.Promised,
 			s.returns.Kept)
 	}

@@ -1,7 +1,6 @@
 package rl
 
 import (
-	"errors"
 	"math"
 	"slices"
 
@@ -75,7 +74,7 @@ func (t *PPO) shorten(from memory, old, advantage []float64, status []env.Status
 	for i, v := range from.values {
 		copy(own[i], v)
 	}
-	return 0, 0, errors.Join(t.stepper.Restore(from.state))
+	return 0, 0, t.stepper.Restore(from.state)
 }
 
 // change compares log-probabilities of the steps that did not fail with those before. far is 2 mean (sqrt r - 1)^2,

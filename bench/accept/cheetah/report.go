@@ -1,12 +1,8 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -65,19 +61,7 @@ type returns struct {
 
 func readReport(path string) (map[string]*outcome, error) {
 	all := map[string]*outcome{}
-	raw, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return all, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	d := json.NewDecoder(bytes.NewReader(raw))
-	d.DisallowUnknownFields()
-	if err := d.Decode(&all); err != nil {
-		return nil, fmt.Errorf("%s: not a record of this program: %w", path, err)
-	}
-	return all, nil
+	return all, record.Read(path, &all)
 }
 
 // read takes the curves from the metrics of a run.
